@@ -1,0 +1,79 @@
+/*
+ * client.h
+ *	  A backend's side of the channels: requests out, answers in, every wait
+ *	  cancellable.
+ *
+ * Functions raise ERROR unless they say otherwise.  A request that is in flight
+ * when an error strikes is told to stop; its channel is used again only when
+ * the storage process has let go of it, which the next request waits for.
+ */
+#ifndef KALAM_CLIENT_H
+#define KALAM_CLIENT_H
+
+#include "postgres.h"
+#include "src/shared/protocol.h"
+#include "src/shared/segment.h"
+
+/*
+ * Waits until the storage process serves (at most some seconds: it restarts
+ * within one), else raises with the reason.  Returns the epoch.  Also claims
+ * the slot at the first call in a process.
+ */
+extern uint32 kalam_client_ready(void);
+
+/* The session's request channel, idle, with a clean request for op in it. */
+extern KalamChannel *kalam_rpc_begin(KalamOp op);
+
+/* Posts it and waits for the end; raises what the storage process reports. */
+extern void kalam_rpc_finish(KalamChannel *ch);
+
+/* As kalam_rpc_finish, but reports instead: for callbacks that may not raise. */
+extern KalamCode kalam_rpc_finish_noerror(KalamChannel *ch);
+
+/* ---- scans ---- */
+
+typedef struct KalamCursor KalamCursor;
+
+typedef struct KalamRange
+{
+	uint32		object_id;
+	uint32		flags;			/* KALAM_SCAN_* */
+	uint64		stamp;
+	uint64		max_rows;
+	uint32		first_bytes;	/* 0: the default */
+	uint16		lower_len;
+	uint16		upper_len;
+	const uint8 *lower;			/* copied by kalam_cursor_open */
+	const uint8 *upper;
+} KalamRange;
+
+/*
+ * Opens a cursor; it and what it allocates live in the current memory context,
+ * and it is closed at the latest when its (sub)transaction ends.
+ */
+extern KalamCursor *kalam_cursor_open(const KalamRange *range);
+
+/*
+ * The next row, or NULL at the end.  It stays valid until the next call on the
+ * same cursor, or its close.
+ */
+extern const KalamRow *kalam_cursor_next(KalamCursor *cursor);
+
+/* For KALAM_SCAN_COUNT: the number of rows in the next block; 0 at the end. */
+extern uint64 kalam_cursor_next_count(KalamCursor *cursor);
+
+extern void kalam_cursor_close(KalamCursor *cursor);
+
+/* One row by key, copied to the current context, or NULL. */
+extern KalamRow *kalam_get(const KalamRange *range);
+
+/* ---- streams of changes ---- */
+
+/* A (sub)transaction ended: drops its cursors without waiting.  Never raises. */
+extern void kalam_client_at_abort(SubTransactionId sub);	/* Invalid: all */
+extern void kalam_client_at_subcommit(SubTransactionId sub, SubTransactionId parent);
+
+/* SQLSTATE for a code. */
+extern int	kalam_code_sqlstate(KalamCode code);
+
+#endif							/* KALAM_CLIENT_H */

@@ -1,0 +1,60 @@
+/*
+ * rowlock.h
+ *	  Locks on rows of stored tables, held to the end of the transaction.
+ *
+ * A lock is an entry in a bounded table in Postgres' shared memory: who holds
+ * which key (as 128 bits of hash).  Waiting is done with Postgres' own lock
+ * manager on the holder's virtual transaction id, so deadlock detection,
+ * lock_timeout, statement_timeout and cancel work as for heap rows.  Past
+ * KALAM_ROW_LOCKS_PER_TABLE a transaction's locks on a table become one on the
+ * whole table: later lockers of any of its rows wait for that transaction,
+ * which itself still honours what others hold.
+ */
+#ifndef KALAM_ROWLOCK_H
+#define KALAM_ROWLOCK_H
+
+#include "postgres.h"
+#include "nodes/lockoptions.h"
+
+/* Strength, as heap's.  A holder blocks those that heap's matrix says it blocks. */
+typedef enum KalamRowLockMode
+{
+	KALAM_LOCK_KEY_SHARE,
+	KALAM_LOCK_SHARE,
+	KALAM_LOCK_NO_KEY_UPDATE,
+	KALAM_LOCK_UPDATE			/* also INSERT and DELETE */
+} KalamRowLockMode;
+
+typedef enum KalamRowLockResult
+{
+	KALAM_LOCK_GRANTED,			/* without waiting */
+	KALAM_LOCK_GRANTED_AFTER_WAIT,
+	KALAM_LOCK_SKIPPED			/* LockWaitSkip, and somebody holds it */
+} KalamRowLockResult;
+
+/*
+ * Locks one key of a table for this transaction.  relid and relname are for
+ * lock tags and messages.  Raises 55P03 under LockWaitError, 40P01 on deadlock,
+ * and what a cancel raises.  Locking again what one holds is cheap.
+ */
+extern KalamRowLockResult kalam_row_lock(uint32 object_id, const uint8 *key, size_t key_len,
+										 KalamRowLockMode mode, LockWaitPolicy wait,
+										 Oid relid, const char *relname);
+
+/*
+ * Lets go of everything at the end of a transaction.  Called from the
+ * transaction callback (COMMIT, ABORT), which precedes the release of the
+ * virtual transaction id that waiters sleep on.  Never raises.
+ */
+extern void kalam_row_locks_release(void);
+
+/* Subtransactions: an aborted one gives back what it locked first. */
+extern void kalam_row_locks_subcommit(SubTransactionId sub, SubTransactionId parent);
+extern void kalam_row_locks_subabort(SubTransactionId sub);
+
+/* Shared memory: called from the hooks in shmem.c. */
+extern Size kalam_row_lock_shmem_size(void);
+extern void kalam_row_lock_shmem_request(void); /* LWLock tranches */
+extern void kalam_row_lock_shmem_init(void);
+
+#endif							/* KALAM_ROWLOCK_H */

@@ -1,0 +1,87 @@
+/*
+ * catalog.h
+ *	  The record that the catalog keeps of every stored table.
+ *
+ * C11 only.  Backends write and read it; storage passes it through.  The bytes
+ * behind the value header are a sequence of fields, in this order, each number
+ * as a LEB128 varint (signed ones zigzag), each string as varint length and
+ * bytes:
+ *
+ *	 record format (1), table id, object id, schema version, database oid,
+ *	 relid, owner oid, owner name, database name, namespace, name, kind,
+ *	 primary key (text, as in the option; empty: none), options (text, for
+ *	 show), number of columns, then per column: attnum, name, type name (as
+ *	 format_type prints it, schema-qualified), type oid, typmod, flags
+ *	 (1 not null, 2 dropped, 4 key)
+ *
+ * Bytes behind the last column are a newer minor format and are ignored; a
+ * record format above 1 is an error.
+ */
+#ifndef KALAM_CATALOG_H
+#define KALAM_CATALOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define KALAM_TABLE_RECORD_FORMAT 1
+
+#define KALAM_COLUMN_NOT_NULL	1
+#define KALAM_COLUMN_DROPPED	2
+#define KALAM_COLUMN_KEY		4
+
+/* Strings are pointer and length, not terminated; they point into the bytes. */
+typedef struct KalamString
+{
+	const char *data;
+	uint32_t	len;
+} KalamString;
+
+typedef struct KalamTableColumn
+{
+	int32_t		attnum;
+	int32_t		typmod;
+	uint32_t	type_oid;
+	uint32_t	flags;
+	KalamString name;
+	KalamString type_name;
+} KalamTableColumn;
+
+typedef struct KalamTableRecord
+{
+	uint64_t	table_id;
+	uint32_t	object_id;
+	uint32_t	schema_version;
+	uint32_t	database_oid;
+	uint32_t	relid;
+	uint32_t	owner_oid;
+	uint32_t	ncolumns;
+	KalamString owner;
+	KalamString database;
+	KalamString nspname;
+	KalamString name;
+	KalamString kind;
+	KalamString primary_key;
+	KalamString options;
+} KalamTableRecord;
+
+/* Bytes that the record takes when encoded. */
+extern size_t kalam_table_record_size(const KalamTableRecord *r, const KalamTableColumn *columns);
+
+/* Writes exactly that many bytes. */
+extern void kalam_table_record_encode(const KalamTableRecord *r, const KalamTableColumn *columns,
+									  uint8_t *out);
+
+/*
+ * Reads the fixed part; r's strings point into data.  *columns_offset is where
+ * kalam_table_record_column goes on.  False on anything that is not a record of
+ * a known format; never reads outside data.
+ */
+extern bool kalam_table_record_decode(const uint8_t *data, size_t len, KalamTableRecord *r,
+									  size_t *columns_offset);
+
+/* The next column; *offset moves on.  False on malformed bytes. */
+extern bool kalam_table_record_column(const uint8_t *data, size_t len, size_t *offset,
+									  KalamTableColumn *column);
+
+#endif							/* KALAM_CATALOG_H */

@@ -1,0 +1,161 @@
+/*
+ * protocol.h
+ *	  Bytes that travel and bytes that are stored: keys, values, change streams.
+ *
+ * C11 only.  Every number on disk is little-endian unless said; numbers inside
+ * keys are big-endian, so that memcmp orders them.  STORE_FORMAT names all of
+ * this together; a store of another format is refused at open.
+ */
+#ifndef KALAM_PROTOCOL_H
+#define KALAM_PROTOCOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Version of everything on disk: the FORMAT file, keys, values, the catalog.
+ *	 1	the first
+ */
+#define KALAM_STORE_FORMAT		1
+
+/*
+ * A stored key:
+ *
+ *	 offset size
+ *	 0		4	 object id, big-endian
+ *	 4		1	 kind, below
+ *	 5		...	 kind ROW: key columns (keycodec.h), or 8 bytes big-endian row id
+ *
+ * Object ids are never used twice.  A table has one at a time; TRUNCATE gives
+ * it a new one.  Example: row 7 of the keyless table 300:
+ *	 00 00 01 2c  02  00 00 00 00 00 00 00 07
+ */
+#define KALAM_KEY_PREFIX_BYTES	5
+#define KALAM_KEY_KIND_META		1
+#define KALAM_KEY_KIND_ROW		2
+#define KALAM_KEY_KIND_INDEX	3	/* reserved */
+#define KALAM_KEY_KIND_PACKED	4	/* reserved */
+
+#define KALAM_OBJECT_NONE		0
+#define KALAM_OBJECT_CATALOG	1	/* column family "catalog" */
+#define KALAM_OBJECT_PENDING	2	/* column family "pending": key = prefix (META)
+									 * + 8 bytes big-endian full xid; value = the
+									 * change stream of the transaction */
+#define KALAM_OBJECT_FIRST_USER 256
+
+/*
+ * A stored value:
+ *
+ *	 offset size
+ *	 0		8	 version id << 8 | value format (1)
+ *	 8		...	 the row as Postgres lays out a tuple, from t_infomask2 on:
+ *				 t_infomask2 (2), t_infomask (2), t_hoff (1), null bitmap, padding, data
+ *
+ * The version id is the serial of the transaction that wrote the row: two
+ * versions of a row never have the same.  With 10 bytes put in front (length,
+ * padding) the rest is a MinimalTuple.  Values of the catalog and of pending
+ * have the same first 8 bytes and bytes of their own behind them.
+ */
+#define KALAM_VALUE_HEADER_BYTES 8
+#define KALAM_VALUE_FORMAT		1
+
+/* ---- change streams: COMMIT and PREPARE requests, entries of pending ---- */
+
+typedef enum KalamChangeOp
+{
+	KALAM_CHANGE_PUT = 1,
+	KALAM_CHANGE_DELETE,
+	KALAM_CHANGE_CREATE_OBJECT, /* key: 4 bytes object id; value: KalamObjectOptions */
+	KALAM_CHANGE_DROP_OBJECT	/* key: 4 bytes object id */
+} KalamChangeOp;
+
+/*
+ * A stream is changes one behind the other, without padding; later ones
+ * override earlier ones.  One may lie across blocks.
+ */
+typedef struct KalamChange
+{
+	uint8_t		op;				/* KalamChangeOp */
+	uint8_t		flags;			/* 0 */
+	uint16_t	key_len;
+	uint32_t	value_len;		/* value header included */
+	/* key_len bytes of key, value_len bytes of value */
+} KalamChange;
+
+#define KALAM_CHANGE_HEADER_BYTES 8
+
+typedef enum KalamCompression
+{
+	KALAM_COMPRESSION_NONE = 0,
+	KALAM_COMPRESSION_LZ4 = 1,
+	KALAM_COMPRESSION_ZSTD = 2
+} KalamCompression;
+
+typedef struct KalamObjectOptions
+{
+	uint32_t	compression;	/* KalamCompression */
+	uint32_t	bloom_fpr_ppm;	/* false positives per million look-ups, 0: no filter */
+} KalamObjectOptions;
+
+/* An EXISTS stream: entries of uint16 key_len and the key, without padding. */
+
+/* ---- the catalog: rows of object 1, kind META, then a letter ---- */
+
+/*
+ *	 'O' object id (4)				written by storage: KalamObjectRecord
+ *	 'T' database oid (4) relid (4)	written by backends: a table (catalog.h)
+ *	 'K' table id (8)				written by backends: a kept table (catalog.h)
+ *	 'S' letter						written by storage: state; 's' next serial,
+ *									'r' next row id, 'o' next object id, 'c' last
+ *									commit stamp, each uint64 behind the value header
+ */
+#define KALAM_CATALOG_OBJECT	'O'
+#define KALAM_CATALOG_TABLE		'T'
+#define KALAM_CATALOG_KEPT		'K'
+#define KALAM_CATALOG_STATE		'S'
+
+typedef struct KalamObjectRecord
+{
+	uint32_t	family_kind;	/* 0: a family of its own, named "t" and its id in
+								 * decimal; 1: the shared family of its options */
+	KalamObjectOptions options;
+} KalamObjectRecord;
+
+static inline void
+kalam_put_be32(uint8_t *p, uint32_t v)
+{
+	p[0] = (uint8_t) (v >> 24);
+	p[1] = (uint8_t) (v >> 16);
+	p[2] = (uint8_t) (v >> 8);
+	p[3] = (uint8_t) v;
+}
+
+static inline uint32_t
+kalam_get_be32(const uint8_t *p)
+{
+	return (uint32_t) p[0] << 24 | (uint32_t) p[1] << 16 | (uint32_t) p[2] << 8 | p[3];
+}
+
+static inline void
+kalam_put_be64(uint8_t *p, uint64_t v)
+{
+	kalam_put_be32(p, (uint32_t) (v >> 32));
+	kalam_put_be32(p + 4, (uint32_t) v);
+}
+
+static inline uint64_t
+kalam_get_be64(const uint8_t *p)
+{
+	return (uint64_t) kalam_get_be32(p) << 32 | kalam_get_be32(p + 4);
+}
+
+/* Writes the 5 byte prefix of a key. */
+static inline void
+kalam_put_key_prefix(uint8_t *key, uint32_t object_id, uint8_t kind)
+{
+	kalam_put_be32(key, object_id);
+	key[4] = kind;
+}
+
+#endif							/* KALAM_PROTOCOL_H */

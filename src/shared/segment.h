@@ -1,0 +1,414 @@
+/*
+ * segment.h
+ *	  The one shared segment through which backends and the storage process meet.
+ *
+ * C11 only: no Postgres, no RocksDB.  The postmaster creates the segment (an
+ * anonymous file, MAP_SHARED) before any other process exists and makes a new
+ * one whenever it restarts its children after a crash.  Backends inherit the
+ * mapping; the storage process maps the inherited descriptor at an address of
+ * its own, so the segment holds offsets and indexes, never pointers.
+ *
+ * There is no lock in the segment.  Each field has one writer at a time:
+ *
+ *	 [P] the postmaster, before anybody else looks
+ *	 [V] the supervisor
+ *	 [S] the storage process
+ *	 [B] the backend that owns the slot or channel
+ *	 [*] several, by atomic read-modify-write
+ *
+ * Either side may die at any instruction.  A storage process that dies leaves
+ * only words that its successor sets anew (kalam_segment_storage_reset) and
+ * channels that carry the number of the old epoch, which nobody answers any
+ * more.  A backend that dies by a signal makes the postmaster start afresh
+ * with a new segment; one that exits gives back its pins and channels first.
+ */
+#ifndef KALAM_SEGMENT_H
+#define KALAM_SEGMENT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define KALAM_SEGMENT_MAGIC		UINT64_C(0x3167654d616c614b)
+#define KALAM_SEGMENT_VERSION	1
+
+#define KALAM_CACHE_LINE		64
+#define KALAM_BLOCK_BYTES		(64 * 1024) /* one block, header included */
+#define KALAM_CHANNEL_BLOCKS	4			/* blocks in flight per channel */
+#define KALAM_PINS_PER_SLOT		64
+#define KALAM_BUCKETS			65536		/* stamps per key hash, a power of two */
+#define KALAM_MAX_KEY_BYTES		2704		/* longest stored key, prefix included */
+#define KALAM_MESSAGE_BYTES		512
+#define KALAM_PATH_BYTES		1024
+
+/* Life of the storage process, as backends see it. */
+typedef enum KalamStorageState
+{
+	KALAM_STORAGE_DOWN = 0,		/* none is running */
+	KALAM_STORAGE_STARTING,		/* opens its files */
+	KALAM_STORAGE_RECOVERING,	/* serves the supervisor only */
+	KALAM_STORAGE_READY,		/* serves everybody */
+	KALAM_STORAGE_STOPPING,		/* closes its files: clean shutdown */
+	KALAM_STORAGE_FAILED		/* could not open; see failure_message */
+} KalamStorageState;
+
+/* What the settings ask of the store.  [P], constant afterwards. */
+typedef struct KalamConfig
+{
+	uint32_t	nslots;			/* backends + 1; the last slot is the supervisor's */
+	uint32_t	nextra;			/* channels beyond the two that each slot owns */
+	uint32_t	read_threads;
+	uint32_t	background_jobs;
+	uint32_t	max_families;	/* tables beyond that share column families */
+	uint32_t	reserved;
+	uint64_t	block_cache_bytes;
+	uint64_t	write_buffer_bytes;
+	uint64_t	system_identifier;	/* of the cluster; 0 when a test made it */
+	char		data_directory[KALAM_PATH_BYTES];	/* absolute */
+} KalamConfig;
+
+/* A sleeping place of one group of storage threads. */
+typedef struct KalamLane
+{
+	_Alignas(KALAM_CACHE_LINE)
+	_Atomic uint32_t seq;		/* [*] futex; goes up with every post */
+	_Atomic uint32_t sleepers;	/* [S] threads asleep on seq */
+	uint64_t	bitmap_offset;	/* [P] one bit per channel that wants service */
+} KalamLane;
+
+typedef enum KalamLaneKind
+{
+	KALAM_LANE_READ = 0,		/* any read thread */
+	KALAM_LANE_COMMIT,			/* the commit thread */
+	KALAM_LANES
+} KalamLaneKind;
+
+/* One per backend, indexed by backend number.  Its owner is its only writer. */
+typedef struct KalamSlot
+{
+	_Alignas(KALAM_CACHE_LINE)
+	_Atomic int32_t pid;		/* [B] 0: nobody */
+	_Atomic uint32_t npins;		/* [B] pins[npins ..] are all 0 */
+	_Atomic uint64_t pins[KALAM_PINS_PER_SLOT]; /* [B] stamps in use, 0: none */
+} KalamSlot;
+
+/* What a request asks for. */
+typedef enum KalamOp
+{
+	KALAM_OP_NONE = 0,
+	KALAM_OP_SCAN,				/* READ lane: rows of a key range, or of one key */
+	KALAM_OP_EXISTS,			/* READ lane: does any of these keys exist now? */
+	KALAM_OP_STAT,				/* READ lane: size and row estimates of an object */
+	KALAM_OP_FLUSH,				/* READ lane: memtables of an object to files */
+	KALAM_OP_COMPACT,			/* READ lane: compaction of an object's range */
+	KALAM_OP_COMMIT,			/* a stream of changes; see protocol.h */
+	KALAM_OP_PREPARE,			/* the same stream, kept pending under full_xid */
+	KALAM_OP_RESOLVE,			/* COMMIT lane: apply or drop pending full_xid */
+	KALAM_OP_SERVE				/* COMMIT lane, supervisor: RECOVERING to READY */
+} KalamOp;
+
+/* KalamRequest.flags */
+#define KALAM_SCAN_REVERSE		0x0001	/* from upper down to lower */
+#define KALAM_SCAN_POINT		0x0002	/* just the key `lower`: 0 or 1 row */
+#define KALAM_SCAN_KEYS			0x0004	/* rows carry their keys */
+#define KALAM_SCAN_COUNT		0x0008	/* blocks carry row counts, no rows */
+#define KALAM_SCAN_NEWEST		0x0010	/* at the newest stamp, not at `stamp` */
+#define KALAM_SCAN_RECHECK		0x0020	/* POINT + NEWEST: KALAM_ROW_CHANGED says
+										 * whether the newest version differs
+										 * from the one at `stamp` */
+#define KALAM_SCAN_AFTER_LOWER	0x0040	/* lower itself is excluded */
+#define KALAM_COMMIT_SYNC		0x0100	/* on disk before the answer */
+#define KALAM_RESOLVE_APPLY		0x0200	/* else drop */
+
+/* How a request ended.  The backend maps these to SQLSTATEs. */
+typedef enum KalamCode
+{
+	KALAM_OK = 0,
+	KALAM_ERR_NO_OBJECT,		/* no such object id */
+	KALAM_ERR_STAMP_GONE,		/* stamp of an earlier storage process */
+	KALAM_ERR_IO,				/* RocksDB said no; message names the cause */
+	KALAM_ERR_CORRUPT,			/* bytes that fail their checksum or format */
+	KALAM_ERR_DISK_FULL,
+	KALAM_ERR_MEMORY,
+	KALAM_ERR_PROTOCOL,			/* a request that no backend should send */
+	KALAM_ERR_CANCELED,			/* the backend asked for it */
+	KALAM_ERR_NOT_READY			/* RECOVERING, and the caller is no supervisor */
+} KalamCode;
+
+/* [B] writes it before it raises the channel's generation. */
+typedef struct KalamRequest
+{
+	uint32_t	op;				/* KalamOp */
+	uint32_t	epoch;			/* of the storage process that it is meant for */
+	uint32_t	flags;
+	uint32_t	object_id;		/* SCAN, STAT, FLUSH, COMPACT */
+	uint64_t	stamp;			/* SCAN: read at this stamp */
+	uint64_t	full_xid;		/* PREPARE, RESOLVE */
+	uint64_t	serial;			/* COMMIT, PREPARE: version id of its rows */
+	uint64_t	max_row_id;		/* COMMIT, PREPARE: largest hidden row id, or 0 */
+	uint64_t	max_rows;		/* SCAN: stop after so many, 0: no limit */
+	uint32_t	first_bytes;	/* SCAN: size after which the first block goes out */
+	uint16_t	lower_len;		/* SCAN: 0 is not allowed */
+	uint16_t	upper_len;		/* SCAN: first key behind the range; not for POINT */
+	uint8_t		lower[KALAM_MAX_KEY_BYTES];
+	uint8_t		upper[KALAM_MAX_KEY_BYTES];
+} KalamRequest;
+
+/* [S] writes it before it raises `done`, commit_stamp earlier. */
+typedef struct KalamResult
+{
+	uint32_t	code;			/* KalamCode */
+	uint32_t	reserved;
+	uint64_t	position;		/* EXISTS: index of the first key that exists, or
+								 * UINT64_MAX */
+	uint64_t	rows;			/* STAT: estimate of rows */
+	uint64_t	bytes;			/* STAT: estimate of bytes, memory included */
+	_Atomic uint64_t commit_stamp;	/* COMMIT, PREPARE: set before the write */
+	char		message[KALAM_MESSAGE_BYTES];	/* code != OK: one line, UTF-8 or not */
+} KalamResult;
+
+/*
+ * A channel carries one request at a time.
+ *
+ * generation goes up when the owner posts a request; done follows when the
+ * storage process has finished with it and touches neither the channel nor its
+ * blocks any more.  A channel is idle, and its blocks are the owner's, iff
+ * done == generation, or req.epoch is not the segment's epoch (whoever served
+ * it is dead and reaped).  To stop a request early the owner sets cancel to
+ * the generation and posts the channel again.
+ *
+ * Blocks form a ring: block i of a stream is blocks[i % KALAM_CHANNEL_BLOCKS].
+ * filled and consumed count from 0 for each request.  SCAN: storage fills, the
+ * owner consumes.  COMMIT, PREPARE, EXISTS: the owner fills, storage consumes.
+ */
+typedef struct KalamChannel
+{
+	_Alignas(KALAM_CACHE_LINE)
+	_Atomic uint32_t owner;		/* [*] slot index + 1; 0: free (extra channels) */
+	_Atomic uint32_t generation;	/* [B] */
+	_Atomic uint32_t cancel;	/* [B] generation that is to stop */
+	uint32_t	slot;			/* [B] whose pins protect the request */
+
+	_Alignas(KALAM_CACHE_LINE)
+	_Atomic uint32_t done;		/* [S] generation that is finished */
+	_Atomic uint32_t reply_seq; /* [S] futex; goes up with each notification */
+
+	_Alignas(KALAM_CACHE_LINE)
+	_Atomic uint32_t sleeping;	/* [B] 1 while asleep on reply_seq */
+
+	/* one of the next two is the owner's, one the storage process's, by op */
+	_Alignas(KALAM_CACHE_LINE)
+	_Atomic uint32_t filled;
+	_Alignas(KALAM_CACHE_LINE)
+	_Atomic uint32_t consumed;
+
+	KalamRequest req;
+	KalamResult result;
+} KalamChannel;
+
+/* KalamBlock.flags */
+#define KALAM_BLOCK_LAST		0x0001	/* nothing follows in this stream */
+#define KALAM_BLOCK_BIG			0x0002	/* a piece of one row too large for a block */
+
+/*
+ * 64 KB of stream.  Valid for the consumer until it raises `consumed`.
+ *
+ * In a SCAN stream, data holds nrows KalamRow entries one behind the other, or,
+ * under KALAM_SCAN_COUNT, nothing.  A row that fits in no block comes as blocks
+ * with KALAM_BLOCK_BIG: big_total bytes of entry in pieces of `used` bytes,
+ * nrows being 1 in the last piece and 0 before it.  The key of the last row of
+ * a block (not of BIG pieces before the last) stands at data + resume_offset,
+ * resume_len bytes, so that a scan can be taken up again behind it.
+ */
+typedef struct KalamBlock
+{
+	uint32_t	used;			/* bytes of data that are stream */
+	uint32_t	nrows;
+	uint32_t	flags;
+	uint32_t	resume_offset;
+	uint32_t	resume_len;
+	uint32_t	big_total;
+	uint64_t	reserved;
+	uint8_t		data[];			/* 8-aligned */
+} KalamBlock;
+
+#define KALAM_BLOCK_DATA_BYTES	(KALAM_BLOCK_BYTES - sizeof(KalamBlock))
+
+/* KalamRow.flags */
+#define KALAM_ROW_CHANGED		0x0001	/* RECHECK: newest differs from `stamp`'s */
+#define KALAM_ROW_EXISTED		0x0002	/* RECHECK: there was a version at `stamp` */
+#define KALAM_ROW_ABSENT		0x0004	/* RECHECK: there is no newest version; the
+										 * entry has no tuple.  RECHECK always
+										 * answers with exactly one entry */
+
+/*
+ * One row in a block, 8-aligned.  At offset 16 lies a Postgres MinimalTuple:
+ * 4 bytes tuple_len (its t_len), 6 bytes of zero padding, and then the stored
+ * bytes of the row behind the 8 byte version (see rowformat.h).  The row's key,
+ * if asked for, begins at 16 + tuple_len rounded up to 8.
+ */
+typedef struct KalamRow
+{
+	uint32_t	size;			/* of the whole entry, a multiple of 8 */
+	uint16_t	key_len;		/* 0 unless KALAM_SCAN_KEYS */
+	uint16_t	flags;
+	uint64_t	version;		/* version id: first 8 bytes of the stored value */
+	uint32_t	tuple_len;		/* offset 16: the tuple */
+	uint8_t		tuple_rest[];
+} KalamRow;
+
+#define KALAM_ROW_TUPLE_OFFSET	16
+#define KALAM_TUPLE_BODY_OFFSET 10	/* of the stored bytes within the tuple */
+#define KALAM_ALIGN8(n)			(((n) + 7) & ~(uint64_t) 7)
+
+typedef struct KalamSegment
+{
+	uint64_t	magic;			/* [P] */
+	uint32_t	version;		/* [P] */
+	uint32_t	nchannels;		/* [P] */
+	uint64_t	size_bytes;		/* [P] of the whole segment */
+	uint64_t	slots_offset;	/* [P] */
+	uint64_t	channels_offset;	/* [P] */
+	uint64_t	buckets_offset; /* [P] */
+	uint64_t	blocks_offset;	/* [P] */
+	KalamConfig config;			/* [P] */
+
+	_Alignas(KALAM_CACHE_LINE)
+	_Atomic uint32_t state;		/* [S] while it lives, else [V]; KalamStorageState */
+	_Atomic uint32_t epoch;		/* [V] raised after a storage process was reaped,
+								 * starts at 1 */
+	_Atomic int32_t storage_pid;	/* [V] */
+	uint32_t	failure_code;	/* [S] KalamCode, before state = FAILED */
+	char		failure_message[KALAM_MESSAGE_BYTES];	/* [S] likewise */
+	_Atomic uint32_t pending;	/* [S] transactions that wait for RESOLVE */
+
+	/*
+	 * Stamps.  pub is the stamp that new snapshots read at; the commit thread
+	 * is its only writer.  Stamps below floor belong to an earlier storage
+	 * process and cannot be read.  recovered is the last stamp that the store
+	 * held when it was opened: a commit whose commit_stamp is at most that
+	 * survived.
+	 */
+	_Alignas(KALAM_CACHE_LINE)
+	_Atomic uint64_t pub;		/* [S] */
+	_Atomic uint64_t floor;		/* [S] before state = RECOVERING */
+	_Atomic uint64_t recovered; /* [S] before state = RECOVERING */
+	_Atomic uint64_t all_stamp; /* [S] last commit that did not stamp its buckets */
+
+	/* Counters that never go back, also not over a restart. */
+	_Alignas(KALAM_CACHE_LINE)
+	_Atomic uint64_t next_serial;	/* [*] version ids of transactions */
+	_Atomic uint64_t next_row_id;	/* [*] hidden row ids, 48 bits */
+	_Atomic uint32_t next_object_id;	/* [*] */
+
+	_Alignas(KALAM_CACHE_LINE)
+	_Atomic uint32_t waiting;	/* [*] backends that wait for an answer now */
+
+	KalamLane	lanes[KALAM_LANES];
+} KalamSegment;
+
+/* ---- addresses ---- */
+
+static inline KalamSlot *
+kalam_slot(KalamSegment *seg, uint32_t i)
+{
+	return (KalamSlot *) ((char *) seg + seg->slots_offset) + i;
+}
+
+static inline KalamChannel *
+kalam_channel(KalamSegment *seg, uint32_t i)
+{
+	return (KalamChannel *) ((char *) seg + seg->channels_offset) + i;
+}
+
+static inline uint32_t
+kalam_channel_index(KalamSegment *seg, const KalamChannel *ch)
+{
+	return (uint32_t) (ch - (KalamChannel *) ((char *) seg + seg->channels_offset));
+}
+
+/* Block number n of the channel's current stream. */
+static inline KalamBlock *
+kalam_block(KalamSegment *seg, const KalamChannel *ch, uint32_t n)
+{
+	uint64_t	i = (uint64_t) kalam_channel_index(seg, ch) * KALAM_CHANNEL_BLOCKS +
+		n % KALAM_CHANNEL_BLOCKS;
+
+	return (KalamBlock *) ((char *) seg + seg->blocks_offset + i * KALAM_BLOCK_BYTES);
+}
+
+/* The stamp word of a key: the last commit that wrote a key of this hash. */
+static inline _Atomic uint64_t *
+kalam_bucket(KalamSegment *seg, uint64_t key_hash)
+{
+	return (_Atomic uint64_t *) ((char *) seg + seg->buckets_offset) +
+		(key_hash & (KALAM_BUCKETS - 1));
+}
+
+static inline _Atomic uint64_t *
+kalam_lane_bitmap(KalamSegment *seg, KalamLaneKind lane)
+{
+	return (_Atomic uint64_t *) ((char *) seg + seg->lanes[lane].bitmap_offset);
+}
+
+/* Channels 2 i and 2 i + 1 are slot i's own: requests, and its first scan. */
+#define KALAM_RPC_CHANNEL(slot)		(2 * (slot))
+#define KALAM_SCAN_CHANNEL(slot)	(2 * (slot) + 1)
+#define KALAM_FIRST_EXTRA(seg)		(2 * (seg)->config.nslots)
+
+/* ---- segment.c ---- */
+
+/* Bytes that a segment of this many slots and extra channels takes. */
+extern uint64_t kalam_segment_size(uint32_t nslots, uint32_t nextra);
+
+/* Lays out zeroed memory of that size; the caller is the only one to see it. */
+extern void kalam_segment_init(KalamSegment *seg, const KalamConfig *config);
+
+/* Is this a segment that this program understands?  size: of the mapping. */
+extern bool kalam_segment_check(const KalamSegment *seg, uint64_t size);
+
+/* Forgets what an earlier storage process left: lanes, sleepers.  [S] at start. */
+extern void kalam_segment_storage_reset(KalamSegment *seg);
+
+/* Asks for service of the channel by a thread of the lane.  Any process. */
+extern void kalam_lane_post(KalamSegment *seg, KalamLaneKind lane, uint32_t channel);
+
+/*
+ * Takes one posted channel off the lane, beginning behind *cursor, which it
+ * moves so that no channel starves.  False if nothing is posted.  [S]
+ */
+extern bool kalam_lane_take(KalamSegment *seg, KalamLaneKind lane, uint32_t *cursor,
+							uint32_t *channel);
+
+/* Sleeps until something is posted on the lane or timeout_us passed.  [S] */
+extern void kalam_lane_sleep(KalamSegment *seg, KalamLaneKind lane, uint32_t timeout_us);
+
+/* Wakes every sleeper of the lane, without work: for shutdown.  [S] */
+extern void kalam_lane_wake_all(KalamSegment *seg, KalamLaneKind lane);
+
+/* Tells the channel's owner that filled, consumed or done moved.  [S] */
+extern void kalam_channel_notify(KalamChannel *ch);
+
+/*
+ * Sleeps until the owner is notified with a reply_seq other than `seen`, or
+ * timeout_us passed, or a signal came.  The owner reads `seen` before it looks
+ * at what it waits for.  [B]
+ */
+extern void kalam_channel_sleep(KalamChannel *ch, uint32_t seen, uint32_t timeout_us);
+
+/*
+ * Pins the newest stamp in a pin word of the caller's slot and returns it: it
+ * stays readable until the word is set to 0 (or the storage process dies).
+ * pin must lie below npins already.  [B]
+ */
+extern uint64_t kalam_pin_newest(KalamSegment *seg, _Atomic uint64_t *pin);
+
+/* futex words; timeout_us 0 means none.  False if the time passed. */
+extern bool kalam_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint32_t timeout_us);
+extern void kalam_futex_wake(_Atomic uint32_t *word, int n);
+
+/* Hash for buckets and row locks: 64 bits over the whole key. */
+extern uint64_t kalam_hash(const void *data, size_t len, uint64_t seed);
+
+#endif							/* KALAM_SEGMENT_H */
