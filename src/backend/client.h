@@ -24,10 +24,17 @@ extern uint32 kalam_client_ready(void);
 /* The session's request channel, idle, with a clean request for op in it. */
 extern KalamChannel *kalam_rpc_begin(KalamOp op);
 
-/* Posts it and waits for the end; raises what the storage process reports. */
+/* Posts it and waits for the end; gives what the storage process reports. */
+extern KalamCode kalam_rpc_wait(KalamChannel *ch);
+
+/* The same, raising what it reports. */
 extern void kalam_rpc_finish(KalamChannel *ch);
 
-/* As kalam_rpc_finish, but reports instead: for callbacks that may not raise. */
+/*
+ * The same for callbacks that may not raise.  begin gives NULL if no storage
+ * process serves.
+ */
+extern KalamChannel *kalam_rpc_begin_noerror(KalamOp op);
 extern KalamCode kalam_rpc_finish_noerror(KalamChannel *ch);
 
 /* ---- scans ---- */
@@ -67,11 +74,32 @@ extern void kalam_cursor_close(KalamCursor *cursor);
 /* One row by key, copied to the current context, or NULL. */
 extern KalamRow *kalam_get(const KalamRange *range);
 
-/* ---- streams of changes ---- */
-
 /* A (sub)transaction ended: drops its cursors without waiting.  Never raises. */
-extern void kalam_client_at_abort(SubTransactionId sub);	/* Invalid: all */
-extern void kalam_client_at_subcommit(SubTransactionId sub, SubTransactionId parent);
+extern void kalam_cursors_at_abort(SubTransactionId sub);	/* Invalid: all */
+extern void kalam_cursors_at_subcommit(SubTransactionId sub, SubTransactionId parent);
+
+/* ---- streams to storage: changes, keys to look for ---- */
+
+typedef struct KalamStream
+{
+	KalamChannel *ch;
+	KalamBlock *block;			/* being filled */
+	uint32		nblocks;		/* handed over */
+	bool		posted;
+	bool		ended;			/* storage gave its verdict before the end */
+} KalamStream;
+
+/*
+ * Fills the session's request channel block by block; the caller sets the
+ * fields of ch->req before the first put.  kalam_stream_finish sends the end
+ * (lane: where a stream of one block goes); the caller then waits for it.
+ */
+extern void kalam_stream_begin(KalamStream *st, KalamOp op);
+extern void kalam_stream_put(KalamStream *st, const void *data, size_t len);
+extern void kalam_stream_finish(KalamStream *st, KalamLaneKind lane);
+
+/* For the supervisor: makes calls work while storage recovers. */
+extern void kalam_client_use_supervisor_mode(void);
 
 /* SQLSTATE for a code. */
 extern int	kalam_code_sqlstate(KalamCode code);

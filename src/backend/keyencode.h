@@ -52,7 +52,8 @@ typedef enum KalamFit
 	KALAM_FIT_OK,				/* *out is a value of the column's base type */
 	KALAM_FIT_BELOW,			/* below everything that the column can hold */
 	KALAM_FIT_ABOVE,			/* above everything */
-	KALAM_FIT_INEXACT			/* between two values, or too long to exist (a text
+	KALAM_FIT_INEXACT			/* between two values (a date behind the last
+								 * finite timestamp), or too long to exist (a text
 								 * of more than 63 bytes against a name): equality
 								 * never holds; for a range use no bound */
 } KalamFit;

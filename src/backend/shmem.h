@@ -36,4 +36,11 @@ extern uint32 kalam_my_slot_index(void);
 extern void kalam_supervisor_register(void);	/* from _PG_init under preload */
 extern PGDLLEXPORT void kalam_supervisor_main(Datum arg);
 
+/* Is this process the supervisor? */
+extern bool kalam_am_supervisor;
+
+/* Shared memory: called from the hooks in shmem.c. */
+extern Size kalam_supervisor_shmem_size(void);
+extern void kalam_supervisor_shmem_init(void);
+
 #endif							/* KALAM_SHMEM_H */

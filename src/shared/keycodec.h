@@ -11,6 +11,7 @@
  *
  *	 type						bytes
  *	 bool						1: 00, 01
+ *	 "char"						1: as it is
  *	 int2, int4, int8			2, 4, 8: sign bit flipped, big-endian
  *	 oid						4: big-endian
  *	 float4, float8				4, 8: IEEE bits, all flipped if negative, else the sign bit;

@@ -34,7 +34,9 @@ typedef struct KalamStagedVersion
 	uint32_t	command_id;		/* of the command that wrote it */
 	uint32_t	value_len;		/* bytes of value; 0 for a deletion */
 	uint8_t		op;				/* KalamChangeOp */
-	uint8_t		flags;			/* the caller's own */
+	uint8_t		flags;			/* the caller's own; 0 at first */
+	uint8_t		unused[2];
+	uint32_t	back;			/* private to staged.c */
 	uint8_t		value[];		/* 8-aligned; as protocol.h's stored value */
 } KalamStagedVersion;
 
@@ -69,7 +71,10 @@ extern void kalam_staged_pop_to(KalamStaged *s, KalamStagedMark mark);
 extern uint64_t kalam_staged_count(const KalamStaged *s);	/* versions in the log */
 extern uint64_t kalam_staged_bytes(const KalamStaged *s);	/* memory taken */
 
-/* The entry of exactly this key, or NULL.  An entry may have no version left. */
+/*
+ * The entry of exactly this key, or NULL.  Entries live until the whole is
+ * destroyed; one may have no version left.
+ */
 extern KalamStagedKey *kalam_staged_find(const KalamStaged *s, const void *key, size_t len);
 
 /* The first entry at or behind this key, or NULL; the last one before it. */
@@ -92,8 +97,9 @@ extern KalamStagedVersion *kalam_staged_visible(const KalamStagedKey *k, uint32_
 typedef struct KalamStagedWalk
 {
 	const KalamStaged *staged;
-	uint64_t	position;
-	void	   *place;
+	uint64_t	position;		/* number of the next version */
+	void	   *place;			/* the rest is private */
+	size_t		offset;
 } KalamStagedWalk;
 
 extern void kalam_staged_walk(KalamStagedWalk *walk, const KalamStaged *s, uint64_t from);

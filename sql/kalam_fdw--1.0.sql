@@ -1,0 +1,52 @@
+/* kalam_fdw--1.0.sql */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION kalam_fdw" to load this file. \quit
+
+CREATE SCHEMA kalam;
+GRANT USAGE ON SCHEMA kalam TO PUBLIC;
+
+CREATE FUNCTION kalam.kalam_fdw_handler() RETURNS fdw_handler
+AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
+
+CREATE FUNCTION kalam.kalam_fdw_validator(text[], oid) RETURNS void
+AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
+
+CREATE FOREIGN DATA WRAPPER kalam_fdw
+    HANDLER kalam.kalam_fdw_handler
+    VALIDATOR kalam.kalam_fdw_validator;
+
+CREATE SERVER kalam FOREIGN DATA WRAPPER kalam_fdw;
+
+-- The stored tables of this database, by the store's own catalog.
+CREATE FUNCTION kalam.stored_tables(
+    OUT relid oid, OUT namespace text, OUT name text, OUT kind text,
+    OUT primary_key text, OUT options text, OUT schema_version int,
+    OUT object_id bigint, OUT rows bigint, OUT bytes bigint, OUT kept boolean)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'kalam_stored_tables' LANGUAGE C STRICT VOLATILE;
+REVOKE ALL ON FUNCTION kalam.stored_tables() FROM PUBLIC;
+
+CREATE VIEW kalam.tables AS
+    SELECT namespace, name, kind, primary_key, NULL::text AS indexes,
+           schema_version, rows, bytes, options, object_id, kept
+    FROM kalam.stored_tables();
+
+CREATE VIEW kalam.namespaces AS
+    SELECT namespace, count(*) AS tables
+    FROM kalam.stored_tables() GROUP BY namespace;
+
+REVOKE ALL ON kalam.tables, kalam.namespaces FROM PUBLIC;
+GRANT SELECT ON kalam.tables, kalam.namespaces TO pg_monitor;
+GRANT EXECUTE ON FUNCTION kalam.stored_tables() TO pg_monitor;
+
+-- Bytes on disk and in write buffers, as the store estimates them.
+CREATE FUNCTION kalam.table_size(regclass) RETURNS bigint
+AS 'MODULE_PATHNAME', 'kalam_table_size' LANGUAGE C STRICT VOLATILE;
+
+-- Writes what is in memory to files; merges files.
+CREATE FUNCTION kalam.flush(regclass) RETURNS void
+AS 'MODULE_PATHNAME', 'kalam_flush' LANGUAGE C STRICT VOLATILE;
+
+CREATE FUNCTION kalam.compact(regclass) RETURNS void
+AS 'MODULE_PATHNAME', 'kalam_compact' LANGUAGE C STRICT VOLATILE;

@@ -1,0 +1,26 @@
+/*
+ * client_internal.h
+ *	  What client.c, cursor.c and commit.c share about channels.
+ */
+#ifndef KALAM_CLIENT_INTERNAL_H
+#define KALAM_CLIENT_INTERNAL_H
+
+#include "src/backend/client.h"
+
+typedef enum KalamWaitFor
+{
+	KALAM_WAIT_DONE,			/* the request has ended */
+	KALAM_WAIT_BLOCK,			/* or: a block to consume */
+	KALAM_WAIT_ROOM				/* or: room for a block */
+} KalamWaitFor;
+
+extern bool kalam_channel_wait(KalamChannel *ch, KalamWaitFor what, bool interruptible);
+extern bool kalam_channel_is_idle(const KalamChannel *ch);
+extern void kalam_channel_cancel(KalamChannel *ch);
+extern void kalam_channel_prepare(KalamChannel *ch, KalamOp op, uint32 epoch);
+extern void kalam_channel_start(KalamChannel *ch, KalamLaneKind lane);
+extern void kalam_channel_raise(const KalamChannel *ch) pg_attribute_noreturn();
+extern void kalam_raise_storage_lost(void) pg_attribute_noreturn();
+extern void kalam_cursors_forget_all(void);
+
+#endif							/* KALAM_CLIENT_INTERNAL_H */

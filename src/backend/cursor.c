@@ -1,0 +1,413 @@
+/*
+ * cursor.c
+ *	  Scans over stored keys, as a backend sees them.
+ *
+ * A cursor reads blocks that the storage process fills ahead in a channel.
+ * Channels are few: when none is free, the session's least recently read cursor
+ * is parked.  It keeps the rest of its block and the key behind which it goes
+ * on; the snapshot is pinned, so it goes on with the same rows.
+ *
+ * Cursors live in a context of their own and are closed by their owner, or by
+ * the end of the (sub)transaction that opened them.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "lib/ilist.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "src/backend/client.h"
+#include "src/backend/client_internal.h"
+#include "src/backend/shmem.h"
+
+#define DEFAULT_FIRST_BYTES 4096
+
+struct KalamCursor
+{
+	dlist_node	node;			/* in open_cursors */
+	SubTransactionId sub;
+	uint64		last_use;		/* for parking */
+
+	KalamChannel *ch;			/* NULL: parked, or at the end */
+	bool		own_scan_channel;
+	KalamBlock *block;			/* held block of the channel, or NULL */
+	uint32		consumed;		/* blocks given back */
+	bool		at_end;			/* nothing behind what is held */
+
+	const uint8 *ptr;			/* next row in the block or in rest */
+	uint32		rows_left;
+	char	   *rest;			/* parked: a copy of the rest of a block */
+	char	   *big;			/* a row larger than a block */
+	uint64		big_have;
+	uint64		delivered;		/* rows of finished blocks, for max_rows */
+	uint32		block_rows;
+
+	KalamRange	range;			/* lower and upper point below */
+	uint8		lower[KALAM_MAX_KEY_BYTES];
+	uint8		upper[KALAM_MAX_KEY_BYTES];
+	uint16		resume_len;		/* 0: from the start */
+	uint8		resume[KALAM_MAX_KEY_BYTES];
+};
+
+static dlist_head open_cursors = DLIST_STATIC_INIT(open_cursors);
+static MemoryContext cursor_context = NULL;
+static bool scan_channel_used = false;
+static uint64 use_counter = 0;
+
+/* ---- channels ---- */
+
+static KalamChannel *
+try_claim(KalamCursor *c)
+{
+	KalamSegment *seg = kalam_segment;
+	uint32		slot = kalam_my_slot_index();
+
+	if (!scan_channel_used)
+	{
+		scan_channel_used = true;
+		c->own_scan_channel = true;
+		return kalam_channel(seg, KALAM_SCAN_CHANNEL(slot));
+	}
+	for (uint32 i = KALAM_FIRST_EXTRA(seg); i < seg->nchannels; i++)
+	{
+		KalamChannel *ch = kalam_channel(seg, i);
+		uint32		expected = 0;
+
+		if (atomic_load_explicit(&ch->owner, memory_order_relaxed) != 0 ||
+			!atomic_compare_exchange_strong(&ch->owner, &expected, slot + 1))
+			continue;
+		if (kalam_channel_is_idle(ch))
+		{
+			c->own_scan_channel = false;
+			return ch;
+		}
+		/* its last request is still being stopped */
+		atomic_store(&ch->owner, 0);
+	}
+	return NULL;
+}
+
+/* Gives the channel back, stopping its request if it goes on. */
+static void
+release_channel(KalamCursor *c)
+{
+	KalamChannel *ch = c->ch;
+
+	if (ch == NULL)
+		return;
+	c->ch = NULL;
+	c->block = NULL;
+	kalam_channel_cancel(ch);
+	if (c->own_scan_channel)
+		scan_channel_used = false;
+	else
+		atomic_store(&ch->owner, 0);
+}
+
+/* Takes the cursor off its channel; it will take itself up again when read. */
+static void
+park(KalamCursor *c)
+{
+	if (c->block != NULL && c->rows_left > 0 && !(c->range.flags & KALAM_SCAN_COUNT))
+	{
+		size_t		len = c->block->data + c->block->used - c->ptr;
+
+		c->rest = MemoryContextAlloc(cursor_context, len);
+		memcpy(c->rest, c->ptr, len);
+		c->ptr = (uint8 *) c->rest;
+	}
+	if (c->big != NULL && c->rows_left == 0 && c->big_have > 0)
+	{
+		/* a large row on its way is read again from its beginning */
+		pfree(c->big);
+		c->big = NULL;
+		c->big_have = 0;
+	}
+	release_channel(c);
+}
+
+static void
+claim_channel(KalamCursor *c)
+{
+	while ((c->ch = try_claim(c)) == NULL)
+	{
+		KalamCursor *oldest = NULL;
+		dlist_iter	iter;
+
+		dlist_foreach(iter, &open_cursors)
+		{
+			KalamCursor *other = dlist_container(KalamCursor, node, iter.cur);
+
+			if (other != c && other->ch != NULL &&
+				(oldest == NULL || other->last_use < oldest->last_use))
+				oldest = other;
+		}
+		/* the slot's own scan channel is always with one of them */
+		Assert(oldest != NULL);
+		park(oldest);
+	}
+}
+
+/* Sends the request for the range, or for what is left of it. */
+static void
+start(KalamCursor *c)
+{
+	uint32		epoch = kalam_client_ready();
+	KalamRequest *req;
+
+	claim_channel(c);
+	kalam_channel_prepare(c->ch, KALAM_OP_SCAN, epoch);
+	req = &c->ch->req;
+	req->flags = c->range.flags;
+	req->object_id = c->range.object_id;
+	req->stamp = c->range.stamp;
+	req->max_rows = c->range.max_rows ? c->range.max_rows - c->delivered : 0;
+	req->first_bytes = c->range.first_bytes ? c->range.first_bytes : DEFAULT_FIRST_BYTES;
+	req->lower_len = c->range.lower_len;
+	req->upper_len = c->range.upper_len;
+	memcpy(req->lower, c->lower, c->range.lower_len);
+	memcpy(req->upper, c->upper, c->range.upper_len);
+	if (c->resume_len > 0)
+	{
+		if (c->range.flags & KALAM_SCAN_REVERSE)
+		{
+			req->upper_len = c->resume_len;
+			memcpy(req->upper, c->resume, c->resume_len);
+		}
+		else
+		{
+			req->lower_len = c->resume_len;
+			memcpy(req->lower, c->resume, c->resume_len);
+			req->flags |= KALAM_SCAN_AFTER_LOWER;
+		}
+	}
+	c->consumed = 0;
+	c->block = NULL;
+	kalam_channel_start(c->ch, KALAM_LANE_READ);
+}
+
+/* ---- reading ---- */
+
+/* Gives the held block back, remembering where the next one goes on. */
+static void
+give_back_block(KalamCursor *c)
+{
+	KalamBlock *block = c->block;
+	KalamChannel *ch = c->ch;
+
+	if (block->resume_len > 0 && block->resume_len <= KALAM_MAX_KEY_BYTES &&
+		block->resume_offset + block->resume_len <= KALAM_BLOCK_DATA_BYTES)
+	{
+		memcpy(c->resume, block->data + block->resume_offset, block->resume_len);
+		c->resume_len = block->resume_len;
+	}
+	c->delivered += c->block_rows;
+	c->block_rows = 0;
+	c->block = NULL;
+	c->consumed++;
+	atomic_store_explicit(&ch->consumed, c->consumed, memory_order_release);
+	if (!kalam_channel_is_idle(ch) &&
+		atomic_load_explicit(&ch->filled, memory_order_relaxed) - c->consumed
+		<= KALAM_CHANNEL_BLOCKS / 2)
+		kalam_lane_post(kalam_segment, KALAM_LANE_READ,
+						kalam_channel_index(kalam_segment, ch));
+}
+
+/* Collects a piece of a large row; true when it is whole. */
+static bool
+take_big_piece(KalamCursor *c)
+{
+	KalamBlock *block = c->block;
+
+	if (c->big == NULL || c->big_have == 0)
+	{
+		if (c->big != NULL)
+			pfree(c->big);
+		c->big = MemoryContextAllocHuge(cursor_context, block->big_total);
+		c->big_have = 0;
+	}
+	if (c->big_have + block->used > block->big_total)
+		elog(ERROR, "kalam storage sent a row of the wrong size");
+	memcpy(c->big + c->big_have, block->data, block->used);
+	c->big_have += block->used;
+	if (block->nrows == 0)
+		return false;
+	c->ptr = (uint8 *) c->big;
+	return true;
+}
+
+/* Makes the next block with rows current.  False at the end. */
+static bool
+next_block(KalamCursor *c)
+{
+	for (;;)
+	{
+		if (c->block != NULL)
+			give_back_block(c);
+		if (c->rest != NULL)
+		{
+			pfree(c->rest);
+			c->rest = NULL;
+		}
+		if (c->at_end)
+		{
+			release_channel(c);
+			return false;
+		}
+		if (c->ch == NULL)
+		{
+			if (c->range.max_rows && c->delivered >= c->range.max_rows)
+			{
+				c->at_end = true;
+				return false;
+			}
+			start(c);
+		}
+
+		if (!kalam_channel_wait(c->ch, KALAM_WAIT_BLOCK, true))
+			kalam_raise_storage_lost();
+		if (atomic_load_explicit(&c->ch->filled, memory_order_acquire) == c->consumed)
+		{
+			if (c->ch->result.code != KALAM_OK)
+				kalam_channel_raise(c->ch);
+			elog(ERROR, "kalam storage ended a scan without an end");
+		}
+
+		c->block = kalam_block(kalam_segment, c->ch, c->consumed);
+		c->at_end = (c->block->flags & KALAM_BLOCK_LAST) != 0;
+		c->block_rows = c->block->nrows;
+		c->rows_left = c->block->nrows;
+		c->ptr = c->block->data;
+		if ((c->block->flags & KALAM_BLOCK_BIG) && !take_big_piece(c))
+			continue;
+		if (c->rows_left > 0)
+			return true;
+	}
+}
+
+KalamCursor *
+kalam_cursor_open(const KalamRange *range)
+{
+	KalamCursor *c;
+
+	if (cursor_context == NULL)
+		cursor_context = AllocSetContextCreate(TopMemoryContext, "kalam cursors",
+											   ALLOCSET_DEFAULT_SIZES);
+	c = MemoryContextAlloc(cursor_context, sizeof(KalamCursor));
+	memset(c, 0, offsetof(KalamCursor, lower));
+	c->sub = GetCurrentSubTransactionId();
+	c->range = *range;
+	memcpy(c->lower, range->lower, range->lower_len);
+	memcpy(c->upper, range->upper, range->upper_len);
+	c->resume_len = 0;
+	c->last_use = ++use_counter;
+	dlist_push_tail(&open_cursors, &c->node);
+	PG_TRY();
+	{
+		start(c);
+	}
+	PG_CATCH();
+	{
+		kalam_cursor_close(c);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return c;
+}
+
+const KalamRow *
+kalam_cursor_next(KalamCursor *c)
+{
+	const KalamRow *row;
+
+	if (c->rows_left == 0)
+	{
+		/* the row that was returned last is not needed any more */
+		c->big_have = 0;
+		c->last_use = ++use_counter;
+		if (!next_block(c))
+			return NULL;
+	}
+	row = (const KalamRow *) c->ptr;
+	c->ptr += row->size;
+	c->rows_left--;
+	return row;
+}
+
+uint64
+kalam_cursor_next_count(KalamCursor *c)
+{
+	c->rows_left = 0;
+	c->last_use = ++use_counter;
+	return next_block(c) ? c->rows_left : 0;
+}
+
+void
+kalam_cursor_close(KalamCursor *c)
+{
+	release_channel(c);
+	dlist_delete(&c->node);
+	if (c->rest)
+		pfree(c->rest);
+	if (c->big)
+		pfree(c->big);
+	pfree(c);
+}
+
+KalamRow *
+kalam_get(const KalamRange *range)
+{
+	KalamCursor *c = kalam_cursor_open(range);
+	const KalamRow *row = kalam_cursor_next(c);
+	KalamRow   *copy = NULL;
+
+	if (row != NULL)
+	{
+		copy = MemoryContextAllocHuge(CurrentMemoryContext, row->size);
+		memcpy(copy, row, row->size);
+	}
+	kalam_cursor_close(c);
+	return copy;
+}
+
+/* ---- ends of transactions ---- */
+
+void
+kalam_cursors_at_abort(SubTransactionId sub)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &open_cursors)
+	{
+		KalamCursor *c = dlist_container(KalamCursor, node, iter.cur);
+
+		if (sub == InvalidSubTransactionId || c->sub == sub)
+			kalam_cursor_close(c);
+	}
+}
+
+void
+kalam_cursors_at_subcommit(SubTransactionId sub, SubTransactionId parent)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &open_cursors)
+	{
+		KalamCursor *c = dlist_container(KalamCursor, node, iter.cur);
+
+		if (c->sub == sub)
+			c->sub = parent;
+	}
+}
+
+/* At exit: channels only, memory is going anyway. */
+void
+kalam_cursors_forget_all(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &open_cursors)
+		release_channel(dlist_container(KalamCursor, node, iter.cur));
+	dlist_init(&open_cursors);
+}

@@ -1,0 +1,52 @@
+/*
+ * ddl.h
+ *	  Stored tables appear, change and vanish with the statements that define
+ *	  foreign tables, transactionally.
+ */
+#ifndef KALAM_DDL_H
+#define KALAM_DDL_H
+
+#include "postgres.h"
+#include "utils/rel.h"
+
+#include "src/backend/store_catalog.h"
+#include "src/backend/table.h"
+
+extern void kalam_ddl_install(void);	/* hooks */
+
+/* Gives the table an object to write to, if it has none. */
+extern void kalam_table_require_object(KalamTable *table, Relation rel);
+
+/* ExecForeignTruncate. */
+extern void kalam_exec_truncate(List *rels, DropBehavior behavior, bool restart_seqs);
+
+extern void kalam_ddl_at_precommit(void);
+extern void kalam_ddl_at_xact_end(bool committed);
+extern void kalam_ddl_at_subcommit(SubTransactionId sub, SubTransactionId parent);
+extern void kalam_ddl_at_subabort(SubTransactionId sub);
+
+/* ---- record.c ---- */
+
+/* The record that describes rel as it is now; ids come from old, if given. */
+extern KalamCatalogTable *kalam_record_of(Relation rel, KalamTable *table,
+										  const KalamCatalogTable *old);
+
+/* Stages the creation of an object with the table's options; gives its id. */
+extern uint32 kalam_create_object(const KalamTable *table);
+
+/* ---- rewrite.c ---- */
+
+/* Does what old describes need to be stored anew to be read as rel? */
+extern bool kalam_needs_rewrite(Relation rel, const KalamTable *table,
+								const KalamCatalogTable *old);
+
+/*
+ * Stores all rows of rel, laid out and keyed as old says, anew under a new
+ * object, whose id it returns; the old object is dropped.
+ */
+extern uint32 kalam_rewrite(Relation rel, KalamTable *table, const KalamCatalogTable *old);
+
+/* Raises if a row breaks a constraint of rel, its partition bound included. */
+extern void kalam_validate_rows(Relation rel);
+
+#endif							/* KALAM_DDL_H */

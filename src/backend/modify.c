@@ -1,0 +1,499 @@
+/*
+ * modify.c
+ *	  INSERT, UPDATE, DELETE and COPY FROM on stored tables.
+ *
+ * Every change locks its key first, then learns whether the row is still what
+ * its scan saw, then stages.  Core checks no constraint on rows of foreign
+ * tables, so this file does, on each path.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "executor/nodeModifyTable.h"
+#include "foreign/fdwapi.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/appendinfo.h"
+#include "parser/parsetree.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "src/backend/ddl.h"
+#include "src/backend/modify.h"
+#include "src/backend/row.h"
+#include "src/backend/rowlock.h"
+#include "src/backend/shmem.h"
+#include "src/backend/snapshot.h"
+
+/* Of one result relation while a statement runs. */
+typedef struct KalamModify
+{
+	int			users;			/* INSERT routing may share it with UPDATE */
+	Relation	rel;
+	KalamTable *table;
+	ModifyTableState *mtstate;	/* NULL in COPY */
+	KalamOnConflict on_conflict;
+	bool		ready;			/* the object exists */
+	bool		object_is_new;
+	bool		check_each;		/* uniqueness at once, not in batches */
+	bool		scan_locked;	/* row triggers: the scan has locked the rows */
+	AttrNumber	wholerow_attno;
+	AttrNumber	ctid_attno;
+	HeapTupleData old_tuple;	/* what old_slot holds */
+	TupleTableSlot *old_slot;	/* the old row, deformed for its key */
+	TupleTableSlot *newest_slot;
+} KalamModify;
+
+/* ---- planning ---- */
+
+static void
+add_update_targets(PlannerInfo *root, Index rtindex, RangeTblEntry *rte, Relation rel)
+{
+	KalamTable *table = kalam_table_open(rel);
+
+	if (table->nkeys == 0)
+		add_row_identity_var(root,
+							 makeVar(rtindex, SelfItemPointerAttributeNumber, TIDOID, -1,
+									 InvalidOid, 0),
+							 rtindex, "ctid");
+	add_row_identity_var(root, makeWholeRowVar(rte, rtindex, 0, false), rtindex, "wholerow");
+	kalam_table_close(table);
+}
+
+static List *
+plan_modify(PlannerInfo *root, ModifyTable *plan, Index result_relation, int subplan_index)
+{
+	if (plan->onConflictAction == ONCONFLICT_UPDATE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("ON CONFLICT DO UPDATE is not supported on kalam tables"),
+				 errhint("Table option on_conflict 'replace' makes INSERT replace rows.")));
+	return list_make1_int(plan->onConflictAction == ONCONFLICT_NOTHING);
+}
+
+/* ---- begin and end ---- */
+
+static KalamModify *
+begin_modify_state(ResultRelInfo *info, ModifyTableState *mtstate)
+{
+	KalamModify *m = info->ri_FdwState;
+	TriggerDesc *triggers = info->ri_TrigDesc;
+
+	if (m != NULL)
+	{
+		m->users++;
+		return m;
+	}
+	m = palloc0(sizeof(KalamModify));
+	m->users = 1;
+	m->rel = info->ri_RelationDesc;
+	m->table = kalam_table_open(m->rel);
+	m->mtstate = mtstate;
+	m->on_conflict = m->table->on_conflict;
+	info->ri_FdwState = m;
+	if (triggers != NULL)
+	{
+		m->scan_locked = triggers->trig_update_before_row || triggers->trig_update_after_row ||
+			triggers->trig_delete_before_row || triggers->trig_delete_after_row;
+		/* COPY fires them while its rows are not checked otherwise */
+		m->check_each = (mtstate == NULL || mtstate->ps.plan == NULL) &&
+			(triggers->trig_insert_after_row || triggers->trig_insert_after_statement);
+	}
+	return m;
+}
+
+static void
+end_modify_state(ResultRelInfo *info)
+{
+	KalamModify *m = info->ri_FdwState;
+
+	if (m == NULL || --m->users > 0)
+		return;
+	kalam_unique_checks_flush();
+	if (m->old_slot != NULL)
+		ExecDropSingleTupleTableSlot(m->old_slot);
+	if (m->newest_slot != NULL)
+		ExecDropSingleTupleTableSlot(m->newest_slot);
+	kalam_table_close(m->table);
+	info->ri_FdwState = NULL;
+}
+
+/* Before the first write: an object to write to. */
+static void
+make_ready(KalamModify *m)
+{
+	ListCell   *lc;
+
+	if (m->ready)
+		return;
+	kalam_table_require_object(m->table, m->rel);
+	m->object_is_new = kalam_object_is_new(m->table->object_id);
+	foreach(lc, m->table->sequences)
+		kalam_transaction_uses_sequence(lfirst_oid(lc));
+	m->ready = true;
+}
+
+static void
+begin_modify(ModifyTableState *mtstate, ResultRelInfo *info, List *private,
+			 int subplan_index, int eflags)
+{
+	KalamModify *m;
+
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+	m = begin_modify_state(info, mtstate);
+	if (private != NIL && linitial_int(private) != 0)
+		m->on_conflict = KALAM_CONFLICT_IGNORE;
+	if (mtstate->operation == CMD_UPDATE || mtstate->operation == CMD_DELETE)
+	{
+		List	   *tlist = outerPlanState(mtstate)->plan->targetlist;
+
+		m->wholerow_attno = ExecFindJunkAttributeInTlist(tlist, "wholerow");
+		m->ctid_attno = ExecFindJunkAttributeInTlist(tlist, "ctid");
+		m->old_slot = MakeSingleTupleTableSlot(RelationGetDescr(m->rel), &TTSOpsHeapTuple);
+		m->newest_slot = MakeSingleTupleTableSlot(RelationGetDescr(m->rel), &TTSOpsMinimalTuple);
+	}
+}
+
+static void
+begin_insert(ModifyTableState *mtstate, ResultRelInfo *info)
+{
+	KalamModify *m = begin_modify_state(info, mtstate);
+	ModifyTable *plan = mtstate ? (ModifyTable *) mtstate->ps.plan : NULL;
+
+	/* routed to by an INSERT with a plan; COPY has none */
+	if (plan != NULL && plan->onConflictAction == ONCONFLICT_NOTHING)
+		m->on_conflict = KALAM_CONFLICT_IGNORE;
+	else if (plan != NULL && plan->onConflictAction == ONCONFLICT_UPDATE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("ON CONFLICT DO UPDATE is not supported on kalam tables")));
+}
+
+static void
+end_modify(EState *estate, ResultRelInfo *info)
+{
+	end_modify_state(info);
+}
+
+/* ---- constraints and keys ---- */
+
+static void
+check_constraints(EState *estate, ResultRelInfo *info, TupleTableSlot *slot)
+{
+	Relation	rel = info->ri_RelationDesc;
+
+	if (rel->rd_att->constr != NULL)
+		ExecConstraints(info, slot, estate);
+	if (rel->rd_rel->relispartition)
+		ExecPartitionCheck(info, slot, estate, true);
+}
+
+static void
+lock_key(KalamModify *m, const uint8 *key, size_t key_len)
+{
+	if (!m->object_is_new)
+		(void) kalam_row_lock(m->table->object_id, key, key_len, KALAM_LOCK_UPDATE,
+							  LockWaitBlock, m->table->relid,
+							  RelationGetRelationName(m->rel));
+}
+
+static KalamStagedVersion *
+own_version(const uint8 *key, size_t key_len)
+{
+	KalamStaged *staged = kalam_staged_here();
+	KalamStagedKey *k = staged ? kalam_staged_find(staged, key, key_len) : NULL;
+
+	return k ? kalam_staged_newest(k) : NULL;
+}
+
+/*
+ * Puts the slot's row under a key that must not be taken.  False if it is, and
+ * the table says to ignore that.
+ */
+static bool
+put_new_row(KalamModify *m, TupleTableSlot *slot, const uint8 *key, size_t key_len,
+			KalamOnConflict on_conflict)
+{
+	KalamStagedVersion *own;
+	KalamStagedVersion *version;
+
+	lock_key(m, key, key_len);
+	own = own_version(key, key_len);
+	if (on_conflict == KALAM_CONFLICT_IGNORE)
+	{
+		if (own != NULL ? own->op == KALAM_CHANGE_PUT :
+			!m->object_is_new && kalam_key_exists(key, key_len))
+			return false;
+	}
+	else if (on_conflict == KALAM_CONFLICT_ERROR && own != NULL && own->op == KALAM_CHANGE_PUT)
+		kalam_raise_duplicate(m->rel, kalam_staged_tuple(own));
+
+	version = kalam_stage_slot(slot, key, key_len);
+	if (on_conflict == KALAM_CONFLICT_ERROR && own == NULL && !m->object_is_new)
+	{
+		kalam_unique_check_add(version, m->table->relid);
+		if (m->check_each)
+			kalam_unique_checks_flush();
+	}
+	return true;
+}
+
+/* ---- INSERT ---- */
+
+static TupleTableSlot *
+insert_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTableSlot *plan_slot)
+{
+	KalamModify *m = info->ri_FdwState;
+	uint8		key[KALAM_MAX_KEY_BYTES];
+	size_t		key_len;
+
+	make_ready(m);
+	check_constraints(estate, info, slot);
+	slot->tts_tableOid = RelationGetRelid(m->rel);
+	if (m->table->nkeys == 0)
+	{
+		uint64		row_id = kalam_next_row_id();
+
+		key_len = kalam_table_row_id_key(m->table, row_id, key);
+		(void) kalam_stage_slot(slot, key, key_len);
+		kalam_row_id_to_tid(row_id, &slot->tts_tid);
+		return slot;
+	}
+	key_len = kalam_table_row_key(m->table, m->rel, slot, key);
+	return put_new_row(m, slot, key, key_len, m->on_conflict) ? slot : NULL;
+}
+
+/* ---- UPDATE and DELETE ---- */
+
+/* Makes the plan's old row current in old_slot and gives its key. */
+static size_t
+old_row_key(KalamModify *m, TupleTableSlot *plan_slot, uint8 *key)
+{
+	bool		isnull;
+	Datum		datum = ExecGetJunkAttribute(plan_slot, m->wholerow_attno, &isnull);
+	HeapTupleHeader header;
+
+	if (isnull)
+		elog(ERROR, "wholerow is NULL");
+	header = DatumGetHeapTupleHeader(datum);
+	m->old_tuple.t_data = header;
+	m->old_tuple.t_len = HeapTupleHeaderGetDatumLength(header);
+	ItemPointerSetInvalid(&m->old_tuple.t_self);
+	ExecForceStoreHeapTuple(&m->old_tuple, m->old_slot, false);
+	m->old_slot->tts_tableOid = RelationGetRelid(m->rel);
+
+	if (m->table->nkeys == 0)
+	{
+		datum = ExecGetJunkAttribute(plan_slot, m->ctid_attno, &isnull);
+		if (isnull)
+			elog(ERROR, "ctid is NULL");
+		return kalam_table_row_id_key(m->table,
+									  kalam_tid_to_row_id((ItemPointer) DatumGetPointer(datum)),
+									  key);
+	}
+	return kalam_table_row_key(m->table, m->rel, m->old_slot, key);
+}
+
+typedef enum Verdict
+{
+	GO_ON,						/* the row is as the plan saw it */
+	GO_ON_CHANGED,				/* it had changed; *plan_slot is made anew */
+	SKIP
+} Verdict;
+
+/*
+ * Locks the row of key and finds out whether the change still applies to it.
+ * In read committed a row that has changed meanwhile is put through the plan
+ * again, which may drop it or compute other values.
+ */
+static Verdict
+lock_and_recheck(EState *estate, ResultRelInfo *info, const uint8 *key, size_t key_len,
+				 TupleTableSlot **plan_slot)
+{
+	KalamModify *m = info->ri_FdwState;
+	KalamStagedVersion *own;
+	KalamRow   *newest;
+	TupleTableSlot *again;
+	MemoryContext old;
+
+	lock_key(m, key, key_len);
+	own = own_version(key, key_len);
+	if (own != NULL)
+	{
+		if (own->command_id < estate->es_snapshot->curcid)
+			return own->op == KALAM_CHANGE_PUT ? GO_ON : SKIP;
+		if (own->command_id > estate->es_output_cid)
+			ereport(ERROR,
+					(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+					 errmsg("tuple to be %s was already modified by an operation triggered by the current command",
+							m->mtstate->operation == CMD_UPDATE ? "updated" : "deleted"),
+					 errhint("Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other rows.")));
+		return SKIP;			/* this command has changed it already */
+	}
+	if (m->object_is_new || m->scan_locked)
+		return GO_ON;
+
+	switch (kalam_row_fate(key, key_len, kalam_snapshot_stamp(estate->es_snapshot), &newest))
+	{
+		case KALAM_ROW_AS_BEFORE:
+			return GO_ON;
+		case KALAM_ROW_GONE:
+			if (IsolationUsesXactSnapshot())
+				kalam_raise_serialization(true);
+			return SKIP;
+		case KALAM_ROW_UPDATED:
+			if (IsolationUsesXactSnapshot())
+				kalam_raise_serialization(false);
+			break;
+	}
+
+	ExecStoreMinimalTuple(kalam_row_tuple(newest), m->newest_slot, false);
+	if (m->table->nkeys == 0)
+		kalam_row_id_to_tid(kalam_get_be64(key + KALAM_KEY_PREFIX_BYTES),
+							&m->newest_slot->tts_tid);
+	m->newest_slot->tts_tableOid = RelationGetRelid(m->rel);
+	old = MemoryContextSwitchTo(estate->es_query_cxt);
+	again = EvalPlanQual(&m->mtstate->mt_epqstate, m->rel, info->ri_RangeTableIndex,
+						 m->newest_slot);
+	MemoryContextSwitchTo(old);
+	if (TupIsNull(again))
+	{
+		ExecClearTuple(m->newest_slot);
+		pfree(newest);
+		return SKIP;
+	}
+	*plan_slot = again;
+	return GO_ON_CHANGED;
+}
+
+static TupleTableSlot *
+update_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTableSlot *plan_slot)
+{
+	KalamModify *m = info->ri_FdwState;
+	uint8		old_key[KALAM_MAX_KEY_BYTES];
+	uint8		new_key[KALAM_MAX_KEY_BYTES];
+	size_t		old_len;
+	size_t		new_len;
+
+	make_ready(m);
+	old_len = old_row_key(m, plan_slot, old_key);
+	switch (lock_and_recheck(estate, info, old_key, old_len, &plan_slot))
+	{
+		case SKIP:
+			return NULL;
+		case GO_ON:
+			break;
+		case GO_ON_CHANGED:
+			/* compute the new row from the newest one */
+			ExecCopySlot(info->ri_oldTupleSlot, m->newest_slot);
+			slot = ExecGetUpdateNewTuple(info, plan_slot, info->ri_oldTupleSlot);
+			ExecMaterializeSlot(slot);
+			slot->tts_tableOid = RelationGetRelid(m->rel);
+			if (m->rel->rd_att->constr && m->rel->rd_att->constr->has_generated_stored)
+				ExecComputeStoredGenerated(info, estate, slot, CMD_UPDATE);
+			break;
+	}
+
+	check_constraints(estate, info, slot);
+	slot->tts_tableOid = RelationGetRelid(m->rel);
+	if (m->table->nkeys == 0)
+	{
+		(void) kalam_stage_slot(slot, old_key, old_len);
+		return slot;
+	}
+
+	new_len = kalam_table_row_key(m->table, m->rel, slot, new_key);
+	if (new_len == old_len && memcmp(old_key, new_key, old_len) == 0)
+		(void) kalam_stage_slot(slot, old_key, old_len);
+	else
+	{
+		(void) put_new_row(m, slot, new_key, new_len, KALAM_CONFLICT_ERROR);
+		kalam_stage_delete(old_key, old_len);
+	}
+	return slot;
+}
+
+static TupleTableSlot *
+delete_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTableSlot *plan_slot)
+{
+	KalamModify *m = info->ri_FdwState;
+	uint8		key[KALAM_MAX_KEY_BYTES];
+	size_t		key_len;
+	Verdict		verdict;
+
+	make_ready(m);
+	key_len = old_row_key(m, plan_slot, key);
+	verdict = lock_and_recheck(estate, info, key, key_len, &plan_slot);
+	if (verdict == SKIP)
+		return NULL;
+	kalam_stage_delete(key, key_len);
+
+	/* RETURNING shows the row that was deleted */
+	if (slot != NULL)
+	{
+		ExecCopySlot(slot, verdict == GO_ON_CHANGED ? m->newest_slot : m->old_slot);
+		slot->tts_tableOid = RelationGetRelid(m->rel);
+	}
+	return slot;
+}
+
+/*
+ * The executor calls these in memory that lives as long as the query; what a
+ * row needs goes with the row.
+ */
+static TupleTableSlot *
+exec_insert(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTableSlot *plan_slot)
+{
+	MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+
+	slot = insert_row(estate, info, slot, plan_slot);
+	MemoryContextSwitchTo(old);
+	return slot;
+}
+
+static TupleTableSlot *
+exec_update(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTableSlot *plan_slot)
+{
+	MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+
+	slot = update_row(estate, info, slot, plan_slot);
+	MemoryContextSwitchTo(old);
+	return slot;
+}
+
+static TupleTableSlot *
+exec_delete(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTableSlot *plan_slot)
+{
+	MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+
+	slot = delete_row(estate, info, slot, plan_slot);
+	MemoryContextSwitchTo(old);
+	return slot;
+}
+
+static int
+is_updatable(Relation rel)
+{
+	return (1 << CMD_INSERT) | (1 << CMD_UPDATE) | (1 << CMD_DELETE);
+}
+
+void
+kalam_fill_modify_routine(FdwRoutine *routine)
+{
+	routine->AddForeignUpdateTargets = add_update_targets;
+	routine->PlanForeignModify = plan_modify;
+	routine->BeginForeignModify = begin_modify;
+	routine->ExecForeignInsert = exec_insert;
+	routine->ExecForeignUpdate = exec_update;
+	routine->ExecForeignDelete = exec_delete;
+	routine->EndForeignModify = end_modify;
+	routine->BeginForeignInsert = begin_insert;
+	routine->EndForeignInsert = end_modify;
+	routine->IsForeignRelUpdatable = is_updatable;
+	routine->ExecForeignTruncate = kalam_exec_truncate;
+}

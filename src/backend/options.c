@@ -1,0 +1,310 @@
+/*
+ * options.c
+ *	  Options of the wrapper, its servers and its tables.
+ *
+ * The validator sees names and values only; what depends on the table's
+ * columns is checked when the statement that sets the option has made them
+ * (ddl.c), and again whenever the table is opened.
+ */
+#include "postgres.h"
+
+#include "access/reloptions.h"
+#include "catalog/pg_foreign_data_wrapper.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_foreign_table.h"
+#include "catalog/pg_user_mapping.h"
+#include "catalog/pg_attribute.h"
+#include "commands/defrem.h"
+#include "fmgr.h"
+#include "parser/scansup.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "src/backend/table.h"
+
+PG_FUNCTION_INFO_V1(kalam_fdw_validator);
+
+/* ---- key lists ---- */
+
+static void
+key_list_error(const char *option, const char *value, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+			 errmsg("invalid value for option \"%s\": \"%s\"", option, value),
+			 errdetail("%s", detail),
+			 errhint("Give column names separated by commas; each may be followed by ASC or DESC.")));
+}
+
+/* Takes a word or a quoted identifier off *s; NULL if there is none. */
+static char *
+take_word(const char **s, bool *quoted)
+{
+	const char *p = *s;
+	StringInfoData buf;
+
+	while (scanner_isspace(*p))
+		p++;
+	*quoted = (*p == '"');
+	initStringInfo(&buf);
+	if (*quoted)
+	{
+		for (p++;; p++)
+		{
+			if (*p == '\0')
+				return NULL;
+			if (*p == '"')
+			{
+				if (p[1] != '"')
+					break;
+				p++;
+			}
+			appendStringInfoChar(&buf, *p);
+		}
+		p++;
+	}
+	else
+	{
+		const char *start = p;
+		char	   *word;
+
+		while (*p != '\0' && *p != ',' && *p != '"' && !scanner_isspace(*p))
+			p++;
+		if (p == start)
+			return NULL;
+		word = downcase_truncate_identifier(start, p - start, false);
+		appendStringInfoString(&buf, word);
+	}
+	while (scanner_isspace(*p))
+		p++;
+	*s = p;
+	return buf.data;
+}
+
+List *
+kalam_parse_key_list(const char *option, const char *value)
+{
+	const char *s = value;
+	List	   *items = NIL;
+
+	for (;;)
+	{
+		KalamKeyItem *item = palloc0(sizeof(KalamKeyItem));
+		bool		quoted;
+
+		item->name = take_word(&s, &quoted);
+		if (item->name == NULL)
+			key_list_error(option, value, "A column name is missing.");
+		if (*s != ',' && *s != '\0')
+		{
+			char	   *direction = take_word(&s, &quoted);
+
+			if (direction == NULL || quoted ||
+				(strcmp(direction, "desc") != 0 && strcmp(direction, "asc") != 0))
+				key_list_error(option, value,
+							   psprintf("\"%s\" is neither ASC nor DESC.",
+										direction ? direction : s));
+			item->desc = strcmp(direction, "desc") == 0;
+		}
+		items = lappend(items, item);
+		if (*s == '\0')
+			return items;
+		if (*s != ',')
+			key_list_error(option, value, psprintf("A comma is missing before \"%s\".", s));
+		s++;
+	}
+}
+
+char *
+kalam_format_key_list(List *items)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, items)
+	{
+		KalamKeyItem *item = lfirst(lc);
+
+		appendStringInfo(&buf, "%s%s%s", buf.len > 0 ? ", " : "",
+						 quote_identifier(item->name), item->desc ? " DESC" : "");
+	}
+	return buf.data;
+}
+
+/* ---- single values ---- */
+
+static void
+value_error(const char *option, const char *value, const char *allowed)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+			 errmsg("invalid value for option \"%s\": \"%s\"", option, value),
+			 errhint("Allowed are: %s.", allowed)));
+}
+
+static int
+parse_choice(DefElem *def, const char *const *names, const char *allowed)
+{
+	char	   *value = defGetString(def);
+
+	for (int i = 0; names[i] != NULL; i++)
+		if (pg_strcasecmp(value, names[i]) == 0)
+			return i;
+	value_error(def->defname, value, allowed);
+	return 0;
+}
+
+static const char *const conflict_names[] = {"error", "replace", "ignore", NULL};
+static const char *const compression_names[] = {"none", "lz4", "zstd", NULL};
+static const char *const drop_names[] = {"drop", "keep", NULL};
+
+static uint32
+parse_bloom(DefElem *def)
+{
+	char	   *value = defGetString(def);
+	double		fpr;
+
+	if (!parse_real(value, &fpr, 0, NULL) || !(fpr >= 0 && fpr < 1) ||
+		(fpr > 0 && fpr < 0.000001))
+		value_error(def->defname, value, "0 for no filter, or a rate from 0.000001 to below 1");
+	return (uint32) (fpr * 1000000 + 0.5);
+}
+
+static void
+check_bool(DefElem *def)
+{
+	bool		b;
+
+	if (def->arg != NULL && !parse_bool(defGetString(def), &b))
+		value_error(def->defname, defGetString(def), "true, false");
+}
+
+/* Reads one table option into table, or only checks it if table is NULL. */
+static bool
+table_option(DefElem *def, KalamTable *table)
+{
+	KalamTable	ignored;
+
+	if (table == NULL)
+		table = &ignored;
+	if (strcmp(def->defname, "primary_key") == 0)
+		(void) kalam_parse_key_list(def->defname, defGetString(def));
+	else if (strcmp(def->defname, "on_conflict") == 0)
+		table->on_conflict = parse_choice(def, conflict_names, "error, replace, ignore");
+	else if (strcmp(def->defname, "compression") == 0)
+		table->object_options.compression =
+			parse_choice(def, compression_names, "none, lz4, zstd");
+	else if (strcmp(def->defname, "bloom_fpr") == 0)
+		table->object_options.bloom_fpr_ppm = parse_bloom(def);
+	else if (strcmp(def->defname, "on_drop") == 0)
+		table->keep_on_drop = parse_choice(def, drop_names, "drop, keep") == 1;
+	else if (strcmp(def->defname, "cache") == 0)
+		check_bool(def);
+	else
+		return false;
+	return true;
+}
+
+/*
+ * Checks the options of CREATE and ALTER for the wrapper, its servers, user
+ * mappings and tables.
+ */
+Datum
+kalam_fdw_validator(PG_FUNCTION_ARGS)
+{
+	List	   *options = untransformRelOptions(PG_GETARG_DATUM(0));
+	Oid			catalog = PG_GETARG_OID(1);
+	ListCell   *lc;
+
+	foreach(lc, options)
+	{
+		DefElem    *def = lfirst(lc);
+
+		if (catalog == ForeignTableRelationId)
+		{
+			if (table_option(def, NULL))
+				continue;
+			if (strncmp(def->defname, "index_", 6) == 0 || strncmp(def->defname, "unique_", 7) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("option \"%s\" is not supported yet", def->defname),
+						 errdetail("Secondary indexes are planned; this version has the primary key only.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					 errmsg("invalid option \"%s\" for a kalam table", def->defname),
+					 errhint("Valid options are: primary_key, on_conflict, compression, bloom_fpr, on_drop, cache.")));
+		}
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("invalid option \"%s\"", def->defname),
+				 errhint("%s of kalam_fdw take no options.",
+						 catalog == AttributeRelationId ? "Columns" :
+						 catalog == ForeignServerRelationId ? "Servers" :
+						 catalog == UserMappingRelationId ? "User mappings" : "Wrappers")));
+	}
+	PG_RETURN_VOID();
+}
+
+/* ---- columns of the key ---- */
+
+static void
+read_key(KalamTable *table, Relation rel, const char *value)
+{
+	List	   *items = kalam_parse_key_list("primary_key", value);
+	TupleDesc	desc = RelationGetDescr(rel);
+	ListCell   *lc;
+
+	table->keys = MemoryContextAllocZero(table->context,
+										 list_length(items) * sizeof(KalamKeyColumn));
+	table->nkeys = 0;
+	foreach(lc, items)
+	{
+		KalamKeyItem *item = lfirst(lc);
+		KalamKeyColumn *key = &table->keys[table->nkeys];
+		AttrNumber	attnum = get_attnum(RelationGetRelid(rel), item->name);
+		const char *why;
+
+		if (attnum <= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" named in option \"primary_key\" of table \"%s\" does not exist",
+							item->name, RelationGetRelationName(rel))));
+		for (int i = 0; i < table->nkeys; i++)
+			if (table->keys[i].attnum == attnum)
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_COLUMN),
+						 errmsg("column \"%s\" appears twice in option \"primary_key\" of table \"%s\"",
+								item->name, RelationGetRelationName(rel))));
+		key->attnum = attnum;
+		key->desc = item->desc;
+		if (!kalam_key_type(TupleDescAttr(desc, attnum - 1)->atttypid,
+							TupleDescAttr(desc, attnum - 1)->attcollation,
+							&key->type, &why))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("column \"%s\" cannot be part of the primary key of table \"%s\": %s",
+							item->name, RelationGetRelationName(rel), why),
+					 errhint("Key columns can be of integer, floating-point, numeric, boolean, character, bytea, uuid, date, time, interval, network address and enum types.")));
+		table->nkeys++;
+	}
+}
+
+void
+kalam_table_read_options(KalamTable *table, Relation rel, List *options)
+{
+	ListCell   *lc;
+
+	table->object_options.compression = KALAM_COMPRESSION_LZ4;
+	table->object_options.bloom_fpr_ppm = 10000;
+	foreach(lc, options)
+	{
+		DefElem    *def = lfirst(lc);
+
+		(void) table_option(def, table);
+		if (strcmp(def->defname, "primary_key") == 0)
+			read_key(table, rel, defGetString(def));
+	}
+}

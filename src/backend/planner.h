@@ -1,0 +1,30 @@
+/*
+ * planner.h
+ *	  What the planner hands to scans: the layout of a ForeignScan's private list.
+ */
+#ifndef KALAM_PLANNER_H
+#define KALAM_PLANNER_H
+
+#include "postgres.h"
+#include "foreign/fdwapi.h"
+
+/* fdw_private of a ForeignScan; the bounds' values are its fdw_exprs. */
+enum KalamScanPrivate
+{
+	KALAM_PRIVATE_BOUNDS,		/* list of lists: kalam_bounds_to_list */
+	KALAM_PRIVATE_REVERSE,		/* Boolean: against the key's order */
+	KALAM_PRIVATE_NO_COLUMNS,	/* Boolean: rows are only counted */
+	KALAM_PRIVATE_LOCK,			/* Integer: KalamRowLockMode, -1: none */
+	KALAM_PRIVATE_WAIT			/* Integer: LockWaitPolicy */
+};
+
+extern void kalam_planner_install(void);	/* hooks */
+
+extern void kalam_get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid);
+extern void kalam_get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid);
+extern ForeignScan *kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
+								   ForeignPath *path, List *tlist, List *clauses,
+								   Plan *outer_plan);
+extern bool kalam_analyze(Relation rel, AcquireSampleRowsFunc *func, BlockNumber *pages);
+
+#endif							/* KALAM_PLANNER_H */

@@ -1,0 +1,120 @@
+/*
+ * record.c
+ *	  The catalog record that describes a relation; objects for its rows.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "src/backend/client.h"
+#include "src/backend/ddl.h"
+#include "src/backend/shmem.h"
+#include "src/backend/transaction.h"
+
+uint32
+kalam_create_object(const KalamTable *table)
+{
+	uint32		object_id;
+
+	(void) kalam_client_ready();
+	object_id = atomic_fetch_add(&kalam_segment->next_object_id, 1);
+	kalam_stage_object(KALAM_CHANGE_CREATE_OBJECT, object_id, &table->object_options,
+					   sizeof(table->object_options));
+	return object_id;
+}
+
+static const char *
+key_option(List *options)
+{
+	ListCell   *lc;
+
+	foreach(lc, options)
+	{
+		DefElem    *def = lfirst(lc);
+
+		if (strcmp(def->defname, "primary_key") == 0)
+			return defGetString(def);
+	}
+	return "";
+}
+
+/* Options as text, for people. */
+static char *
+options_text(List *options)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, options)
+	{
+		DefElem    *def = lfirst(lc);
+
+		appendStringInfo(&buf, "%s%s %s", buf.len ? ", " : "", def->defname,
+						 quote_literal_cstr(defGetString(def)));
+	}
+	return buf.data;
+}
+
+KalamCatalogTable *
+kalam_record_of(Relation rel, KalamTable *table, const KalamCatalogTable *old)
+{
+	KalamCatalogTable *t = palloc0(sizeof(KalamCatalogTable));
+	KalamTableRecord *r = &t->record;
+	TupleDesc	desc = RelationGetDescr(rel);
+	List	   *options = GetForeignTable(RelationGetRelid(rel))->options;
+
+	if (old != NULL)
+	{
+		r->table_id = old->record.table_id;
+		r->object_id = old->record.object_id;
+		r->schema_version = old->record.schema_version + 1;
+	}
+	else
+		r->schema_version = 1;
+	r->database_oid = MyDatabaseId;
+	r->relid = RelationGetRelid(rel);
+	r->owner_oid = rel->rd_rel->relowner;
+	r->ncolumns = desc->natts;
+	r->owner = kalam_string(GetUserNameFromId(r->owner_oid, false));
+	r->database = kalam_string(get_database_name(MyDatabaseId));
+	r->nspname = kalam_string(get_namespace_name(RelationGetNamespace(rel)));
+	r->name = kalam_string(pstrdup(RelationGetRelationName(rel)));
+	r->kind = kalam_string("shared");
+	r->primary_key = kalam_string(key_option(options));
+	r->options = kalam_string(options_text(options));
+
+	t->columns = palloc0(sizeof(KalamTableColumn) * Max(desc->natts, 1));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		KalamTableColumn *c = &t->columns[i];
+
+		c->attnum = att->attnum;
+		c->name = kalam_string(pstrdup(NameStr(att->attname)));
+		if (att->attisdropped)
+		{
+			c->flags = KALAM_COLUMN_DROPPED;
+			c->type_name = kalam_string("");
+			continue;
+		}
+		c->type_oid = att->atttypid;
+		c->typmod = att->atttypmod;
+		c->type_name = kalam_string(format_type_extended(att->atttypid, -1,
+														 FORMAT_TYPE_FORCE_QUALIFY));
+		if (att->attnotnull)
+			c->flags |= KALAM_COLUMN_NOT_NULL;
+		for (int k = 0; k < table->nkeys; k++)
+			if (table->keys[k].attnum == att->attnum)
+				c->flags |= KALAM_COLUMN_KEY;
+	}
+	return t;
+}

@@ -1,0 +1,356 @@
+/*
+ * rewrite.c
+ *	  Stores a table's rows anew when its definition asks for it, and checks
+ *	  rows that are there against new constraints.
+ *
+ * Core rewrites and checks nothing for foreign tables.  A changed column type,
+ * a new column with a default, another key or other storage options make a new
+ * object; a dropped column or a new one without a default make nothing: rows
+ * are read as heap reads rows that have fewer columns.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "catalog/partition.h"
+#include "commands/defrem.h"
+#include "executor/executor.h"
+#include "executor/nodeModifyTable.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/partcache.h"
+#include "utils/rel.h"
+
+#include "src/backend/ddl.h"
+#include "src/backend/row.h"
+#include "src/backend/scan.h"
+#include "src/backend/transaction.h"
+
+static bool
+is_old_column(const KalamCatalogTable *old, int i)
+{
+	return (uint32) i < old->record.ncolumns;
+}
+
+static bool
+column_type_changed(Form_pg_attribute att, const KalamTableColumn *c)
+{
+	return !att->attisdropped && !(c->flags & KALAM_COLUMN_DROPPED) &&
+		(att->atttypid != c->type_oid || att->atttypmod != c->typmod);
+}
+
+/* The default of a column that was not there, NULL if it has none. */
+static Node *
+new_column_default(Relation rel, int i)
+{
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i);
+
+	if (att->attisdropped || att->attgenerated)
+		return NULL;
+	return build_column_default(rel, i + 1);
+}
+
+static char *
+storage_option(const char *options, const char *name)
+{
+	/* options are "name 'value', ..."; only these two shape what is stored */
+	const char *p = strstr(options, name);
+	const char *end;
+
+	if (p == NULL)
+		return pstrdup("");
+	end = strchr(p, ',');
+	return end ? pnstrdup(p, end - p) : pstrdup(p);
+}
+
+bool
+kalam_needs_rewrite(Relation rel, const KalamTable *table, const KalamCatalogTable *old)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	KalamCatalogTable *now = kalam_record_of(rel, (KalamTable *) table, old);
+	char	   *old_options = kalam_string_dup(old->record.options);
+	char	   *new_options = kalam_string_dup(now->record.options);
+	List	   *keys_then = NIL;
+	int			nkeys_then = 0;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (is_old_column(old, i) ? column_type_changed(att, &old->columns[i]) :
+			(new_column_default(rel, i) != NULL || (att->attgenerated && !att->attisdropped)))
+			return true;
+	}
+	if (strcmp(storage_option(old_options, "compression"), storage_option(new_options, "compression")) != 0 ||
+		strcmp(storage_option(old_options, "bloom_fpr"), storage_option(new_options, "bloom_fpr")) != 0)
+		return true;
+
+	/* the same columns in the same order and direction, whatever their names */
+	if (old->record.primary_key.len > 0)
+		keys_then = kalam_parse_key_list("primary_key", kalam_string_dup(old->record.primary_key));
+	nkeys_then = list_length(keys_then);
+	if (nkeys_then != table->nkeys)
+		return true;
+	for (int k = 0; k < table->nkeys; k++)
+	{
+		KalamKeyItem *item = list_nth(keys_then, k);
+		AttrNumber	attnum = table->keys[k].attnum;
+
+		if (!is_old_column(old, attnum - 1) || item->desc != table->keys[k].desc ||
+			strcmp(item->name, kalam_string_dup(old->columns[attnum - 1].name)) != 0)
+			return true;
+	}
+	return false;
+}
+
+/* The layout in which old's rows are stored. */
+static TupleDesc
+old_descriptor(Relation rel, const KalamCatalogTable *old)
+{
+	TupleDesc	now = RelationGetDescr(rel);
+	TupleDesc	desc = CreateTemplateTupleDesc(old->record.ncolumns);
+
+	for (uint32 i = 0; i < old->record.ncolumns; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(now, i);
+
+		if (column_type_changed(att, &old->columns[i]))
+			TupleDescInitEntry(desc, i + 1, NameStr(att->attname), old->columns[i].type_oid,
+							   old->columns[i].typmod, 0);
+		else
+		{
+			/* dropped ones keep their length and alignment in pg_attribute */
+			TupleDescCopyEntry(desc, i + 1, now, i + 1);
+			TupleDescAttr(desc, i)->attisdropped = att->attisdropped;
+		}
+	}
+	return desc;
+}
+
+/* How each column of the new row is made; NULL: it stays as it is. */
+static ExprState **
+column_expressions(Relation rel, const KalamCatalogTable *old, TupleDesc old_desc, EState *estate)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	ExprState **states = palloc0(desc->natts * sizeof(ExprState *));
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Node	   *expr = NULL;
+
+		if (!is_old_column(old, i))
+			expr = new_column_default(rel, i);
+		else if (column_type_changed(att, &old->columns[i]))
+		{
+			Form_pg_attribute was = TupleDescAttr(old_desc, i);
+
+			expr = (Node *) makeVar(1, i + 1, was->atttypid, was->atttypmod, was->attcollation, 0);
+			expr = coerce_to_target_type(NULL, expr, was->atttypid, att->atttypid, att->atttypmod,
+										 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+			if (expr == NULL)
+				ereport(ERROR,
+						(errcode(ERRCODE_DATATYPE_MISMATCH),
+						 errmsg("column \"%s\" cannot be cast automatically to type %s",
+								NameStr(att->attname),
+								format_type_with_typemod(att->atttypid, att->atttypmod))));
+		}
+		if (expr != NULL)
+			states[i] = ExecPrepareExpr((Expr *) expr, estate);
+	}
+	return states;
+}
+
+uint32
+kalam_rewrite(Relation rel, KalamTable *table, const KalamCatalogTable *old)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	TupleDesc	old_desc = old_descriptor(rel, old);
+	EState	   *estate = CreateExecutorState();
+	ExprContext *econtext = GetPerTupleExprContext(estate);
+	ExprState **states = column_expressions(rel, old, old_desc, estate);
+	TupleTableSlot *old_slot = MakeSingleTupleTableSlot(old_desc, &TTSOpsMinimalTuple);
+	TupleTableSlot *new_slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	ResultRelInfo *info = makeNode(ResultRelInfo);
+	bool		generated = desc->constr && desc->constr->has_generated_stored;
+	KalamWholeScan *scan;
+	KalamStaged *staged;
+	MinimalTuple tuple;
+	const uint8 *old_key;
+	size_t		old_key_len;
+	uint32		object_id;
+	uint8		key[KALAM_MAX_KEY_BYTES];
+
+	InitResultRelInfo(info, rel, 0, NULL, 0);
+	table->object_id = old->record.object_id;
+	table->object_known = true;
+	/* the scan sees commands before this one */
+	CommandCounterIncrement();
+	scan = kalam_whole_scan_begin(rel);
+
+	object_id = kalam_create_object(table);
+	table->object_id = object_id;
+	staged = kalam_staged_here();
+	while ((tuple = kalam_whole_scan_next(scan, &old_key, &old_key_len)) != NULL)
+	{
+		MemoryContext per_tuple = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+		size_t		key_len;
+		KalamStagedKey *k;
+
+		ExecStoreMinimalTuple(tuple, old_slot, false);
+		slot_getallattrs(old_slot);
+		econtext->ecxt_scantuple = old_slot;
+		ExecClearTuple(new_slot);
+		for (int i = 0; i < desc->natts; i++)
+		{
+			if (states[i] != NULL)
+				new_slot->tts_values[i] = ExecEvalExpr(states[i], econtext,
+													   &new_slot->tts_isnull[i]);
+			else if (is_old_column(old, i) && !TupleDescAttr(desc, i)->attisdropped)
+			{
+				new_slot->tts_values[i] = old_slot->tts_values[i];
+				new_slot->tts_isnull[i] = old_slot->tts_isnull[i];
+			}
+			else
+			{
+				new_slot->tts_values[i] = (Datum) 0;
+				new_slot->tts_isnull[i] = true;
+			}
+		}
+		ExecStoreVirtualTuple(new_slot);
+		if (generated)
+			ExecComputeStoredGenerated(info, estate, new_slot, CMD_INSERT);
+
+		if (table->nkeys > 0)
+			key_len = kalam_table_row_key(table, rel, new_slot, key);
+		else if (old->record.primary_key.len > 0)
+			key_len = kalam_table_row_id_key(table, kalam_next_row_id(), key);
+		else
+		{
+			/* row ids stay what they were */
+			key_len = old_key_len;
+			memcpy(key, old_key, old_key_len);
+			kalam_put_be32(key, object_id);
+		}
+		k = kalam_staged_find(staged, key, key_len);
+		if (k != NULL && kalam_staged_newest(k) != NULL)
+			kalam_raise_duplicate(rel, kalam_staged_tuple(kalam_staged_newest(k)));
+		(void) kalam_stage_slot(new_slot, key, key_len);
+		MemoryContextSwitchTo(per_tuple);
+		ResetPerTupleExprContext(estate);
+	}
+	kalam_whole_scan_end(scan);
+	ExecDropSingleTupleTableSlot(old_slot);
+	ExecDropSingleTupleTableSlot(new_slot);
+	FreeExecutorState(estate);
+	kalam_stage_object(KALAM_CHANGE_DROP_OBJECT, old->record.object_id, NULL, 0);
+	return object_id;
+}
+
+/* ---- checks ---- */
+
+typedef struct RowCheck
+{
+	const char *name;			/* of the CHECK; NULL: the partition bound */
+	ExprState  *state;
+} RowCheck;
+
+static List *
+prepare_checks(Relation rel, EState *estate)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	List	   *checks = NIL;
+	List	   *bound;
+
+	for (int i = 0; desc->constr != NULL && i < desc->constr->num_check; i++)
+	{
+		ConstrCheck *check = &desc->constr->check[i];
+		RowCheck   *c = palloc(sizeof(RowCheck));
+
+		if (!check->ccvalid)
+			continue;
+		c->name = check->ccname;
+		c->state = ExecPrepareExpr(stringToNode(check->ccbin), estate);
+		checks = lappend(checks, c);
+	}
+	bound = RelationGetPartitionQual(rel);
+	if (bound != NIL)
+	{
+		RowCheck   *c = palloc(sizeof(RowCheck));
+
+		c->name = NULL;
+		c->state = ExecPrepareCheck(bound, estate);
+		checks = lappend(checks, c);
+	}
+	return checks;
+}
+
+static void
+check_row(Relation rel, TupleTableSlot *slot, List *checks, ExprContext *econtext)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	ListCell   *lc;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attnotnull && !att->attisdropped && slot_attisnull(slot, i + 1))
+			ereport(ERROR,
+					(errcode(ERRCODE_NOT_NULL_VIOLATION),
+					 errmsg("column \"%s\" of relation \"%s\" contains null values",
+							NameStr(att->attname), RelationGetRelationName(rel)),
+					 errtablecol(rel, i + 1)));
+	}
+	econtext->ecxt_scantuple = slot;
+	foreach(lc, checks)
+	{
+		RowCheck   *c = lfirst(lc);
+
+		if (ExecCheck(c->state, econtext))
+			continue;
+		if (c->name != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_CHECK_VIOLATION),
+					 errmsg("check constraint \"%s\" of relation \"%s\" is violated by some row",
+							c->name, RelationGetRelationName(rel)),
+					 errtableconstraint(rel, c->name)));
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("partition constraint of relation \"%s\" is violated by some row",
+						RelationGetRelationName(rel)),
+				 errtable(rel)));
+	}
+}
+
+void
+kalam_validate_rows(Relation rel)
+{
+	EState	   *estate = CreateExecutorState();
+	ExprContext *econtext = GetPerTupleExprContext(estate);
+	List	   *checks = prepare_checks(rel, estate);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsMinimalTuple);
+	KalamWholeScan *scan = kalam_whole_scan_begin(rel);
+	MinimalTuple tuple;
+	const uint8 *key;
+	size_t		key_len;
+
+	while ((tuple = kalam_whole_scan_next(scan, &key, &key_len)) != NULL)
+	{
+		ExecStoreMinimalTuple(tuple, slot, false);
+		check_row(rel, slot, checks, econtext);
+		ResetPerTupleExprContext(estate);
+	}
+	kalam_whole_scan_end(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	FreeExecutorState(estate);
+}

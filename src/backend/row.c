@@ -1,0 +1,190 @@
+/*
+ * row.c
+ *	  Forming rows, and asking what became of them.
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/ruleutils.h"
+
+#include "src/backend/row.h"
+#include "src/backend/shmem.h"
+
+/* A row must fit a palloc of a block stream with room to spare. */
+#define MAX_ROW_BYTES	((Size) 1000 * 1024 * 1024)
+
+KalamStagedVersion *
+kalam_stage_slot(TupleTableSlot *slot, const uint8 *key, size_t key_len)
+{
+	TupleDesc	desc = slot->tts_tupleDescriptor;
+	int			natts = desc->natts;
+	Datum	   *values;
+	bool	   *isnull;
+	bool		hasnull = false;
+	Datum	   *flat = NULL;
+	Size		hoff;
+	Size		data_len;
+	MinimalTuple tuple;
+	KalamStagedVersion *version;
+
+	slot_getallattrs(slot);
+	values = slot->tts_values;
+	isnull = slot->tts_isnull;
+	for (int i = 0; i < natts; i++)
+	{
+		if (isnull[i])
+			hasnull = true;
+		else if (TupleDescAttr(desc, i)->attlen == -1 &&
+				 (VARATT_IS_EXTERNAL(DatumGetPointer(values[i])) ||
+				  VARATT_IS_COMPRESSED(DatumGetPointer(values[i]))))
+		{
+			if (flat == NULL)
+			{
+				flat = palloc(natts * sizeof(Datum));
+				memcpy(flat, values, natts * sizeof(Datum));
+			}
+			flat[i] = PointerGetDatum(detoast_attr((struct varlena *) DatumGetPointer(values[i])));
+		}
+	}
+	if (flat != NULL)
+		values = flat;
+
+	hoff = SizeofMinimalTupleHeader;
+	if (hasnull)
+		hoff += BITMAPLEN(natts);
+	hoff = MAXALIGN(hoff);
+	data_len = heap_compute_data_size(desc, values, isnull);
+	if (data_len > MAX_ROW_BYTES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("row is too large: %zu bytes, maximum %zu", data_len, MAX_ROW_BYTES)));
+
+	tuple = kalam_stage_row(key, key_len, hoff + data_len, &version);
+	HeapTupleHeaderSetNatts(tuple, natts);
+	tuple->t_hoff = hoff + MINIMAL_TUPLE_OFFSET;
+	heap_fill_tuple(desc, values, isnull, (char *) tuple + hoff, data_len,
+					&tuple->t_infomask, hasnull ? tuple->t_bits : NULL);
+	if (flat != NULL)
+	{
+		for (int i = 0; i < natts; i++)
+			if (!isnull[i] && flat[i] != slot->tts_values[i])
+				pfree(DatumGetPointer(flat[i]));
+		pfree(flat);
+	}
+	return version;
+}
+
+KalamRowFate
+kalam_row_fate(const uint8 *key, size_t key_len, uint64 stamp, KalamRow **newest)
+{
+	KalamRange	range = {0};
+	KalamRow   *row;
+
+	*newest = NULL;
+	if (atomic_load_explicit(kalam_bucket(kalam_segment, kalam_hash(key, key_len, 0)),
+							 memory_order_acquire) <= stamp &&
+		atomic_load_explicit(&kalam_segment->all_stamp, memory_order_acquire) <= stamp)
+		return KALAM_ROW_AS_BEFORE;
+
+	range.object_id = kalam_get_be32(key);
+	range.flags = KALAM_SCAN_POINT | KALAM_SCAN_NEWEST | KALAM_SCAN_RECHECK;
+	range.stamp = stamp;
+	range.lower = key;
+	range.lower_len = key_len;
+	row = kalam_get(&range);
+	if (row == NULL)
+		elog(ERROR, "kalam storage did not answer about a row");
+	if (row->flags & KALAM_ROW_ABSENT)
+		return KALAM_ROW_GONE;
+	if (!(row->flags & KALAM_ROW_CHANGED))
+	{
+		pfree(row);
+		return KALAM_ROW_AS_BEFORE;
+	}
+	*newest = row;
+	return KALAM_ROW_UPDATED;
+}
+
+bool
+kalam_key_exists(const uint8 *key, size_t key_len)
+{
+	KalamRange	range = {0};
+	KalamRow   *row;
+
+	range.object_id = kalam_get_be32(key);
+	range.flags = KALAM_SCAN_POINT | KALAM_SCAN_NEWEST;
+	range.lower = key;
+	range.lower_len = key_len;
+	row = kalam_get(&range);
+	if (row == NULL)
+		return false;
+	pfree(row);
+	return true;
+}
+
+void
+kalam_raise_serialization(bool deleted)
+{
+	if (deleted)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent delete")));
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to concurrent update")));
+}
+
+bool
+kalam_object_is_new(uint32 object_id)
+{
+	KalamStaged *staged = kalam_staged_here();
+	uint8		key[4];
+	KalamStagedKey *k;
+
+	if (staged == NULL)
+		return false;
+	kalam_put_be32(key, object_id);
+	k = kalam_staged_find(staged, key, sizeof(key));
+	return k != NULL && kalam_staged_newest(k) != NULL &&
+		kalam_staged_newest(k)->op == KALAM_CHANGE_CREATE_OBJECT;
+}
+
+/* "Key (a, b)=(1, 2) already exists." for a row that was to be written. */
+void
+kalam_raise_duplicate(Relation rel, MinimalTuple tuple)
+{
+	KalamTable *table = kalam_table_open(rel);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsMinimalTuple);
+	StringInfoData names;
+	StringInfoData values;
+
+	ExecStoreMinimalTuple(tuple, slot, false);
+	initStringInfo(&names);
+	initStringInfo(&values);
+	for (int i = 0; i < table->nkeys; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), table->keys[i].attnum - 1);
+		bool		isnull;
+		Datum		value = slot_getattr(slot, att->attnum, &isnull);
+		Oid			out;
+		bool		varlena;
+
+		getTypeOutputInfo(att->atttypid, &out, &varlena);
+		appendStringInfo(&names, "%s%s", i ? ", " : "", quote_identifier(NameStr(att->attname)));
+		appendStringInfo(&values, "%s%s", i ? ", " : "",
+						 isnull ? "null" : OidOutputFunctionCall(out, value));
+	}
+	kalam_table_close(table);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("duplicate key value violates unique constraint \"%s_pkey\"",
+					RelationGetRelationName(rel)),
+			 errdetail("Key (%s)=(%s) already exists.", names.data, values.data),
+			 errtableconstraint(rel, psprintf("%s_pkey", RelationGetRelationName(rel)))));
+}

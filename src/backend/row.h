@@ -1,0 +1,55 @@
+/*
+ * row.h
+ *	  Rows between slots, staged changes and the store.
+ */
+#ifndef KALAM_ROW_H
+#define KALAM_ROW_H
+
+#include "postgres.h"
+#include "executor/tuptable.h"
+#include "utils/snapshot.h"
+
+#include "src/backend/client.h"
+#include "src/backend/table.h"
+#include "src/backend/transaction.h"
+
+static inline MinimalTuple
+kalam_row_tuple(const KalamRow *row)
+{
+	return (MinimalTuple) ((char *) row + KALAM_ROW_TUPLE_OFFSET);
+}
+
+static inline const uint8 *
+kalam_row_key(const KalamRow *row)
+{
+	return (const uint8 *) row + KALAM_ROW_TUPLE_OFFSET + KALAM_ALIGN8(row->tuple_len);
+}
+
+/* Stages the slot's row under a key, flat and without pointers to toast. */
+extern KalamStagedVersion *kalam_stage_slot(TupleTableSlot *slot, const uint8 *key, size_t key_len);
+
+/* What has become of a row since a snapshot, asked after it was locked. */
+typedef enum KalamRowFate
+{
+	KALAM_ROW_AS_BEFORE,
+	KALAM_ROW_UPDATED,			/* *newest has the new version */
+	KALAM_ROW_GONE
+} KalamRowFate;
+
+/*
+ * Compares the newest committed version of a locked key with the one at the
+ * stamp; newest is palloc'd.  Most often answered without a request.
+ */
+extern KalamRowFate kalam_row_fate(const uint8 *key, size_t key_len, uint64 stamp,
+								   KalamRow **newest);
+
+/* Does the key exist now, committed? */
+extern bool kalam_key_exists(const uint8 *key, size_t key_len);
+
+/* Raises 40001 with heap's message. */
+extern void kalam_raise_serialization(bool deleted) pg_attribute_noreturn();
+
+/* Was the object created by this transaction, so that nobody else knows it? */
+extern bool kalam_object_is_new(uint32 object_id);
+
+#endif							/* KALAM_ROW_H */

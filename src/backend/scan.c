@@ -1,0 +1,333 @@
+/*
+ * scan.c
+ *	  The executor's scan of a stored table.
+ *
+ * Rows are used where they lie: in a block of the channel, or staged in memory.
+ * They stay put until the next row is asked for, as the executor expects of a
+ * scan's slot.
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "foreign/fdwapi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/snapmgr.h"
+
+#include "src/backend/keyrange.h"
+#include "src/backend/merge.h"
+#include "src/backend/planner.h"
+#include "src/backend/row.h"
+#include "src/backend/rowlock.h"
+#include "src/backend/scan.h"
+#include "src/backend/snapshot.h"
+
+typedef struct KalamScan
+{
+	Relation	rel;
+	KalamTable *table;
+	List	   *bounds;
+	List	   *bound_states;
+	ExprContext *bound_context;
+	bool		reverse;
+	bool		no_columns;
+	bool		want_keys;
+	int			lock;			/* KalamRowLockMode, -1: none */
+	LockWaitPolicy wait;
+	ExprState  *recheck;		/* key conditions, for rows read again */
+
+	TupleTableSlot *slot;
+	uint64		stamp;
+	CommandId	command_id;
+	bool		started;
+	bool		empty;
+	bool		counting;
+	uint64		count_left;
+	KalamMerge	merge;
+	KalamRow   *newest;			/* a locked row that had changed */
+	uint8		lower[KALAM_MAX_KEY_BYTES];
+	uint8		upper[KALAM_MAX_KEY_BYTES];
+} KalamScan;
+
+void
+kalam_begin_scan(ForeignScanState *node, int eflags)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	EState	   *estate = node->ss.ps.state;
+	List	   *private = plan->fdw_private;
+	KalamScan  *scan;
+
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+
+	scan = palloc0(sizeof(KalamScan));
+	node->fdw_state = scan;
+	scan->rel = node->ss.ss_currentRelation;
+	scan->table = kalam_table_open(scan->rel);
+	scan->bounds = kalam_bounds_from_list(list_nth(private, KALAM_PRIVATE_BOUNDS));
+	scan->bound_states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
+	scan->bound_context = node->ss.ps.ps_ExprContext;
+	scan->reverse = boolVal(list_nth(private, KALAM_PRIVATE_REVERSE));
+	scan->no_columns = boolVal(list_nth(private, KALAM_PRIVATE_NO_COLUMNS));
+	scan->lock = intVal(list_nth(private, KALAM_PRIVATE_LOCK));
+	scan->wait = (LockWaitPolicy) intVal(list_nth(private, KALAM_PRIVATE_WAIT));
+	scan->want_keys = scan->lock >= 0 || (scan->table->nkeys == 0 && plan->fsSystemCol);
+	if (scan->lock >= 0)
+		scan->recheck = ExecInitQual(plan->fdw_recheck_quals, (PlanState *) node);
+	scan->slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(scan->rel), &TTSOpsMinimalTuple);
+	scan->stamp = kalam_snapshot_stamp(estate->es_snapshot);
+	scan->command_id = estate->es_snapshot->curcid;
+}
+
+/* Computes the range from the parameters of now and opens it. */
+static void
+start_scan(KalamScan *scan)
+{
+	KalamRange	range = {0};
+
+	scan->started = true;
+	scan->counting = false;
+	scan->count_left = 0;
+	scan->empty = true;
+	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE)
+		return;
+	if (scan->reverse)
+		range.flags |= KALAM_SCAN_REVERSE;
+	if (scan->want_keys)
+		range.flags |= KALAM_SCAN_KEYS;
+	if (!kalam_compute_range(scan->table, scan->bounds, scan->bound_states,
+							 scan->bound_context, &range, scan->lower, scan->upper))
+		return;
+	if (range.flags & KALAM_SCAN_POINT)
+		range.flags &= ~KALAM_SCAN_REVERSE;
+	range.stamp = scan->stamp;
+	if (scan->no_columns && !scan->want_keys && !(range.flags & KALAM_SCAN_POINT) &&
+		!kalam_range_has_staged(&range) && !kalam_object_is_new(range.object_id))
+	{
+		range.flags |= KALAM_SCAN_COUNT;
+		scan->counting = true;
+	}
+	kalam_merge_open(&scan->merge, &range, scan->command_id);
+	scan->empty = false;
+}
+
+/* A row without columns for each row that storage counted. */
+static TupleTableSlot *
+next_counted(KalamScan *scan)
+{
+	if (scan->count_left == 0)
+	{
+		scan->count_left = kalam_cursor_next_count(scan->merge.cursor);
+		if (scan->count_left == 0)
+			return ExecClearTuple(scan->slot);
+	}
+	scan->count_left--;
+	if (TTS_EMPTY(scan->slot))
+		ExecStoreAllNullTuple(scan->slot);
+	return scan->slot;
+}
+
+static bool
+passes(ExprState *qual, ForeignScanState *node, TupleTableSlot *slot)
+{
+	ExprContext *econtext = node->ss.ps.ps_ExprContext;
+
+	econtext->ecxt_scantuple = slot;
+	return ExecQual(qual, econtext);
+}
+
+/*
+ * Locks the row in the slot, if the scan's conditions hold for it.  False if
+ * it is not to be returned; the slot has the newest version otherwise.
+ */
+static bool
+lock_row(KalamScan *scan, ForeignScanState *node, const KalamMergedRow *row)
+{
+	uint8		key[KALAM_MAX_KEY_BYTES];
+	size_t		key_len = row->key_len;
+	KalamRow   *newest;
+
+	if (!passes(node->ss.ps.qual, node, scan->slot))
+		return false;
+	memcpy(key, row->key, key_len);
+	if (kalam_object_is_new(kalam_get_be32(key)))
+		return true;
+	if (kalam_row_lock(kalam_get_be32(key), key, key_len, (KalamRowLockMode) scan->lock,
+					   scan->wait, scan->table->relid,
+					   RelationGetRelationName(scan->rel)) == KALAM_LOCK_SKIPPED)
+		return false;
+	if (row->own)
+		return true;
+
+	switch (kalam_row_fate(key, key_len, scan->stamp, &newest))
+	{
+		case KALAM_ROW_AS_BEFORE:
+			return true;
+		case KALAM_ROW_GONE:
+			if (IsolationUsesXactSnapshot())
+				kalam_raise_serialization(true);
+			return false;
+		case KALAM_ROW_UPDATED:
+			if (IsolationUsesXactSnapshot())
+				kalam_raise_serialization(false);
+			break;
+	}
+	scan->newest = newest;
+	ExecStoreMinimalTuple(kalam_row_tuple(newest), scan->slot, false);
+	if (scan->table->nkeys == 0)
+		kalam_row_id_to_tid(kalam_get_be64(key + KALAM_KEY_PREFIX_BYTES), &scan->slot->tts_tid);
+	return passes(scan->recheck, node, scan->slot);
+}
+
+TupleTableSlot *
+kalam_iterate_scan(ForeignScanState *node)
+{
+	KalamScan  *scan = node->fdw_state;
+	KalamMergedRow row;
+
+	if (!scan->started)
+		start_scan(scan);
+	if (scan->empty)
+		return ExecClearTuple(scan->slot);
+	if (scan->counting)
+		return next_counted(scan);
+
+	for (;;)
+	{
+		if (scan->newest != NULL)
+		{
+			ExecClearTuple(scan->slot);
+			pfree(scan->newest);
+			scan->newest = NULL;
+		}
+		if (!kalam_merge_next(&scan->merge, &row))
+			return ExecClearTuple(scan->slot);
+		ExecStoreMinimalTuple(row.tuple, scan->slot, false);
+		if (scan->table->nkeys == 0 && row.key != NULL)
+			kalam_row_id_to_tid(kalam_get_be64(row.key + KALAM_KEY_PREFIX_BYTES),
+								&scan->slot->tts_tid);
+		if (scan->lock >= 0)
+		{
+			MemoryContext old = MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
+			bool		keep = lock_row(scan, node, &row);
+
+			MemoryContextSwitchTo(old);
+			if (!keep)
+			{
+				CHECK_FOR_INTERRUPTS();
+				continue;
+			}
+		}
+		return scan->slot;
+	}
+}
+
+static void
+stop_scan(KalamScan *scan)
+{
+	ExecClearTuple(scan->slot);
+	if (scan->merge.open)
+		kalam_merge_close(&scan->merge);
+	if (scan->newest != NULL)
+	{
+		pfree(scan->newest);
+		scan->newest = NULL;
+	}
+	scan->started = false;
+}
+
+void
+kalam_rescan(ForeignScanState *node)
+{
+	stop_scan(node->fdw_state);
+}
+
+void
+kalam_end_scan(ForeignScanState *node)
+{
+	KalamScan  *scan = node->fdw_state;
+
+	if (scan == NULL)
+		return;
+	stop_scan(scan);
+	kalam_table_close(scan->table);
+}
+
+bool
+kalam_recheck_scan(ForeignScanState *node, TupleTableSlot *slot)
+{
+	/* the key conditions are fdw_recheck_quals, which the executor evaluates */
+	return true;
+}
+
+void
+kalam_explain_scan(ForeignScanState *node, ExplainState *es)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+
+	if (plan->fdw_recheck_quals != NIL)
+	{
+		List	   *context = set_deparse_context_plan(es->deparse_cxt, (Plan *) plan, NIL);
+		bool		prefix = list_length(es->rtable) > 1 || es->verbose;
+
+		ExplainPropertyText("Key Cond",
+							deparse_expression((Node *) make_ands_explicit(plan->fdw_recheck_quals),
+											   context, prefix, false), es);
+	}
+	if (boolVal(list_nth(plan->fdw_private, KALAM_PRIVATE_REVERSE)))
+		ExplainPropertyText("Scan Direction", "Backward", es);
+}
+
+/* ---- whole scans for DDL ---- */
+
+struct KalamWholeScan
+{
+	KalamTable *table;
+	KalamMerge	merge;
+};
+
+KalamWholeScan *
+kalam_whole_scan_begin(Relation rel)
+{
+	KalamWholeScan *scan = palloc0(sizeof(KalamWholeScan));
+	KalamRange	range = {0};
+	uint8		lower[KALAM_MAX_KEY_BYTES];
+	uint8		upper[KALAM_MAX_KEY_BYTES];
+
+	scan->table = kalam_table_open(rel);
+	if (kalam_table_object(scan->table) != KALAM_OBJECT_NONE)
+	{
+		range.flags = KALAM_SCAN_KEYS | KALAM_SCAN_NEWEST;
+		(void) kalam_compute_range(scan->table, NIL, NIL, NULL, &range, lower, upper);
+		kalam_merge_open(&scan->merge, &range, GetCurrentCommandId(false));
+	}
+	return scan;
+}
+
+MinimalTuple
+kalam_whole_scan_next(KalamWholeScan *scan, const uint8 **key, size_t *key_len)
+{
+	KalamMergedRow row;
+
+	CHECK_FOR_INTERRUPTS();
+	if (!scan->merge.open || !kalam_merge_next(&scan->merge, &row))
+		return NULL;
+	*key = row.key;
+	*key_len = row.key_len;
+	return row.tuple;
+}
+
+void
+kalam_whole_scan_end(KalamWholeScan *scan)
+{
+	if (scan->merge.open)
+		kalam_merge_close(&scan->merge);
+	kalam_table_close(scan->table);
+	pfree(scan);
+}

@@ -1,0 +1,81 @@
+/*
+ * settings.c
+ *	  The kalam.* settings.
+ *
+ * Defines them and no more: what a setting means is up to those who read it.
+ * Those of the storage process are fixed at server start; shmem.c copies them
+ * into the shared segment.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "src/backend/shmem.h"
+#include "utils/guc.h"
+
+char	   *kalam_data_directory;
+int			kalam_block_cache_size = 128 * 1024;
+int			kalam_write_buffer_size = 64 * 1024;
+int			kalam_read_threads = 2;
+int			kalam_background_jobs = 2;
+int			kalam_max_families = 200;
+
+void
+kalam_settings_define(void)
+{
+	DefineCustomStringVariable("kalam.data_directory",
+							   "Sets the directory in which stored tables live.",
+							   "A relative path is taken from the data directory.",
+							   &kalam_data_directory,
+							   "kalam",
+							   PGC_POSTMASTER,
+							   GUC_SUPERUSER_ONLY,
+							   NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kalam.block_cache_size",
+							"Sets the memory for blocks of stored tables that were read.",
+							NULL,
+							&kalam_block_cache_size,
+							128 * 1024, 1024, MAX_KILOBYTES,
+							PGC_POSTMASTER,
+							GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kalam.write_buffer_size",
+							"Sets the memory for rows that were written and are not yet in sorted files.",
+							NULL,
+							&kalam_write_buffer_size,
+							64 * 1024, 1024, MAX_KILOBYTES,
+							PGC_POSTMASTER,
+							GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kalam.read_threads",
+							"Sets the number of storage threads that serve reads.",
+							NULL,
+							&kalam_read_threads,
+							2, 1, 16,
+							PGC_POSTMASTER,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kalam.background_jobs",
+							"Sets the number of flushes and compactions that may run at once.",
+							NULL,
+							&kalam_background_jobs,
+							2, 1, 64,
+							PGC_POSTMASTER,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kalam.max_families",
+							"Sets the number of tables that get a column family of their own.",
+							"Tables created beyond that number share column families.",
+							&kalam_max_families,
+							200, 1, 10000,
+							PGC_POSTMASTER,
+							0,
+							NULL, NULL, NULL);
+
+	MarkGUCPrefixReserved("kalam");
+}

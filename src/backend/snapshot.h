@@ -1,0 +1,26 @@
+/*
+ * snapshot.h
+ *	  Which stamp a statement reads at.
+ *
+ * Read committed: one stamp for each snapshot that the executor runs under,
+ * shared by the STABLE functions that it calls.  Repeatable read and above: one
+ * for the transaction, taken when its first statement starts.  Stamps are
+ * pinned in the session's slot, which costs no request.
+ */
+#ifndef KALAM_SNAPSHOT_H
+#define KALAM_SNAPSHOT_H
+
+#include "postgres.h"
+#include "utils/snapshot.h"
+
+extern void kalam_snapshot_install(void);	/* from _PG_init: executor hooks */
+
+/* The stamp for reads under this snapshot of the executor, pinned. */
+extern uint64 kalam_snapshot_stamp(Snapshot snapshot);
+
+/* Callbacks; never raise. */
+extern void kalam_snapshots_at_xact_end(void);
+extern void kalam_snapshots_at_subabort(SubTransactionId sub);
+extern void kalam_snapshots_at_subcommit(SubTransactionId sub, SubTransactionId parent);
+
+#endif							/* KALAM_SNAPSHOT_H */

@@ -1,0 +1,228 @@
+/*
+ * store_catalog.c
+ *	  Records of stored tables: see store_catalog.h.
+ *
+ * Written only under a lock on the table that keeps other writers of the same
+ * record out, so that it needs no row locks of its own.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+
+#include "src/backend/client.h"
+#include "src/backend/store_catalog.h"
+#include "src/backend/transaction.h"
+#include "src/shared/protocol.h"
+
+#define TABLE_KEY_BYTES		(KALAM_KEY_PREFIX_BYTES + 1 + 8)
+#define KEPT_KEY_BYTES		(KALAM_KEY_PREFIX_BYTES + 1 + 8)
+
+static void
+table_key(uint8 *key, Oid database, Oid relid)
+{
+	kalam_put_key_prefix(key, KALAM_OBJECT_CATALOG, KALAM_KEY_KIND_META);
+	key[KALAM_KEY_PREFIX_BYTES] = KALAM_CATALOG_TABLE;
+	kalam_put_be32(key + KALAM_KEY_PREFIX_BYTES + 1, database);
+	kalam_put_be32(key + KALAM_KEY_PREFIX_BYTES + 5, relid);
+}
+
+static void
+kept_key(uint8 *key, uint64 table_id)
+{
+	kalam_put_key_prefix(key, KALAM_OBJECT_CATALOG, KALAM_KEY_KIND_META);
+	key[KALAM_KEY_PREFIX_BYTES] = KALAM_CATALOG_KEPT;
+	kalam_put_be64(key + KALAM_KEY_PREFIX_BYTES + 1, table_id);
+}
+
+static KalamCatalogTable *
+decode(const void *bytes, size_t len)
+{
+	KalamCatalogTable *t = palloc0(sizeof(KalamCatalogTable));
+	size_t		offset;
+
+	t->bytes = palloc(len);
+	memcpy(t->bytes, bytes, len);
+	if (!kalam_table_record_decode(t->bytes, len, &t->record, &offset))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("a record of the kalam store's catalog cannot be read"),
+				 errhint("It may have been written by a newer version of kalam_fdw.")));
+	t->columns = palloc0(sizeof(KalamTableColumn) * Max(t->record.ncolumns, 1));
+	for (uint32 i = 0; i < t->record.ncolumns; i++)
+		if (!kalam_table_record_column(t->bytes, len, &offset, &t->columns[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("a record of the kalam store's catalog cannot be read")));
+	return t;
+}
+
+static KalamCatalogTable *
+decode_row(const KalamRow *row)
+{
+	const char *tuple = (const char *) row + KALAM_ROW_TUPLE_OFFSET;
+
+	return decode(tuple + KALAM_TUPLE_BODY_OFFSET, row->tuple_len - KALAM_TUPLE_BODY_OFFSET);
+}
+
+static KalamCatalogTable *
+decode_staged(const KalamStagedVersion *v)
+{
+	return decode(v->value + KALAM_VALUE_HEADER_BYTES,
+				  v->value_len - KALAM_VALUE_HEADER_BYTES);
+}
+
+KalamCatalogTable *
+kalam_catalog_get(Oid database, Oid relid)
+{
+	uint8		key[TABLE_KEY_BYTES];
+	KalamRange	range = {0};
+	KalamRow   *row;
+	KalamStaged *staged = kalam_staged_here();
+
+	table_key(key, database, relid);
+	if (staged != NULL)
+	{
+		KalamStagedKey *k = kalam_staged_find(staged, key, sizeof(key));
+		KalamStagedVersion *v = k ? kalam_staged_newest(k) : NULL;
+
+		if (v != NULL)
+			return v->op == KALAM_CHANGE_PUT ? decode_staged(v) : NULL;
+	}
+	range.object_id = KALAM_OBJECT_CATALOG;
+	range.flags = KALAM_SCAN_POINT | KALAM_SCAN_NEWEST;
+	range.lower = key;
+	range.lower_len = sizeof(key);
+	row = kalam_get(&range);
+	return row ? decode_row(row) : NULL;
+}
+
+/* Appends the records under one letter, staged ones instead of stored ones. */
+static List *
+list_letter(List *list, char letter, Oid database)
+{
+	uint8		lower[KALAM_KEY_PREFIX_BYTES + 1];
+	uint8		upper[KALAM_KEY_PREFIX_BYTES + 1];
+	KalamRange	range = {0};
+	KalamCursor *cursor;
+	const KalamRow *row;
+	KalamStaged *staged = kalam_staged_here();
+	KalamStagedKey *k;
+	KalamCatalogTable *t;
+
+	kalam_put_key_prefix(lower, KALAM_OBJECT_CATALOG, KALAM_KEY_KIND_META);
+	memcpy(upper, lower, sizeof(lower));
+	lower[KALAM_KEY_PREFIX_BYTES] = letter;
+	upper[KALAM_KEY_PREFIX_BYTES] = letter + 1;
+	range.object_id = KALAM_OBJECT_CATALOG;
+	range.flags = KALAM_SCAN_NEWEST | KALAM_SCAN_KEYS;
+	range.lower = lower;
+	range.lower_len = sizeof(lower);
+	range.upper = upper;
+	range.upper_len = sizeof(upper);
+
+	cursor = kalam_cursor_open(&range);
+	while ((row = kalam_cursor_next(cursor)) != NULL)
+	{
+		const uint8 *key = (const uint8 *) row + KALAM_ROW_TUPLE_OFFSET +
+			KALAM_ALIGN8(row->tuple_len);
+
+		k = staged ? kalam_staged_find(staged, key, row->key_len) : NULL;
+		if (k != NULL && kalam_staged_newest(k) != NULL)
+			continue;
+		t = decode_row(row);
+		t->kept = letter == KALAM_CATALOG_KEPT;
+		if (t->record.database_oid == database)
+			list = lappend(list, t);
+	}
+	kalam_cursor_close(cursor);
+
+	if (staged == NULL)
+		return list;
+	for (k = kalam_staged_seek(staged, lower, sizeof(lower)); k != NULL; k = kalam_staged_next(k))
+	{
+		size_t		len;
+		const uint8 *key = kalam_staged_key_bytes(k, &len);
+		KalamStagedVersion *v = kalam_staged_newest(k);
+
+		if (len < sizeof(lower) || memcmp(key, lower, sizeof(lower)) != 0)
+			break;
+		if (v == NULL || v->op != KALAM_CHANGE_PUT)
+			continue;
+		t = decode_staged(v);
+		t->kept = letter == KALAM_CATALOG_KEPT;
+		if (t->record.database_oid == database)
+			list = lappend(list, t);
+	}
+	return list;
+}
+
+List *
+kalam_catalog_list(Oid database)
+{
+	List	   *list = list_letter(NIL, KALAM_CATALOG_TABLE, database);
+
+	return list_letter(list, KALAM_CATALOG_KEPT, database);
+}
+
+static void
+put(const uint8 *key, size_t key_len, const KalamTableRecord *record,
+	const KalamTableColumn *columns)
+{
+	size_t		size = kalam_table_record_size(record, columns);
+	uint8	   *bytes = palloc(size);
+
+	kalam_table_record_encode(record, columns, bytes);
+	kalam_stage_bytes(key, key_len, bytes, size);
+	pfree(bytes);
+}
+
+void
+kalam_catalog_put(const KalamTableRecord *record, const KalamTableColumn *columns)
+{
+	uint8		key[TABLE_KEY_BYTES];
+
+	table_key(key, record->database_oid, record->relid);
+	put(key, sizeof(key), record, columns);
+}
+
+void
+kalam_catalog_delete(Oid database, Oid relid)
+{
+	uint8		key[TABLE_KEY_BYTES];
+
+	table_key(key, database, relid);
+	kalam_stage_delete(key, sizeof(key));
+}
+
+void
+kalam_catalog_keep(const KalamCatalogTable *table)
+{
+	uint8		key[KEPT_KEY_BYTES];
+
+	kept_key(key, table->record.table_id);
+	put(key, sizeof(key), &table->record, table->columns);
+}
+
+void
+kalam_catalog_forget_kept(const KalamCatalogTable *table)
+{
+	uint8		key[KEPT_KEY_BYTES];
+
+	kept_key(key, table->record.table_id);
+	kalam_stage_delete(key, sizeof(key));
+}
+
+char *
+kalam_string_dup(KalamString s)
+{
+	return pnstrdup(s.data, s.len);
+}
+
+KalamString
+kalam_string(const char *cstring)
+{
+	KalamString s = {cstring, (uint32) strlen(cstring)};
+
+	return s;
+}

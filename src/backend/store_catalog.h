@@ -1,0 +1,37 @@
+/*
+ * store_catalog.h
+ *	  The store's catalog as a backend reads and writes it: newest committed
+ *	  state, overlaid by what the own transaction has staged.
+ */
+#ifndef KALAM_STORE_CATALOG_H
+#define KALAM_STORE_CATALOG_H
+
+#include "postgres.h"
+#include "nodes/pg_list.h"
+#include "src/shared/catalog.h"
+
+/* A record with its columns, palloc'd together; strings point into bytes. */
+typedef struct KalamCatalogTable
+{
+	KalamTableRecord record;
+	KalamTableColumn *columns;
+	uint8	   *bytes;
+	bool		kept;			/* of a dropped table with on_drop 'keep' */
+} KalamCatalogTable;
+
+/* The record of an attached table of a database, or NULL. */
+extern KalamCatalogTable *kalam_catalog_get(Oid database, Oid relid);
+
+/* All records of a database, kept ones included. */
+extern List *kalam_catalog_list(Oid database);
+
+extern void kalam_catalog_put(const KalamTableRecord *record, const KalamTableColumn *columns);
+extern void kalam_catalog_delete(Oid database, Oid relid);
+extern void kalam_catalog_keep(const KalamCatalogTable *table);
+extern void kalam_catalog_forget_kept(const KalamCatalogTable *table);
+
+/* NUL-terminated copy of a string of a record. */
+extern char *kalam_string_dup(KalamString s);
+extern KalamString kalam_string(const char *cstring);
+
+#endif							/* KALAM_STORE_CATALOG_H */

@@ -1,0 +1,857 @@
+/*
+ * supervisor.c
+ *	  The background worker that keeps a storage process running.
+ *
+ * It starts the program kalam_storage, watches it, starts the next one when it
+ * dies, and decides from Postgres' commit log what becomes of transactions that
+ * storage holds as pending.  It never opens the store itself: whatever happens
+ * in there must not become a crash of a process of Postgres, which would
+ * restart the whole server.
+ *
+ * The child is reaped in the SIGCHLD handler, which also publishes its end in
+ * the segment.  So a wait for an answer, ours included, ends at once when the
+ * storage process dies.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "libpq/pqsignal.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "port/atomics.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "src/backend/client.h"
+#include "src/backend/shmem.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/procarray.h"
+#include "storage/shmem.h"
+#include "utils/memutils.h"
+#include "utils/pidfile.h"
+#include "utils/timestamp.h"
+
+#define STORAGE_PROGRAM			"kalam_storage"
+#define POSTMASTER_PID_FILE		"postmaster.pid"	/* in the working directory */
+
+#define START_TICK_MS			5	/* while storage opens its files */
+#define START_SLOW_TICK_MS		100 /* when that takes long */
+#define START_SLOW_AFTER_MS		2000
+#define PENDING_TICK_MS			1000	/* while transactions are pending */
+#define IDLE_TICK_MS			1000
+#define RETRY_RESOLVE_MS		1000
+#define SHORT_LIFE_MS			1000	/* a process that lived less failed */
+#define MISSING_RETRY_MS		5000
+#define DRAIN_TICK_MS			50
+#define STOP_TICK_MS			50
+#define STOP_REPORT_MS			10000
+#define STOP_KILL_MS			60000
+#define ORPHAN_WAIT_MS			5000
+
+/*
+ * In Postgres' shared memory.
+ *
+ * A crash of the server can lose the assignment of a transaction id whose
+ * pending entry is already on disk: nothing of that transaction reached WAL,
+ * and after recovery the id is given to another one.  The commit log then says
+ * "committed" of an entry that never was.  So we keep the smallest id that may
+ * have committed since the server started: an entry from before the start
+ * whose id is not smaller is a ghost.
+ */
+typedef struct SupervisorShared
+{
+	/* lower bound of ids that commit since start; lowered by all backends */
+	pg_atomic_uint64 first_full_xid;
+
+	/*
+	 * Transactions since start have serials from here on; 0 until the first
+	 * storage process since start has opened its files.  Set by the supervisor.
+	 */
+	pg_atomic_uint64 first_serial;
+} SupervisorShared;
+
+/* What is to become of a pending transaction. */
+typedef enum Verdict
+{
+	VERDICT_WAIT,				/* it is still running */
+	VERDICT_APPLY,
+	VERDICT_DROP,
+	VERDICT_UNKNOWN				/* too old for the commit log */
+} Verdict;
+
+bool		kalam_am_supervisor = false;
+
+static SupervisorShared *shared = NULL;
+
+static volatile sig_atomic_t shutdown_requested = false;
+static volatile sig_atomic_t child_ended = false;	/* child_status is set */
+static volatile sig_atomic_t in_request = false;	/* storage is to answer us */
+static volatile pid_t child_pid = 0;	/* 0: none runs */
+static volatile int child_status;
+
+static MemoryContext resolve_context;
+static TimestampTz child_started;
+static pid_t last_child_pid;
+static bool child_served;		/* it got as far as READY */
+static int	short_lives = 0;
+
+/* ---- what storage and backends are told ---- */
+
+/*
+ * Publishes that no storage process is running.  Async-signal-safe.  The epoch
+ * rises only now that the process is known to be gone, for after that backends
+ * use its channels and blocks again.
+ */
+static void
+publish_end(void)
+{
+	KalamSegment *seg = kalam_segment;
+
+	if (atomic_load(&seg->state) != KALAM_STORAGE_FAILED)
+		atomic_store(&seg->state, KALAM_STORAGE_DOWN);
+	atomic_store(&seg->storage_pid, 0);
+	atomic_fetch_add(&seg->epoch, 1);
+	for (uint32 i = 0; i < seg->nchannels; i++)
+		kalam_channel_notify(kalam_channel(seg, i));
+}
+
+/* No storage process is running, and here is why. */
+static void
+publish_failure(const char *message)
+{
+	KalamSegment *seg = kalam_segment;
+
+	strlcpy(seg->failure_message, message, sizeof(seg->failure_message));
+	seg->failure_code = KALAM_ERR_IO;
+	atomic_store(&seg->state, KALAM_STORAGE_FAILED);
+}
+
+/* ---- signals ---- */
+
+/* Collects the child if it has ended.  SIGCHLD is blocked or being handled. */
+static void
+reap(void)
+{
+	int			status;
+
+	if (child_pid != 0 && waitpid(child_pid, &status, WNOHANG) == child_pid)
+	{
+		child_status = status;
+		child_pid = 0;
+		child_ended = true;
+		publish_end();
+		if (in_request)
+		{
+			QueryCancelPending = true;
+			InterruptPending = true;
+		}
+	}
+}
+
+static void
+handle_sigchld(SIGNAL_ARGS)
+{
+	int			save_errno = errno;
+
+	reap();
+	SetLatch(MyLatch);
+	errno = save_errno;
+}
+
+static void
+handle_sigterm(SIGNAL_ARGS)
+{
+	int			save_errno = errno;
+
+	shutdown_requested = true;
+	if (in_request)
+	{
+		QueryCancelPending = true;
+		InterruptPending = true;
+	}
+	SetLatch(MyLatch);
+	errno = save_errno;
+}
+
+static void
+nap(long timeout_ms)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 timeout_ms, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+}
+
+static long
+ms_since(TimestampTz then)
+{
+	return TimestampDifferenceMilliseconds(then, GetCurrentTimestamp());
+}
+
+/* ---- starting a storage process ---- */
+
+/* Closes all descriptors from 3 on but one.  For the child of a fork. */
+static void
+close_all_but(int fd)
+{
+#ifdef SYS_close_range
+	if ((fd == 3 || syscall(SYS_close_range, 3U, (unsigned) fd - 1, 0U) == 0) &&
+		syscall(SYS_close_range, (unsigned) fd + 1, ~0U, 0U) == 0)
+		return;
+#endif
+	for (int i = 3; i < 4096; i++)
+	{
+		if (i != fd)
+			close(i);
+	}
+}
+
+/* The child of the fork: becomes the program, or exits with 127. */
+static void
+become_storage(const char *path, char *const argv[], pid_t parent)
+{
+	static const int handled[] = {
+		SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM, SIGPIPE, SIGUSR1, SIGUSR2,
+		SIGCHLD, SIGFPE, SIGURG, SIGTTIN, SIGTTOU
+	};
+	sigset_t	none;
+
+	for (int i = 0; i < lengthof(handled); i++)
+		signal(handled[i], SIG_DFL);
+
+	/* An orphan must not keep the store open. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+
+	/* A ^C in the terminal that started the server is not for us. */
+	setpgid(0, 0);
+
+	close_all_but(kalam_segment_fd);
+	fcntl(kalam_segment_fd, F_SETFD, 0);
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+
+	execv(path, argv);
+	_exit(127);
+}
+
+/* True if a process was started. */
+static bool
+start_storage(void)
+{
+	char		path[MAXPGPATH];
+	char		fd_arg[16];
+	char		epoch_arg[16];
+	char		parent_arg[16];
+	char	   *argv[] = {
+		STORAGE_PROGRAM, "--segment-fd", fd_arg, "--epoch", epoch_arg,
+		"--parent-pid", parent_arg, NULL
+	};
+	sigset_t	chld;
+	sigset_t	before;
+	pid_t		pid;
+	int			save_errno;
+
+	snprintf(path, sizeof(path), "%s/%s", pkglib_path, STORAGE_PROGRAM);
+	snprintf(fd_arg, sizeof(fd_arg), "%d", kalam_segment_fd);
+	snprintf(epoch_arg, sizeof(epoch_arg), "%u", atomic_load(&kalam_segment->epoch));
+	snprintf(parent_arg, sizeof(parent_arg), "%d", MyProcPid);
+
+	if (access(path, X_OK) != 0)
+	{
+		char		message[KALAM_MESSAGE_BYTES];
+
+		save_errno = errno;
+		snprintf(message, sizeof(message), "could not run the program \"%s\": %s",
+				 path, strerror(save_errno));
+		publish_failure(message);
+		errno = save_errno;
+		ereport(LOG,
+				(errcode_for_file_access(),
+				 errmsg("could not run the program \"%s\": %m", path),
+				 errhint("Install all of kalam_fdw: the program belongs next to the library.")));
+		return false;
+	}
+
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigaddset(&chld, SIGTERM);
+	sigprocmask(SIG_BLOCK, &chld, &before);
+
+	if (atomic_load(&kalam_segment->state) != KALAM_STORAGE_FAILED)
+		atomic_store(&kalam_segment->state, KALAM_STORAGE_STARTING);
+	child_started = GetCurrentTimestamp();
+	child_served = false;
+	fflush(NULL);
+
+	pid = fork();
+	if (pid == 0)
+		become_storage(path, argv, MyProcPid);
+	save_errno = errno;
+	if (pid > 0)
+	{
+		last_child_pid = pid;
+		child_pid = pid;
+		atomic_store(&kalam_segment->storage_pid, pid);
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+
+	if (pid < 0)
+	{
+		char		message[KALAM_MESSAGE_BYTES];
+
+		snprintf(message, sizeof(message), "could not fork the kalam storage process: %s",
+				 strerror(save_errno));
+		publish_failure(message);
+		errno = save_errno;
+		ereport(LOG,
+				(errmsg("could not fork the kalam storage process: %m")));
+		return false;
+	}
+
+	ereport(DEBUG1,
+			(errmsg_internal("started the kalam storage process (PID %d)", (int) pid)));
+	return true;
+}
+
+/* Reports the end of the child; returns how long to wait before the next. */
+static long
+after_end(void)
+{
+	static const long delays_ms[] = {0, 200, 1000, 5000};
+	int			status = child_status;
+
+	child_ended = false;
+
+	if (WIFSIGNALED(status))
+		ereport(WARNING,
+				(errmsg("kalam storage process (PID %d) was terminated by signal %d: %s",
+						(int) last_child_pid, WTERMSIG(status),
+						pg_strsignal(WTERMSIG(status)))));
+	else if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		ereport(WARNING,
+				(errmsg("the program \"%s/%s\" could not be executed", pkglib_path, STORAGE_PROGRAM),
+				 errhint("It may lack a library; try to run it by hand.")));
+	else if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+		ereport(WARNING,
+				(errmsg("kalam storage process (PID %d) exited with exit code %d",
+						(int) last_child_pid, WEXITSTATUS(status))));
+	else
+		ereport(LOG,
+				(errmsg("kalam storage process (PID %d) has ended", (int) last_child_pid)));
+
+	if (ms_since(child_started) >= SHORT_LIFE_MS)
+		short_lives = 0;
+	else
+		short_lives = Min(short_lives + 1, child_served ? 1 : lengthof(delays_ms) - 1);
+	return delays_ms[short_lives];
+}
+
+/* ---- pending transactions ---- */
+
+Size
+kalam_supervisor_shmem_size(void)
+{
+	return MAXALIGN(sizeof(SupervisorShared));
+}
+
+void
+kalam_supervisor_shmem_init(void)
+{
+	bool		found;
+
+	shared = ShmemInitStruct("kalam supervisor", sizeof(SupervisorShared), &found);
+	if (!found)
+	{
+		pg_atomic_init_u64(&shared->first_full_xid, PG_UINT64_MAX);
+		pg_atomic_init_u64(&shared->first_serial, 0);
+	}
+}
+
+/*
+ * Notes, before any commit record is written, that its transaction id belongs
+ * to the time since the server's start.
+ */
+static void
+note_commit(XactEvent event, void *arg)
+{
+	uint64		seen;
+	uint64		mine;
+	FullTransactionId fxid;
+
+	if ((event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE) || shared == NULL)
+		return;
+
+	seen = pg_atomic_read_u64(&shared->first_full_xid);
+	fxid = GetTopFullTransactionIdIfAny();
+	if (FullTransactionIdIsValid(fxid))
+		mine = U64FromFullTransactionId(fxid);
+	else if (seen == PG_UINT64_MAX)
+
+		/*
+		 * An id may still be assigned, by NOTIFY.  Once a bound is noted such
+		 * a late id cannot lie below it.
+		 */
+		mine = U64FromFullTransactionId(ReadNextFullTransactionId());
+	else
+		return;
+
+	while (mine < seen &&
+		   !pg_atomic_compare_exchange_u64(&shared->first_full_xid, &seen, mine))
+		;
+}
+
+/* Is fxid still within what the commit log holds?  As xid8funcs.c has it. */
+static bool
+in_commit_log(FullTransactionId fxid, FullTransactionId next)
+{
+	uint32		epoch = EpochFromFullTransactionId(next);
+	TransactionId oldest = ShmemVariableCache->oldestClogXid;
+	FullTransactionId oldest_fxid;
+
+	Assert(LWLockHeldByMe(XactTruncationLock));
+
+	if (oldest > XidFromFullTransactionId(next))
+		epoch--;
+	oldest_fxid = FullTransactionIdFromEpochAndXid(epoch, oldest);
+	return !FullTransactionIdPrecedes(fxid, oldest_fxid);
+}
+
+/*
+ * What has become of a transaction.  "Running" is asked first: a transaction
+ * leaves the list of running ones only after its end is in the commit log.
+ */
+static Verdict
+judge(FullTransactionId fxid, uint64 serial)
+{
+	TransactionId xid = XidFromFullTransactionId(fxid);
+	FullTransactionId next = ReadNextFullTransactionId();
+	bool		from_before = serial < pg_atomic_read_u64(&shared->first_serial);
+	bool		committed;
+
+	/* Never assigned since recovery: it left no trace in WAL. */
+	if (!TransactionIdIsNormal(xid) || !FullTransactionIdPrecedes(fxid, next))
+		return VERDICT_DROP;
+
+	LWLockAcquire(XactTruncationLock, LW_SHARED);
+	if (!in_commit_log(fxid, next))
+	{
+		LWLockRelease(XactTruncationLock);
+		return VERDICT_UNKNOWN;
+	}
+
+	/* The first test spares the second a look at truncated subtransactions. */
+	if (!TransactionIdPrecedes(xid, GetOldestTransactionIdConsideredRunning()) &&
+		TransactionIdIsInProgress(xid))
+	{
+		LWLockRelease(XactTruncationLock);
+		return VERDICT_WAIT;
+	}
+	committed = TransactionIdDidCommit(xid);
+	LWLockRelease(XactTruncationLock);
+
+	if (!committed)
+		return VERDICT_DROP;
+
+	if (from_before &&
+		U64FromFullTransactionId(fxid) >= pg_atomic_read_u64(&shared->first_full_xid))
+		return VERDICT_DROP;	/* a namesake committed */
+	return VERDICT_APPLY;
+}
+
+static void
+resolve(uint64 full_xid, bool apply)
+{
+	KalamChannel *ch = kalam_rpc_begin(KALAM_OP_RESOLVE);
+
+	ch->req.full_xid = full_xid;
+	ch->req.flags = apply ? KALAM_RESOLVE_APPLY : 0;
+	kalam_rpc_finish(ch);
+}
+
+typedef struct PendingEntry
+{
+	uint64		full_xid;
+	uint64		serial;
+} PendingEntry;
+
+/* The pending entries that storage holds now. */
+static PendingEntry *
+read_pending(int *count)
+{
+	uint8		lower[KALAM_KEY_PREFIX_BYTES];
+	uint8		upper[KALAM_KEY_PREFIX_BYTES];
+	KalamRange	range = {0};
+	KalamCursor *cursor;
+	const KalamRow *row;
+	int			size = 64;
+	PendingEntry *entries = palloc(size * sizeof(PendingEntry));
+
+	*count = 0;
+	kalam_put_key_prefix(lower, KALAM_OBJECT_PENDING, KALAM_KEY_KIND_META);
+	kalam_put_key_prefix(upper, KALAM_OBJECT_PENDING, KALAM_KEY_KIND_META + 1);
+	range.object_id = KALAM_OBJECT_PENDING;
+	range.flags = KALAM_SCAN_NEWEST | KALAM_SCAN_KEYS;
+	range.lower = lower;
+	range.lower_len = sizeof(lower);
+	range.upper = upper;
+	range.upper_len = sizeof(upper);
+
+	cursor = kalam_cursor_open(&range);
+	while ((row = kalam_cursor_next(cursor)) != NULL)
+	{
+		const uint8 *key = (const uint8 *) row +
+			KALAM_ALIGN8(KALAM_ROW_TUPLE_OFFSET + row->tuple_len);
+
+		if (row->key_len != KALAM_KEY_PREFIX_BYTES + sizeof(uint64))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("the kalam store holds a pending transaction with a key of %d bytes",
+							row->key_len)));
+		if (*count == size)
+		{
+			size *= 2;
+			entries = repalloc(entries, size * sizeof(PendingEntry));
+		}
+		entries[*count].full_xid = kalam_get_be64(key + KALAM_KEY_PREFIX_BYTES);
+		entries[*count].serial = row->version >> 8;
+		(*count)++;
+	}
+	kalam_cursor_close(cursor);
+	return entries;
+}
+
+/* Applies or drops those pending transactions that have ended. */
+static void
+resolve_pending(void)
+{
+	PendingEntry *entries;
+	int			count;
+	int			applied = 0;
+	int			dropped = 0;
+
+	entries = read_pending(&count);
+	for (int i = 0; i < count; i++)
+	{
+		unsigned long long full_xid = entries[i].full_xid;
+
+		switch (judge(FullTransactionIdFromU64(full_xid), entries[i].serial))
+		{
+			case VERDICT_WAIT:
+				break;
+			case VERDICT_APPLY:
+				resolve(full_xid, true);
+				applied++;
+				break;
+			case VERDICT_DROP:
+				resolve(full_xid, false);
+				dropped++;
+				break;
+			case VERDICT_UNKNOWN:
+				ereport(LOG,
+						(errmsg("cannot decide whether pending transaction %llu of the kalam store committed",
+								full_xid),
+						 errdetail("It is older than the server's commit log. Its changes are kept aside.")));
+				break;
+		}
+	}
+
+	if (applied + dropped > 0)
+		ereport(LOG,
+				(errmsg("resolved pending transactions of the kalam store: %d committed, %d rolled back",
+						applied, dropped)));
+}
+
+/*
+ * Runs resolve_pending, and opens the store for everybody if serve.  An error
+ * is logged; false then.
+ */
+static bool
+run_requests(bool serve)
+{
+	sigjmp_buf	local_sigjmp_buf;
+	sigjmp_buf *outer = PG_exception_stack;
+	bool		ok = false;
+
+	if (sigsetjmp(local_sigjmp_buf, 1) != 0)
+	{
+		error_context_stack = NULL;
+		HOLD_INTERRUPTS();
+		in_request = false;
+		QueryCancelPending = false;
+
+		/* an end of storage or of the server is reported elsewhere */
+		if (!(shutdown_requested || child_pid == 0))
+			EmitErrorReport();
+
+		LWLockReleaseAll();
+		pgstat_report_wait_end();
+		kalam_cursors_at_abort(InvalidSubTransactionId);
+		MemoryContextSwitchTo(TopMemoryContext);
+		FlushErrorState();
+		MemoryContextReset(resolve_context);
+		RESUME_INTERRUPTS();
+	}
+	else
+	{
+		PG_exception_stack = &local_sigjmp_buf;
+		MemoryContextSwitchTo(resolve_context);
+		in_request = true;
+		if (child_pid == 0 || shutdown_requested)
+			elog(ERROR, "no storage process to ask");
+
+		if (serve && pg_atomic_read_u64(&shared->first_serial) == 0)
+			pg_atomic_write_u64(&shared->first_serial,
+								atomic_load(&kalam_segment->next_serial));
+		resolve_pending();
+		if (serve)
+		{
+			kalam_rpc_finish(kalam_rpc_begin(KALAM_OP_SERVE));
+			child_served = true;
+		}
+
+		in_request = false;
+		QueryCancelPending = false;
+		MemoryContextSwitchTo(TopMemoryContext);
+		MemoryContextReset(resolve_context);
+		ok = true;
+	}
+	PG_exception_stack = outer;
+	return ok;
+}
+
+/* ---- the end ---- */
+
+/* Is the whole server going down, or did somebody just terminate us? */
+static bool
+server_is_stopping(void)
+{
+	FILE	   *file = fopen(POSTMASTER_PID_FILE, "r");
+	char		line[MAXPGPATH];
+	bool		stopping = false;
+
+	if (file == NULL)
+		return true;
+	for (int i = 1; fgets(line, sizeof(line), file) != NULL; i++)
+	{
+		if (i == LOCK_FILE_LINE_PM_STATUS)
+			stopping = strncmp(line, PM_STATUS_STOPPING, strlen(PM_STATUS_STOPPING)) == 0;
+	}
+	fclose(file);
+	return stopping;
+}
+
+/* Does any session still use the store? */
+static bool
+sessions_left(void)
+{
+	for (uint32 i = 0; i < kalam_segment->config.nslots - 1; i++)
+	{
+		pid_t		pid = atomic_load(&kalam_slot(kalam_segment, i)->pid);
+
+		if (pid != 0 && !(kill(pid, 0) != 0 && errno == ESRCH))
+			return true;
+	}
+	return false;
+}
+
+/* Has storage close its files, and ends this process. */
+static void
+stop_and_exit(void)
+{
+	TimestampTz start;
+	long		reported_ms = 0;
+	bool		killed = false;
+
+	/* Sessions that are ending may yet have to roll back or commit. */
+	if (server_is_stopping())
+	{
+		while (child_pid != 0 && sessions_left())
+			nap(DRAIN_TICK_MS);
+	}
+
+	start = GetCurrentTimestamp();
+	if (child_pid != 0)
+		kill(child_pid, SIGTERM);
+	while (child_pid != 0)
+	{
+		long		waited_ms;
+
+		nap(STOP_TICK_MS);
+		waited_ms = ms_since(start);
+		if (child_pid != 0 && waited_ms - reported_ms >= STOP_REPORT_MS)
+		{
+			reported_ms = waited_ms;
+			ereport(LOG,
+					(errmsg("still waiting for the kalam storage process to close its files after %ld s",
+							waited_ms / 1000)));
+		}
+		if (child_pid != 0 && waited_ms >= STOP_KILL_MS && !killed)
+		{
+			killed = true;
+			ereport(WARNING,
+					(errmsg("the kalam storage process did not close its files within %d s and is killed",
+							STOP_KILL_MS / 1000),
+					 errdetail("Nothing that was committed is lost.")));
+			kill(child_pid, SIGKILL);
+		}
+	}
+	if (child_ended)
+		(void) after_end();
+
+	/* The postmaster never starts a worker again that exits with 0. */
+	proc_exit(1);
+}
+
+/* ---- the worker ---- */
+
+/* Has a process that is not our child ended, reaped or not? */
+static bool
+process_is_gone(pid_t pid)
+{
+	char		path[64];
+	char		line[256];
+	char	   *state;
+	FILE	   *file;
+	bool		gone = false;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int) pid);
+	file = fopen(path, "r");
+	if (file == NULL)
+		return kill(pid, 0) != 0 && errno == ESRCH;
+	if (fgets(line, sizeof(line), file) != NULL && (state = strrchr(line, ')')) != NULL)
+		gone = state[1] == ' ' && (state[2] == 'Z' || state[2] == 'X');
+	fclose(file);
+	return gone;
+}
+
+/*
+ * Cleans up after an earlier supervisor of the same segment, one that was
+ * terminated.  Its storage process dies with it, but may take a moment.
+ */
+static void
+take_over(void)
+{
+	KalamSegment *seg = kalam_segment;
+	KalamSlot  *slot = kalam_slot(seg, kalam_my_slot_index());
+	TimestampTz start = GetCurrentTimestamp();
+	pid_t		pid;
+
+	while ((pid = atomic_load(&seg->storage_pid)) != 0)
+	{
+		if (process_is_gone(pid) || ms_since(start) >= ORPHAN_WAIT_MS)
+			publish_end();
+		else
+			nap(START_TICK_MS);
+	}
+
+	atomic_store(&slot->pid, 0);
+	for (int i = 0; i < KALAM_PINS_PER_SLOT; i++)
+		atomic_store(&slot->pins[i], 0);
+	atomic_store(&slot->npins, 0);
+}
+
+void
+kalam_supervisor_main(Datum arg)
+{
+	TimestampTz next_start = 0;
+	TimestampTz next_resolve = 0;
+
+	kalam_am_supervisor = true;
+
+	pqsignal(SIGTERM, handle_sigterm);
+	pqsignal(SIGCHLD, handle_sigchld);
+	BackgroundWorkerUnblockSignals();
+
+	resolve_context = AllocSetContextCreate(TopMemoryContext, "kalam supervisor",
+											ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(TopMemoryContext);
+
+	take_over();
+	kalam_client_use_supervisor_mode();
+
+	for (;;)
+	{
+		KalamSegment *seg = kalam_segment;
+		TimestampTz now;
+		long		timeout_ms = IDLE_TICK_MS;
+
+		if (shutdown_requested)
+			stop_and_exit();
+		if (child_ended)
+			next_start = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), after_end());
+
+		now = GetCurrentTimestamp();
+		if (child_pid == 0)
+		{
+			if (now < next_start)
+				timeout_ms = TimestampDifferenceMilliseconds(now, next_start);
+			else if (start_storage())
+			{
+				next_resolve = 0;
+				timeout_ms = START_TICK_MS;
+			}
+			else
+			{
+				next_start = TimestampTzPlusMilliseconds(now, MISSING_RETRY_MS);
+				timeout_ms = MISSING_RETRY_MS;
+			}
+		}
+		else
+		{
+			uint32		state = atomic_load(&seg->state);
+			bool		serve = state == KALAM_STORAGE_RECOVERING;
+
+			if (serve ||
+				(state == KALAM_STORAGE_READY && atomic_load(&seg->pending) > 0))
+			{
+				if (now >= next_resolve)
+				{
+					bool		ok = run_requests(serve);
+
+					next_resolve =
+						TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													ok ? PENDING_TICK_MS : RETRY_RESOLVE_MS);
+					continue;
+				}
+				timeout_ms = TimestampDifferenceMilliseconds(now, next_resolve);
+			}
+			else if (state != KALAM_STORAGE_READY)
+				timeout_ms = ms_since(child_started) < START_SLOW_AFTER_MS ?
+					START_TICK_MS : START_SLOW_TICK_MS;
+		}
+
+		nap(Max(timeout_ms, 1));
+	}
+}
+
+void
+kalam_supervisor_register(void)
+{
+	BackgroundWorker worker = {0};
+
+	RegisterXactCallback(note_commit, NULL);
+
+	/* pg_upgrade wants a server that does nothing by itself */
+	if (IsBinaryUpgrade)
+		return;
+
+	snprintf(worker.bgw_name, BGW_MAXLEN, "kalam supervisor");
+	snprintf(worker.bgw_type, BGW_MAXLEN, "kalam supervisor");
+	snprintf(worker.bgw_library_name, BGW_MAXLEN, "kalam_fdw");
+	snprintf(worker.bgw_function_name, BGW_MAXLEN, "kalam_supervisor_main");
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = 1;
+	RegisterBackgroundWorker(&worker);
+}

@@ -1,0 +1,332 @@
+/*
+ * table.c
+ *	  The backend's view of a stored table, cached per relation; keys of rows.
+ *
+ * An entry is built from the relation's options and columns and dropped when
+ * its relcache entry changes.  Changes of the object id (TRUNCATE) send a
+ * relcache invalidation of their own, so that the id is looked up again.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "foreign/foreign.h"
+#include "foreign/fdwapi.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "src/backend/client.h"
+#include "src/backend/client_internal.h"
+#include "src/backend/store_catalog.h"
+#include "src/backend/table.h"
+#include "src/backend/transaction.h"
+
+#define STAT_MAX_AGE_MS		5000
+
+typedef struct TableEntry
+{
+	Oid			relid;
+	KalamTable *table;
+} TableEntry;
+
+static HTAB *tables = NULL;
+
+static void
+free_table(KalamTable *table)
+{
+	MemoryContextDelete(table->context);
+}
+
+/* ---- what defaults draw from ---- */
+
+static bool
+find_sequences(Node *node, List **sequences)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, NextValueExpr))
+		*sequences = lappend_oid(*sequences, ((NextValueExpr *) node)->seqid);
+	else if (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcid == F_NEXTVAL)
+	{
+		Node	   *arg = linitial(((FuncExpr *) node)->args);
+
+		if (IsA(arg, Const) && !((Const *) arg)->constisnull)
+			*sequences = lappend_oid(*sequences, DatumGetObjectId(((Const *) arg)->constvalue));
+	}
+	return expression_tree_walker(node, find_sequences, sequences);
+}
+
+static List *
+sequences_of_defaults(Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	List	   *sequences = NIL;
+
+	if (desc->constr == NULL)
+		return NIL;
+	for (int i = 0; i < desc->constr->num_defval; i++)
+		(void) find_sequences(stringToNode(desc->constr->defval[i].adbin), &sequences);
+	return sequences;
+}
+
+/* ---- the cache ---- */
+
+static KalamTable *
+build_table(Relation rel)
+{
+	MemoryContext cxt = AllocSetContextCreate(TopMemoryContext, "kalam table",
+											  ALLOCSET_SMALL_SIZES);
+	MemoryContext old;
+	KalamTable *table;
+
+	PG_TRY();
+	{
+		List	   *sequences;
+
+		table = MemoryContextAllocZero(cxt, sizeof(KalamTable));
+		table->context = cxt;
+		table->relid = RelationGetRelid(rel);
+		table->valid = true;
+		kalam_table_read_options(table, rel, GetForeignTable(table->relid)->options);
+		sequences = sequences_of_defaults(rel);
+		old = MemoryContextSwitchTo(cxt);
+		table->sequences = list_copy(sequences);
+		MemoryContextSwitchTo(old);
+	}
+	PG_CATCH();
+	{
+		MemoryContextDelete(cxt);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return table;
+}
+
+KalamTable *
+kalam_table_open(Relation rel)
+{
+	Oid			relid = RelationGetRelid(rel);
+	TableEntry *entry;
+	KalamTable *table;
+	bool		found;
+
+	if (tables == NULL)
+	{
+		HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(TableEntry)};
+
+		tables = hash_create("kalam tables", 64, &ctl, HASH_ELEM | HASH_BLOBS);
+	}
+	entry = hash_search(tables, &relid, HASH_FIND, &found);
+	if (!found)
+	{
+		/* building can bring invalidations: enter it when it is whole */
+		table = build_table(rel);
+		entry = hash_search(tables, &relid, HASH_ENTER, &found);
+		if (found)
+		{
+			entry->table->valid = false;
+			if (entry->table->users == 0)
+				free_table(entry->table);
+		}
+		entry->table = table;
+	}
+	entry->table->users++;
+	return entry->table;
+}
+
+void
+kalam_table_close(KalamTable *table)
+{
+	Assert(table->users > 0);
+	if (--table->users == 0 && !table->valid)
+		free_table(table);
+}
+
+static void
+forget_entry(TableEntry *entry)
+{
+	KalamTable *table = entry->table;
+
+	(void) hash_search(tables, &entry->relid, HASH_REMOVE, NULL);
+	table->valid = false;
+	if (table->users == 0)
+		free_table(table);
+}
+
+static void
+relcache_callback(Datum arg, Oid relid)
+{
+	TableEntry *entry;
+	HASH_SEQ_STATUS seq;
+
+	if (tables == NULL)
+		return;
+	if (OidIsValid(relid))
+	{
+		entry = hash_search(tables, &relid, HASH_FIND, NULL);
+		if (entry != NULL)
+			forget_entry(entry);
+		return;
+	}
+	hash_seq_init(&seq, tables);
+	while ((entry = hash_seq_search(&seq)) != NULL)
+		forget_entry(entry);
+}
+
+void
+kalam_tables_forget(void)
+{
+	relcache_callback((Datum) 0, InvalidOid);
+}
+
+void
+kalam_tables_install(void)
+{
+	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+}
+
+extern Datum kalam_fdw_handler(PG_FUNCTION_ARGS);
+
+bool
+kalam_is_table(Oid relid)
+{
+	ForeignTable *ft;
+	ForeignServer *server;
+	ForeignDataWrapper *fdw;
+	FmgrInfo	flinfo;
+
+	if (get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE)
+		return false;
+	ft = GetForeignTable(relid);
+	server = GetForeignServer(ft->serverid);
+	fdw = GetForeignDataWrapper(server->fdwid);
+	if (!OidIsValid(fdw->fdwhandler))
+		return false;
+	fmgr_info(fdw->fdwhandler, &flinfo);
+	return flinfo.fn_addr == kalam_fdw_handler;
+}
+
+uint32
+kalam_table_object(KalamTable *table)
+{
+	if (!table->object_known)
+	{
+		KalamCatalogTable *record = kalam_catalog_get(MyDatabaseId, table->relid);
+
+		table->object_id = record ? record->record.object_id : KALAM_OBJECT_NONE;
+		/* one that is absent may be created by somebody else's first write */
+		table->object_known = record != NULL;
+	}
+	return table->object_id;
+}
+
+void
+kalam_table_stat(KalamTable *table, double *rows, double *bytes)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (table->stat_time == 0 ||
+		TimestampDifferenceExceeds(table->stat_time, now, STAT_MAX_AGE_MS))
+	{
+		uint32		object = kalam_table_object(table);
+
+		table->stat_rows = 0;
+		table->stat_bytes = 0;
+		if (object != KALAM_OBJECT_NONE)
+		{
+			KalamChannel *ch = kalam_rpc_begin(KALAM_OP_STAT);
+			KalamStaged *staged = kalam_staged_here();
+
+			ch->req.object_id = object;
+			if (kalam_rpc_wait(ch) == KALAM_OK)
+			{
+				table->stat_rows = (double) ch->result.rows;
+				table->stat_bytes = (double) ch->result.bytes;
+			}
+			/* created by this transaction: storage does not know it yet */
+			else if (ch->result.code != KALAM_ERR_NO_OBJECT)
+				kalam_channel_raise(ch);
+			if (staged != NULL && table->stat_rows == 0)
+			{
+				table->stat_rows = (double) kalam_staged_count(staged);
+				table->stat_bytes = (double) kalam_staged_bytes(staged);
+			}
+		}
+		table->stat_time = now;
+	}
+	*rows = table->stat_rows;
+	*bytes = table->stat_bytes;
+}
+
+/* ---- keys ---- */
+
+void
+kalam_table_key_begin(const KalamTable *table, KalamKeyWriter *w, uint8 *buf)
+{
+	kalam_key_begin(w, buf, KALAM_MAX_KEY_BYTES);
+	kalam_put_key_prefix(buf, table->object_id, KALAM_KEY_KIND_ROW);
+	w->len = KALAM_KEY_PREFIX_BYTES;
+}
+
+size_t
+kalam_table_row_key(KalamTable *table, Relation rel, TupleTableSlot *slot, uint8 *buf)
+{
+	KalamKeyWriter w;
+
+	kalam_table_key_begin(table, &w, buf);
+	for (int i = 0; i < table->nkeys; i++)
+	{
+		KalamKeyColumn *key = &table->keys[i];
+		bool		isnull;
+		Datum		value = slot_getattr(slot, key->attnum, &isnull);
+
+		if (isnull)
+			ereport(ERROR,
+					(errcode(ERRCODE_NOT_NULL_VIOLATION),
+					 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
+							NameStr(TupleDescAttr(RelationGetDescr(rel), key->attnum - 1)->attname),
+							RelationGetRelationName(rel)),
+					 errdetail("The column is part of the primary key."),
+					 errtablecol(rel, key->attnum)));
+		kalam_encode_datum(&w, &key->type, key->desc, value, false);
+	}
+	if (w.overflow)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("primary key of a row of table \"%s\" is too long",
+						RelationGetRelationName(rel)),
+				 errdetail("A stored key has at most %d bytes.", KALAM_MAX_KEY_BYTES)));
+	return w.len;
+}
+
+size_t
+kalam_table_row_id_key(KalamTable *table, uint64 row_id, uint8 *buf)
+{
+	kalam_put_key_prefix(buf, table->object_id, KALAM_KEY_KIND_ROW);
+	kalam_put_be64(buf + KALAM_KEY_PREFIX_BYTES, row_id);
+	return KALAM_KEY_PREFIX_BYTES + 8;
+}
+
+/*
+ * A row id as a ctid.  The low 15 bits, plus one, become the offset, which is
+ * never 0 then; 32 bits remain for the block, so ids end at 2^47.
+ */
+void
+kalam_row_id_to_tid(uint64 row_id, ItemPointer tid)
+{
+	ItemPointerSet(tid, (BlockNumber) (row_id >> 15), (OffsetNumber) ((row_id & 0x7fff) + 1));
+}
+
+uint64
+kalam_tid_to_row_id(ItemPointer tid)
+{
+	return (uint64) ItemPointerGetBlockNumberNoCheck(tid) << 15 |
+		(ItemPointerGetOffsetNumberNoCheck(tid) - 1);
+}

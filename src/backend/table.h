@@ -1,0 +1,103 @@
+/*
+ * table.h
+ *	  What a backend knows about a stored table: options, keys, object id.
+ */
+#ifndef KALAM_TABLE_H
+#define KALAM_TABLE_H
+
+#include "postgres.h"
+#include "access/tupdesc.h"
+#include "executor/tuptable.h"
+#include "nodes/pg_list.h"
+#include "utils/rel.h"
+
+#include "src/backend/keyencode.h"
+#include "src/shared/protocol.h"
+
+typedef enum KalamOnConflict
+{
+	KALAM_CONFLICT_ERROR,
+	KALAM_CONFLICT_REPLACE,
+	KALAM_CONFLICT_IGNORE
+} KalamOnConflict;
+
+typedef struct KalamKeyColumn
+{
+	AttrNumber	attnum;
+	bool		desc;
+	KalamKeyType type;
+} KalamKeyColumn;
+
+/*
+ * Built from the relation's options and columns, cached per relation until its
+ * relcache entry changes.  A pointer from kalam_table_open stays good until
+ * kalam_table_close; relation locks keep what it says true.
+ */
+typedef struct KalamTable
+{
+	Oid			relid;
+	bool		valid;			/* else to be freed with its last user */
+	int			users;
+	MemoryContext context;
+
+	uint32		object_id;		/* NONE: nothing was ever stored */
+	bool		object_known;	/* object_id was looked up */
+	int			nkeys;			/* 0: hidden row id */
+	KalamKeyColumn *keys;
+	KalamOnConflict on_conflict;
+	bool		keep_on_drop;
+	KalamObjectOptions object_options;
+	List	   *sequences;		/* that defaults draw from */
+
+	/* estimates of the store, refreshed now and then */
+	TimestampTz stat_time;
+	double		stat_rows;
+	double		stat_bytes;
+} KalamTable;
+
+extern KalamTable *kalam_table_open(Relation rel);
+extern void kalam_table_close(KalamTable *table);
+extern void kalam_tables_install(void); /* invalidation callback */
+extern void kalam_tables_forget(void);	/* object ids may have been rolled back */
+extern bool kalam_is_table(Oid relid);	/* a foreign table of this wrapper? */
+
+/* The object that holds the rows; NONE if nothing was stored. */
+extern uint32 kalam_table_object(KalamTable *table);
+
+/* Row count and size as the store estimates them, at most a second old. */
+extern void kalam_table_stat(KalamTable *table, double *rows, double *bytes);
+
+/* ---- keys ---- */
+
+/* Begins a key: object id and kind. */
+extern void kalam_table_key_begin(const KalamTable *table, KalamKeyWriter *w, uint8 *buf);
+
+/*
+ * The key of a row.  values and isnull are by attnum - 1.  Raises 23502 for a
+ * null in the primary key and 54000 for a key that is too long.  Returns its
+ * length; buf has KALAM_MAX_KEY_BYTES.
+ */
+extern size_t kalam_table_row_key(KalamTable *table, Relation rel, TupleTableSlot *slot, uint8 *buf);
+extern size_t kalam_table_row_id_key(KalamTable *table, uint64 row_id, uint8 *buf);
+extern void kalam_row_id_to_tid(uint64 row_id, ItemPointer tid);
+extern uint64 kalam_tid_to_row_id(ItemPointer tid);
+
+/* ---- options.c ---- */
+
+/*
+ * Reads "a, b DESC".  Names as SQL identifiers.  Raises for anything else;
+ * option is for the message.
+ */
+typedef struct KalamKeyItem
+{
+	char	   *name;
+	bool		desc;
+} KalamKeyItem;
+
+extern List *kalam_parse_key_list(const char *option, const char *value);
+extern char *kalam_format_key_list(List *items);
+
+/* Fills the parts of *table that options determine. */
+extern void kalam_table_read_options(KalamTable *table, Relation rel, List *options);
+
+#endif							/* KALAM_TABLE_H */

@@ -1,0 +1,69 @@
+/*
+ * transaction.h
+ *	  A transaction's changes to stored tables, from the first write to commit.
+ *
+ * Changes are staged in the backend's memory (staged.h) and sent as one stream
+ * at commit.  Rows are kept as MinimalTuples behind their 8 byte value header,
+ * so that reading one's own writes copies nothing.
+ */
+#ifndef KALAM_TRANSACTION_H
+#define KALAM_TRANSACTION_H
+
+#include "postgres.h"
+#include "access/htup_details.h"
+#include "nodes/pg_list.h"
+#include "utils/rel.h"
+#include "src/shared/staged.h"
+
+extern void kalam_transaction_install(void);	/* from _PG_init: callbacks */
+
+/* The staged changes of this transaction, or NULL if there are none. */
+extern KalamStaged *kalam_staged_here(void);
+
+/*
+ * Stages a change by the current command.  For a row the caller gets room for
+ * a MinimalTuple of tuple_len bytes, 8-aligned, zeroed, to fill at once.
+ */
+extern MinimalTuple kalam_stage_row(const uint8 *key, size_t key_len, size_t tuple_len,
+									KalamStagedVersion **version);
+extern void kalam_stage_delete(const uint8 *key, size_t key_len);
+extern void kalam_stage_bytes(const uint8 *key, size_t key_len, const void *bytes, size_t len);
+extern void kalam_stage_object(uint8 op, uint32 object_id, const void *options, size_t len);
+
+/* KalamStagedVersion.flags: the value is a header and a MinimalTuple. */
+#define KALAM_STAGED_ROW	1
+
+/* The staged version's row; valid as long as the version. */
+static inline MinimalTuple
+kalam_staged_tuple(KalamStagedVersion *v)
+{
+	return (MinimalTuple) (v->value + 8);
+}
+
+/* The next hidden row id: ever growing within a session. */
+extern uint64 kalam_next_row_id(void);
+
+/*
+ * Remembers that the key of this staged row must not exist in the store; looked
+ * up in batches.  relid is for the error message.  Flush raises 23505 for the
+ * first that exists; it looks at what this subtransaction added only.
+ */
+extern void kalam_unique_check_add(KalamStagedVersion *v, Oid relid);
+extern void kalam_unique_checks_flush(void);
+
+/* Raises 23505 for a row of rel; tuple gives the values to show. */
+extern void kalam_raise_duplicate(Relation rel, MinimalTuple tuple) pg_attribute_noreturn();
+
+/* Rows written hold numbers of this sequence: see flush_sequences in commit.c. */
+extern void kalam_transaction_uses_sequence(Oid sequence);
+
+/* Postgres work behind our commit can still fail: go through pending. */
+extern void kalam_transaction_force_two_phase(void);
+
+/* ---- commit.c ---- */
+
+extern void kalam_commit_begin(KalamStaged *staged, uint64 serial, uint64 max_row_id,
+							   bool two_phase, List *sequences);
+extern void kalam_commit_end(bool committed);
+
+#endif							/* KALAM_TRANSACTION_H */

@@ -1,0 +1,492 @@
+/*
+ * change_set.c
+ *	  From changes to one write batch, with the creations, removals and stamps
+ *	  that belong to it.
+ *
+ * Creation comes first and removal last, wherever they stand in a stream: the
+ * first change to an object that does not exist yet makes the rest of the
+ * transaction wait as bytes until its end.  Families are made at once, before
+ * the write, and are abandoned if the transaction fails; the record in the
+ * catalog is in the batch.  A set belongs to one thread at a time (a read
+ * thread that builds a large commit, then the commit thread); it takes no lock
+ * of its own.
+ */
+#include "src/storage/change_set.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/storage/storage.h"
+
+/* more written keys than this are stamped as "everything" */
+#define MAX_BUCKETS 4096
+
+/* a transaction of deletes only is let through on a full disk up to this */
+#define SMALL_BYTES (64 * 1024)
+
+/* RocksDB takes no batch of 4 GB */
+#define MAX_BATCH_BYTES (UINT64_C(3) << 30)
+
+typedef struct Marks
+{
+	uint32_t	ncreated;
+	uint32_t	ndropped;
+	uint32_t	nbuckets;
+	bool		many_keys;
+} Marks;
+
+struct ChangeSet
+{
+	EngineBatch *batch;
+	Object	   *last;			/* held: object of the last change */
+	Object	  **created;		/* not installed yet */
+	uint32_t   *dropped;
+	Object	  **doomed;			/* out of sight, to be destroyed */
+	uint32_t	ndoomed;
+	uint32_t	max_object_id;
+	Marks		now;
+	uint32_t	buckets[MAX_BUCKETS];
+
+	/* the current transaction */
+	Marks		before;
+	bool		lenient;
+	bool		writes;
+	uint64_t	bytes;
+	uint8_t    *deferred;
+	size_t		deferred_len;
+	size_t		deferred_capacity;
+};
+
+ChangeSet *
+change_set_create(void)
+{
+	ChangeSet  *s = calloc(1, sizeof(ChangeSet));
+
+	s->batch = engine_batch_create();
+	return s;
+}
+
+static void
+forget_last(ChangeSet *s)
+{
+	if (s->last != NULL)
+		object_put(s->last);
+	s->last = NULL;
+}
+
+static void
+abandon_created(ChangeSet *s, uint32_t from)
+{
+	forget_last(s);
+	for (uint32_t i = from; i < s->now.ncreated; i++)
+		objects_abandon(s->created[i]);
+	s->now.ncreated = from;
+}
+
+void
+change_set_destroy(ChangeSet *s)
+{
+	abandon_created(s, 0);
+	engine_batch_destroy(s->batch);
+	free(s->created);
+	free(s->dropped);
+	free(s->doomed);
+	free(s->deferred);
+	free(s);
+}
+
+/* ---- one transaction ---- */
+
+void
+change_set_begin(ChangeSet *s, bool lenient)
+{
+	s->before = s->now;
+	s->lenient = lenient;
+	s->writes = false;
+	s->bytes = 0;
+	s->deferred_len = 0;
+	engine_batch_mark(s->batch);
+}
+
+void
+change_set_undo(ChangeSet *s)
+{
+	engine_batch_rollback(s->batch);
+	abandon_created(s, s->before.ncreated);
+	s->now = s->before;
+	s->deferred_len = 0;
+}
+
+static Object *
+find_created(ChangeSet *s, uint32_t id)
+{
+	for (uint32_t i = s->now.ncreated; i-- > 0;)
+		if (object_id(s->created[i]) == id)
+			return s->created[i];
+	return NULL;
+}
+
+/* The object of a key: one of this set or a committed one.  Not held. */
+static Object *
+find_object(ChangeSet *s, uint32_t id)
+{
+	Object	   *o;
+
+	if (s->last != NULL && object_id(s->last) == id)
+		return s->last;
+	o = find_created(s, id);
+	if (o != NULL)
+		return o;
+	o = objects_get(id);
+	if (o == NULL)
+		return NULL;
+	forget_last(s);
+	s->last = o;
+	return o;
+}
+
+static bool
+create_object(ChangeSet *s, const Change *c, EngineError *err)
+{
+	uint32_t	id = kalam_get_be32(c->key);
+	uint8_t		key[OBJECT_RECORD_KEY_BYTES];
+	uint8_t		value[OBJECT_RECORD_VALUE_BYTES];
+	KalamObjectOptions options;
+	Object	   *o;
+
+	memcpy(&options, c->value, sizeof(options));
+	if (!objects_check_new(id, options, err))
+		return false;
+	if (find_object(s, id) != NULL)
+	{
+		if (s->lenient)
+			return true;
+		engine_error(err, KALAM_ERR_PROTOCOL, "object %u exists already", id);
+		return false;
+	}
+	o = objects_create(id, options, err);
+	if (o == NULL)
+		return false;
+	s->created = realloc(s->created, (s->now.ncreated + 1) * sizeof(Object *));
+	s->created[s->now.ncreated++] = o;
+	if (id > s->max_object_id)
+		s->max_object_id = id;
+	object_record_key(id, key);
+	object_record_value(o, value);
+	engine_batch_put(s->batch, objects_catalog(), key, sizeof(key), value, sizeof(value));
+	return true;
+}
+
+static void
+note_bucket(ChangeSet *s, const Change *c)
+{
+	if (s->now.many_keys)
+		return;
+	if (s->now.nbuckets == MAX_BUCKETS)
+		s->now.many_keys = true;
+	else
+		s->buckets[s->now.nbuckets++] =
+			(uint32_t) kalam_hash(c->key, c->key_len, 0) & (KALAM_BUCKETS - 1);
+}
+
+/* May a backend write this key and value? */
+static bool
+check_write(const Change *c, uint32_t id, EngineError *err)
+{
+	if (id == KALAM_OBJECT_PENDING ||
+		(id == KALAM_OBJECT_CATALOG &&
+		 (c->key_len <= KALAM_KEY_PREFIX_BYTES ||
+		  c->key[KALAM_KEY_PREFIX_BYTES] == KALAM_CATALOG_OBJECT ||
+		  c->key[KALAM_KEY_PREFIX_BYTES] == KALAM_CATALOG_STATE)))
+	{
+		engine_error(err, KALAM_ERR_PROTOCOL, "a key of object %u is not the caller's to write", id);
+		return false;
+	}
+	if (c->op == KALAM_CHANGE_PUT && c->value[0] != KALAM_VALUE_FORMAT)
+	{
+		engine_error(err, KALAM_ERR_PROTOCOL, "a value of object %u has unknown format %u", id,
+					 c->value[0]);
+		return false;
+	}
+	return true;
+}
+
+/* Puts a row change into the batch.  *known is false if its object is not. */
+static bool
+write_row(ChangeSet *s, const Change *c, bool *known, EngineError *err)
+{
+	uint32_t	id = kalam_get_be32(c->key);
+	Object	   *o;
+
+	*known = true;
+	if (!check_write(c, id, err))
+		return false;
+	o = find_object(s, id);
+	if (o == NULL)
+	{
+		*known = false;
+		return true;
+	}
+	if (c->op == KALAM_CHANGE_PUT)
+		engine_batch_put(s->batch, object_family(o), c->key, c->key_len, c->value, c->value_len);
+	else
+		engine_batch_delete(s->batch, object_family(o), c->key, c->key_len);
+	note_bucket(s, c);
+	return true;
+}
+
+static void
+defer(ChangeSet *s, const Change *c)
+{
+	size_t		size = (size_t) KALAM_CHANGE_HEADER_BYTES + c->key_len + c->value_len;
+	KalamChange h = {c->op, 0, c->key_len, c->value_len};
+
+	if (s->deferred_len + size > s->deferred_capacity)
+	{
+		s->deferred_capacity = 2 * (s->deferred_len + size);
+		s->deferred = realloc(s->deferred, s->deferred_capacity);
+		if (s->deferred == NULL)
+			abort();
+	}
+	memcpy(s->deferred + s->deferred_len, &h, sizeof(h));
+	memcpy(s->deferred + s->deferred_len + sizeof(h), c->key, size - sizeof(h));
+	s->deferred_len += size;
+}
+
+bool
+change_set_add(void *set, const Change *c, EngineError *err)
+{
+	ChangeSet  *s = set;
+	bool		known;
+
+	s->bytes += (uint64_t) KALAM_CHANGE_HEADER_BYTES + c->key_len + c->value_len;
+	if (s->bytes > MAX_BATCH_BYTES)
+	{
+		engine_error(err, KALAM_ERR_MEMORY, "transaction changes more than %u MB",
+					 (unsigned) (MAX_BATCH_BYTES >> 20));
+		return false;
+	}
+	if (c->op == KALAM_CHANGE_PUT || c->op == KALAM_CHANGE_CREATE_OBJECT)
+		s->writes = true;
+	if (c->op == KALAM_CHANGE_CREATE_OBJECT)
+		return create_object(s, c, err);
+	if (c->op == KALAM_CHANGE_DROP_OBJECT)
+	{
+		s->dropped = realloc(s->dropped, (s->now.ndropped + 1) * sizeof(uint32_t));
+		s->dropped[s->now.ndropped++] = kalam_get_be32(c->key);
+		return true;
+	}
+	if (s->deferred_len == 0)
+	{
+		if (!write_row(s, c, &known, err))
+			return false;
+		if (known)
+			return true;
+	}
+	defer(s, c);
+	return true;
+}
+
+/* A change that had to wait for the creation of its object. */
+static bool
+write_deferred(void *set, const Change *c, EngineError *err)
+{
+	ChangeSet  *s = set;
+	bool		known;
+
+	if (!write_row(s, c, &known, err))
+		return false;
+	if (!known && !s->lenient)
+	{
+		engine_error(err, KALAM_ERR_NO_OBJECT, "object %u does not exist", kalam_get_be32(c->key));
+		return false;
+	}
+	return true;
+}
+
+static bool
+drop_object(ChangeSet *s, uint32_t id, EngineError *err)
+{
+	uint8_t		key[OBJECT_RECORD_KEY_BYTES];
+	Object	   *o = find_object(s, id);
+
+	if (id < KALAM_OBJECT_FIRST_USER)
+	{
+		engine_error(err, KALAM_ERR_PROTOCOL, "object %u cannot be dropped", id);
+		return false;
+	}
+	if (o == NULL)
+	{
+		if (s->lenient)
+			return true;
+		engine_error(err, KALAM_ERR_NO_OBJECT, "object %u does not exist", id);
+		return false;
+	}
+	object_record_key(id, key);
+	engine_batch_delete(s->batch, objects_catalog(), key, sizeof(key));
+	if (object_is_shared(o))
+	{
+		ObjectRange r = object_range(id);
+
+		engine_batch_delete_range(s->batch, object_family(o), r.lower, 4, r.upper, 4);
+	}
+	return true;
+}
+
+bool
+change_set_end(ChangeSet *s, EngineError *err)
+{
+	ChangeStream stream = {0};
+	bool		good;
+
+	good = change_stream_feed(&stream, s->deferred, s->deferred_len, write_deferred, s, err);
+	change_stream_free(&stream);
+	s->deferred_len = 0;
+	for (uint32_t i = s->before.ndropped; good && i < s->now.ndropped; i++)
+		good = drop_object(s, s->dropped[i], err);
+	if (s->deferred_capacity > SMALL_BYTES)
+	{
+		free(s->deferred);
+		s->deferred = NULL;
+		s->deferred_capacity = 0;
+	}
+	if (good)
+		engine_batch_release(s->batch);
+	return good;
+}
+
+bool
+change_set_needs_space(const ChangeSet *s)
+{
+	return s->writes || s->bytes > SMALL_BYTES;
+}
+
+/* ---- the whole set ---- */
+
+EngineBatch *
+change_set_batch(ChangeSet *s)
+{
+	return s->batch;
+}
+
+uint32_t
+change_set_max_object_id(const ChangeSet *s)
+{
+	return s->max_object_id;
+}
+
+void
+change_set_stamp(const ChangeSet *s, uint64_t stamp)
+{
+	if (s->now.many_keys)
+	{
+		atomic_store_explicit(&storage.seg->all_stamp, stamp, memory_order_release);
+		return;
+	}
+	for (uint32_t i = 0; i < s->now.nbuckets; i++)
+		atomic_store_explicit(kalam_bucket(storage.seg, s->buckets[i]), stamp,
+							  memory_order_release);
+}
+
+void
+change_set_install(ChangeSet *s)
+{
+	forget_last(s);
+	for (uint32_t i = 0; i < s->now.ncreated; i++)
+		objects_install(s->created[i]);
+	s->now.ncreated = 0;
+	s->doomed = realloc(s->doomed, (s->now.ndropped + 1) * sizeof(Object *));
+	for (uint32_t i = 0; i < s->now.ndropped; i++)
+	{
+		Object	   *o = objects_remove(s->dropped[i]);
+
+		if (o != NULL)
+			s->doomed[s->ndoomed++] = o;
+	}
+	s->now.ndropped = 0;
+}
+
+void
+change_set_finish(ChangeSet *s)
+{
+	for (uint32_t i = 0; i < s->ndoomed; i++)
+		objects_destroy(s->doomed[i]);
+	s->ndoomed = 0;
+	s->max_object_id = 0;
+	memset(&s->now, 0, sizeof(s->now));
+	engine_batch_clear(s->batch);
+}
+
+/* ---- streams that are only looked at ---- */
+
+static bool
+contains(const uint32_t *ids, uint32_t n, uint32_t id)
+{
+	while (n-- > 0)
+		if (ids[n] == id)
+			return true;
+	return false;
+}
+
+static void
+append(uint32_t **ids, uint32_t *n, uint32_t id)
+{
+	*ids = realloc(*ids, (*n + 1) * sizeof(uint32_t));
+	(*ids)[(*n)++] = id;
+}
+
+bool
+change_check_add(void *check, const Change *c, EngineError *err)
+{
+	ChangeCheck *k = check;
+	uint32_t	id = kalam_get_be32(c->key);
+	Object	   *o;
+
+	if (c->op == KALAM_CHANGE_PUT || c->op == KALAM_CHANGE_CREATE_OBJECT)
+		k->needs_space = true;
+	if (c->op == KALAM_CHANGE_CREATE_OBJECT)
+	{
+		KalamObjectOptions options;
+
+		memcpy(&options, c->value, sizeof(options));
+		if (!objects_check_new(id, options, err))
+			return false;
+		append(&k->created, &k->ncreated, id);
+		if (id > k->max_object_id)
+			k->max_object_id = id;
+		return true;
+	}
+	if (c->op != KALAM_CHANGE_DROP_OBJECT && !check_write(c, id, err))
+		return false;
+	if (k->last_known == id)
+		return true;
+	o = objects_get(id);
+	if (o != NULL)
+	{
+		object_put(o);
+		k->last_known = id;
+	}
+	else if (!contains(k->created, k->ncreated, id) && !contains(k->unknown, k->nunknown, id))
+		append(&k->unknown, &k->nunknown, id);
+	return true;
+}
+
+bool
+change_check_end(const ChangeCheck *k, EngineError *err)
+{
+	for (uint32_t i = 0; i < k->nunknown; i++)
+		if (!contains(k->created, k->ncreated, k->unknown[i]))
+		{
+			engine_error(err, KALAM_ERR_NO_OBJECT, "object %u does not exist", k->unknown[i]);
+			return false;
+		}
+	return true;
+}
+
+void
+change_check_free(ChangeCheck *k)
+{
+	free(k->unknown);
+	free(k->created);
+	memset(k, 0, sizeof(*k));
+}

@@ -1,0 +1,198 @@
+/*
+ * channels.c
+ *	  Claims on requests, and their end.
+ *
+ * The claim word is what orders the threads: it is taken with acquire and given
+ * up with release, so that the private part of a Chan needs no lock.  It keeps
+ * the generation that was finished last, so that a late post does not serve a
+ * request twice.  Once `done` is stored the channel belongs to its owner again;
+ * only the notification follows.
+ */
+#include "src/storage/channels.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/storage/key_stream.h"
+#include "src/storage/upkeep.h"
+
+static Chan *chans;
+
+static uint64_t
+claim_word(uint32_t generation, ClaimState state)
+{
+	return (uint64_t) generation << 32 | state;
+}
+
+void
+channels_open(void)
+{
+	chans = aligned_alloc(KALAM_CACHE_LINE, storage.nchannels * sizeof(Chan));
+	memset(chans, 0, storage.nchannels * sizeof(Chan));
+	for (uint32_t i = 0; i < storage.nchannels; i++)
+	{
+		chans[i].shared = kalam_channel(storage.seg, i);
+		chans[i].index = i;
+		atomic_init(&chans[i].claim, claim_word(atomic_load(&chans[i].shared->done), CLAIM_FREE));
+	}
+}
+
+void
+channels_close(void)
+{
+	for (uint32_t i = 0; i < storage.nchannels; i++)
+		chan_release(&chans[i]);
+	free(chans);
+	chans = NULL;
+}
+
+Chan *
+chan_get(uint32_t index)
+{
+	return index < storage.nchannels ? &chans[index] : NULL;
+}
+
+void
+channels_post_all(void)
+{
+	for (uint32_t i = 0; i < storage.nchannels; i++)
+	{
+		KalamChannel *ch = chans[i].shared;
+		uint32_t	generation = atomic_load(&ch->generation);
+
+		/* read threads pass on what is for the commit thread */
+		if (generation != atomic_load(&ch->done) && ch->req.epoch == storage.epoch)
+			kalam_lane_post(storage.seg, KALAM_LANE_READ, i);
+	}
+}
+
+void
+channels_post_idle(uint64_t ns)
+{
+	uint64_t	now = now_ns();
+
+	for (uint32_t i = 0; i < storage.nchannels; i++)
+	{
+		uint64_t	since = atomic_load_explicit(&chans[i].idle_since, memory_order_relaxed);
+
+		if (since != 0 && now > since + ns)
+			kalam_lane_post(storage.seg, KALAM_LANE_READ, i);
+	}
+}
+
+/*
+ * Is a fresh request this kind of thread's to claim?  If not it is posted where
+ * it belongs: a post may be late and meet a request that it was not meant for.
+ */
+static bool
+belongs(Chan *c, ClaimState state)
+{
+	KalamOp		op = (KalamOp) c->shared->req.op;
+	bool		commit = op == KALAM_OP_RESOLVE || op == KALAM_OP_SERVE;
+
+	if (state == CLAIM_COMMIT && (op == KALAM_OP_COMMIT || op == KALAM_OP_PREPARE))
+	{
+		uint32_t	filled = atomic_load_explicit(&c->shared->filled, memory_order_acquire);
+
+		commit = filled > 0 && (kalam_block(storage.seg, c->shared, 0)->flags & KALAM_BLOCK_LAST);
+	}
+	if (commit == (state == CLAIM_COMMIT))
+		return true;
+	kalam_lane_post(storage.seg, commit ? KALAM_LANE_COMMIT : KALAM_LANE_READ, c->index);
+	return false;
+}
+
+bool
+chan_claim(Chan *c, ClaimState state, bool *fresh)
+{
+	uint32_t	generation = atomic_load_explicit(&c->shared->generation, memory_order_acquire);
+	uint64_t	word = atomic_load_explicit(&c->claim, memory_order_acquire);
+
+	*fresh = false;
+	if ((word & 3) == state)
+	{
+		if ((uint32_t) (word >> 32) == generation)
+			return true;
+		if (state != CLAIM_READ)
+			return false;
+		/* its owner asked for something else without waiting for the end */
+		chan_release(c);
+		atomic_store_explicit(&c->claim, claim_word((uint32_t) (word >> 32), CLAIM_FREE),
+							  memory_order_release);
+		word = claim_word((uint32_t) (word >> 32), CLAIM_FREE);
+	}
+	if ((word & 3) != CLAIM_FREE || (uint32_t) (word >> 32) == generation)
+		return false;
+	if (c->shared->req.epoch != storage.epoch || !belongs(c, state))
+		return false;
+	if (!atomic_compare_exchange_strong(&c->claim, &word, claim_word(generation, state)))
+		return false;
+	c->generation = generation;
+	c->op = (KalamOp) c->shared->req.op;
+	c->filled = c->consumed = 0;
+	*fresh = true;
+	return true;
+}
+
+void
+chan_hand_over(Chan *c)
+{
+	atomic_store_explicit(&c->claim, claim_word(c->generation, CLAIM_COMMIT), memory_order_release);
+	kalam_lane_post(storage.seg, KALAM_LANE_COMMIT, c->index);
+}
+
+bool
+chan_is_supervisor(const Chan *c)
+{
+	uint32_t	slot = c->index < 2 * storage.nslots ? c->index / 2 : c->shared->slot;
+
+	return slot == storage.nslots - 1;
+}
+
+bool
+chan_canceled(const Chan *c)
+{
+	return atomic_load_explicit(&c->shared->cancel, memory_order_acquire) == c->generation;
+}
+
+void
+chan_release(Chan *c)
+{
+	atomic_store_explicit(&c->idle_since, 0, memory_order_relaxed);
+	if (c->cursor != NULL)
+		cursor_close(c->cursor);
+	if (c->keys != NULL)
+		key_stream_close(c->keys);
+	if (c->job != NULL)
+		upkeep_abandon(c->job);
+	if (c->set != NULL)
+		change_set_destroy(c->set);
+	change_stream_free(&c->changes);
+	change_check_free(&c->check);
+	free(c->bytes);
+	c->cursor = NULL;
+	c->keys = NULL;
+	c->job = NULL;
+	c->set = NULL;
+	c->bytes = NULL;
+	c->bytes_len = c->bytes_capacity = 0;
+}
+
+void
+chan_finish(Chan *c, const EngineError *err)
+{
+	KalamChannel *ch = c->shared;
+	uint32_t	generation = c->generation;
+
+	chan_release(c);
+	c->in_group = false;
+	ch->result.code = err != NULL ? err->code : KALAM_OK;
+	if (err != NULL)
+		snprintf(ch->result.message, sizeof(ch->result.message), "%s", err->message);
+	else
+		ch->result.message[0] = '\0';
+	atomic_store_explicit(&c->claim, claim_word(generation, CLAIM_FREE), memory_order_release);
+	atomic_store_explicit(&ch->done, generation, memory_order_release);
+	kalam_channel_notify(ch);
+}

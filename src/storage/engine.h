@@ -1,0 +1,142 @@
+/*
+ * engine.h
+ *	  The only door to RocksDB: opaque handles, verbs in pairs.
+ *
+ * engine_open .. engine_close; everything else opened through here must be
+ * closed before engine_close (RocksDB's assertions abort the process
+ * otherwise).  Functions that can fail return false and fill an EngineError.
+ * All of them may be called from any thread; one batch, iterator or value
+ * belongs to one thread at a time.
+ */
+#ifndef KALAM_STORAGE_ENGINE_H
+#define KALAM_STORAGE_ENGINE_H
+
+#include "src/shared/protocol.h"
+#include "src/shared/segment.h"
+
+typedef struct Engine Engine;
+typedef struct EngineFamily EngineFamily;	/* one column family, open */
+typedef struct EngineBatch EngineBatch;
+typedef struct EngineIter EngineIter;
+typedef struct EngineSnapshot EngineSnapshot;
+typedef struct EngineValue EngineValue; /* bytes pinned in the store's memory */
+
+typedef struct EngineError
+{
+	KalamCode	code;
+	char		message[KALAM_MESSAGE_BYTES];	/* one line */
+} EngineError;
+
+extern void engine_error(EngineError *err, KalamCode code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+typedef struct EngineConfig
+{
+	const char *db_directory;
+	const char *log_directory;
+	uint64_t	block_cache_bytes;
+	uint64_t	write_buffer_bytes;
+	uint32_t	background_jobs;
+	int			max_open_files;
+	/* options of a family that exists, by name */
+	KalamObjectOptions (*options_of) (const char *name, void *arg);
+	void	   *options_arg;
+} EngineConfig;
+
+extern Engine *engine_open(const EngineConfig *config, EngineError *err);
+extern void engine_close(Engine *e);
+extern bool engine_sync(Engine *e, EngineError *err);	/* log to disk */
+
+/*
+ * Families that the store held when it was opened ("catalog" and "pending" are
+ * always there).  The caller closes each of them.
+ */
+extern uint32_t engine_nopened(Engine *e);
+extern EngineFamily *engine_opened(Engine *e, uint32_t i);
+extern const char *engine_family_name(EngineFamily *f);
+
+extern EngineFamily *engine_family_create(Engine *e, const char *name,
+										  KalamObjectOptions options, EngineError *err);
+extern bool engine_family_drop(Engine *e, EngineFamily *f, EngineError *err);
+extern void engine_family_close(EngineFamily *f);
+
+/* ---- writing ---- */
+
+extern EngineBatch *engine_batch_create(void);
+extern void engine_batch_destroy(EngineBatch *b);
+extern void engine_batch_clear(EngineBatch *b);
+extern void engine_batch_put(EngineBatch *b, EngineFamily *f, const void *key, size_t key_len,
+							 const void *value, size_t value_len);
+extern void engine_batch_delete(EngineBatch *b, EngineFamily *f, const void *key, size_t key_len);
+extern void engine_batch_delete_range(EngineBatch *b, EngineFamily *f, const void *lower,
+									  size_t lower_len, const void *upper, size_t upper_len);
+extern void engine_batch_mark(EngineBatch *b);
+extern void engine_batch_rollback(EngineBatch *b);	/* to the mark, which goes */
+extern void engine_batch_release(EngineBatch *b);	/* forgets the mark */
+extern size_t engine_batch_bytes(EngineBatch *b);
+extern uint32_t engine_batch_count(EngineBatch *b);
+extern bool engine_write(Engine *e, EngineBatch *b, bool sync, EngineError *err);
+
+/* ---- reading; snapshot NULL: the newest ---- */
+
+extern EngineSnapshot *engine_snapshot_create(Engine *e);
+extern void engine_snapshot_release(Engine *e, EngineSnapshot *s);
+
+/* False only on errors; *value is NULL if there is no such key. */
+extern bool engine_get(Engine *e, EngineFamily *f, EngineSnapshot *s, const void *key,
+					   size_t key_len, EngineValue **value, EngineError *err);
+extern const uint8_t *engine_value_bytes(EngineValue *v, size_t *len);
+extern void engine_value_release(EngineValue *v);
+
+/* Index of the first of n keys that exists, or n.  At most 64 keys. */
+#define ENGINE_MULTI_MAX 64
+extern bool engine_first_existing(Engine *e, EngineFamily *f, EngineSnapshot *s, uint32_t n,
+								  const uint8_t *const *keys, const size_t *lens, bool ascending,
+								  uint32_t *first, EngineError *err);
+
+/*
+ * Iterates over lower <= key < upper.  The bounds are not copied: they must
+ * stay as they are until engine_iter_close.  It gives up after max_skip
+ * deleted entries in a row.
+ */
+extern EngineIter *engine_iter_open(Engine *e, EngineFamily *f, EngineSnapshot *s,
+									const uint8_t *lower, size_t lower_len, const uint8_t *upper,
+									size_t upper_len, uint64_t max_skip);
+extern void engine_iter_close(EngineIter *it);
+extern void engine_iter_start(EngineIter *it, bool reverse);
+
+/* The entry it stands on, valid until it moves; false if there is none. */
+extern bool engine_iter_entry(EngineIter *it, const uint8_t **key, size_t *key_len,
+							  const uint8_t **value, size_t *value_len);
+extern bool engine_iter_valid(EngineIter *it);
+extern void engine_iter_move(EngineIter *it, bool reverse); /* only if valid */
+
+typedef enum EngineIterEnd
+{
+	ENGINE_ITER_END,			/* the range is at its end */
+	ENGINE_ITER_SKIPPED,		/* max_skip reached: open another with more */
+	ENGINE_ITER_ERROR
+} EngineIterEnd;
+
+/* Why an iterator is not valid. */
+extern EngineIterEnd engine_iter_end(EngineIter *it, EngineError *err);
+
+/* ---- upkeep ---- */
+
+extern bool engine_flush(Engine *e, EngineFamily *f, EngineError *err);
+extern void engine_compact(Engine *e, EngineFamily *f, const void *lower, size_t lower_len,
+						   const void *upper, size_t upper_len);
+
+/* Makes compactions that were asked for return early, for ever. */
+extern void engine_compact_stop(Engine *e);
+
+/* Files that lie within the range go at once; snapshots do not hold them. */
+extern void engine_delete_files(Engine *e, EngineFamily *f, const void *lower, size_t lower_len,
+								const void *upper, size_t upper_len);
+
+/* Estimates for a whole family, and the bytes of a range of it. */
+extern void engine_family_size(Engine *e, EngineFamily *f, uint64_t *rows, uint64_t *bytes);
+extern uint64_t engine_range_bytes(Engine *e, EngineFamily *f, const void *lower, size_t lower_len,
+								   const void *upper, size_t upper_len);
+
+#endif

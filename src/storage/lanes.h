@@ -1,0 +1,26 @@
+/*
+ * lanes.h - how storage threads wait for work.
+ */
+#ifndef KALAM_STORAGE_LANES_H
+#define KALAM_STORAGE_LANES_H
+
+#include "src/storage/storage.h"
+
+/* One per thread, all zero at first. */
+typedef struct LaneWaiter
+{
+	uint64_t	gap_ns;			/* smoothed: from running dry to the next request */
+} LaneWaiter;
+
+/* Returns when something may be posted, or after timeout_us. */
+extern void lane_wait(KalamLaneKind lane, LaneWaiter *w, uint32_t timeout_us);
+
+extern bool lane_has_work(KalamLaneKind lane);
+
+/*
+ * Puts the channel back on the lane for the thread that calls this, or another
+ * that is awake; wakes one only if there is more to do than this.
+ */
+extern void lane_repost(KalamLaneKind lane, uint32_t channel);
+
+#endif

@@ -1,0 +1,425 @@
+/*
+ * reader.c
+ *	  Read threads: SCAN, EXISTS, STAT, FLUSH, COMPACT, and the taking in of
+ *	  change streams that do not fit in a block.
+ *
+ * Every request is a small state machine in its Chan, moved on by whichever
+ * thread takes the channel off the lane.  A thread never waits for a backend:
+ * it does one block's worth, puts the channel back and looks what else there
+ * is.  `posts` lets one thread at a time into a channel; who comes meanwhile
+ * leaves a mark there and the one inside goes round again.  Nothing is written to
+ * the store here; finished change sets go to the commit thread.
+ */
+#include "src/storage/reader.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/storage/channels.h"
+#include "src/storage/key_stream.h"
+#include "src/storage/lanes.h"
+#include "src/storage/log.h"
+#include "src/storage/upkeep.h"
+
+/* blocks of a stream taken in before others have a turn */
+#define STREAM_TURN 4
+
+#define IDLE_NS UINT64_C(1000000000)
+#define SLEEP_US 500000
+#define MAX_PENDING_BYTES (UINT64_C(3) << 30)
+
+static pthread_t *threads;
+static uint32_t nstarted;
+
+static void
+fail(Chan *c, KalamCode code, const char *text)
+{
+	EngineError err;
+
+	engine_error(&err, code, "%s", text);
+	chan_finish(c, &err);
+}
+
+/* ---- SCAN ---- */
+
+/* Must the scan wait for its owner to consume? */
+static bool
+scan_waits(const Chan *c, uint32_t consumed)
+{
+	if (c->filled - consumed == KALAM_CHANNEL_BLOCKS)
+		return true;
+	/* the first block may be all that is wanted */
+	return c->filled == 1 && consumed == 0 && !(c->shared->req.flags & KALAM_SCAN_COUNT);
+}
+
+static void
+rest(Chan *c)
+{
+	uint64_t	since = atomic_load_explicit(&c->idle_since, memory_order_relaxed);
+	uint64_t	now = now_ns();
+
+	if (since == 0)
+		since = now;
+	else if (now > since + IDLE_NS)
+	{
+		cursor_rest(c->cursor);
+		since = 0;
+	}
+	atomic_store_explicit(&c->idle_since, since, memory_order_relaxed);
+}
+
+static void
+scan_proceed(Chan *c)
+{
+	KalamChannel *ch = c->shared;
+	uint32_t	consumed = atomic_load_explicit(&ch->consumed, memory_order_acquire);
+	EngineError err;
+
+	if (c->filled - consumed > KALAM_CHANNEL_BLOCKS)
+	{
+		fail(c, KALAM_ERR_PROTOCOL, "more blocks consumed than filled");
+		return;
+	}
+	if (scan_waits(c, consumed))
+	{
+		rest(c);
+		return;
+	}
+	atomic_store_explicit(&c->idle_since, 0, memory_order_relaxed);
+	switch (cursor_step(c->cursor, kalam_block(storage.seg, ch, c->filled), &err))
+	{
+		case CURSOR_BLOCK:
+			c->filled++;
+			atomic_store_explicit(&ch->filled, c->filled, memory_order_release);
+			kalam_channel_notify(ch);
+			/* even when the ring is full now: to start the idle clock */
+			lane_repost(KALAM_LANE_READ, c->index);
+			break;
+		case CURSOR_AGAIN:
+			lane_repost(KALAM_LANE_READ, c->index);
+			break;
+		case CURSOR_LAST:
+			chan_release(c);
+			ch->result.code = KALAM_OK;
+			atomic_store_explicit(&ch->filled, c->filled + 1, memory_order_release);
+			chan_finish(c, NULL);
+			break;
+		case CURSOR_ERROR:
+			chan_finish(c, &err);
+			break;
+	}
+}
+
+static void
+scan_start(Chan *c)
+{
+	EngineError err;
+
+	if (atomic_load(&c->shared->filled) != 0 || atomic_load(&c->shared->consumed) != 0)
+	{
+		fail(c, KALAM_ERR_PROTOCOL, "a scan begins with blocks in its channel");
+		return;
+	}
+	c->cursor = cursor_open(&c->shared->req, &err);
+	if (c->cursor == NULL)
+		chan_finish(c, &err);
+	else
+		scan_proceed(c);
+}
+
+/* ---- streams of keys and of changes ---- */
+
+static bool
+append_bytes(Chan *c, const uint8_t *data, size_t len, EngineError *err)
+{
+	if (c->bytes_len + len > MAX_PENDING_BYTES)
+	{
+		engine_error(err, KALAM_ERR_MEMORY, "transaction changes more than %u MB",
+					 (unsigned) (MAX_PENDING_BYTES >> 20));
+		return false;
+	}
+	if (c->bytes_len + len > c->bytes_capacity)
+	{
+		c->bytes_capacity = 2 * (c->bytes_len + len);
+		c->bytes = realloc(c->bytes, c->bytes_capacity);
+		if (c->bytes == NULL)
+			abort();
+	}
+	memcpy(c->bytes + c->bytes_len, data, len);
+	c->bytes_len += len;
+	return true;
+}
+
+/* Takes in a block.  *answered: the request is over already. */
+static bool
+stream_block(Chan *c, const uint8_t *data, size_t len, bool *answered, EngineError *err)
+{
+	uint64_t	found;
+
+	*answered = false;
+	switch (c->op)
+	{
+		case KALAM_OP_EXISTS:
+			if (!key_stream_feed(c->keys, data, len, &found, err))
+				return false;
+			if (found == UINT64_MAX)
+				return true;
+			c->shared->result.position = found;
+			chan_finish(c, NULL);
+			*answered = true;
+			return true;
+		case KALAM_OP_COMMIT:
+			return change_stream_feed(&c->changes, data, len, change_set_add, c->set, err);
+		default:
+			return change_stream_feed(&c->changes, data, len, change_check_add, &c->check, err) &&
+				append_bytes(c, data, len, err);
+	}
+}
+
+static void
+stream_end(Chan *c)
+{
+	EngineError err;
+	bool		good;
+
+	if (c->op == KALAM_OP_EXISTS)
+		good = key_stream_end(c->keys, &err);
+	else if (c->op == KALAM_OP_COMMIT)
+		good = change_stream_end(&c->changes, &err) && change_set_end(c->set, &err);
+	else
+		good = change_stream_end(&c->changes, &err) && change_check_end(&c->check, &err);
+	if (!good)
+		chan_finish(c, &err);
+	else if (c->op == KALAM_OP_EXISTS)
+		chan_finish(c, NULL);
+	else
+		chan_hand_over(c);
+}
+
+static void
+stream_proceed(Chan *c)
+{
+	KalamChannel *ch = c->shared;
+	EngineError err;
+
+	for (int i = 0; i < STREAM_TURN; i++)
+	{
+		uint32_t	ready = atomic_load_explicit(&ch->filled, memory_order_acquire) - c->consumed;
+		KalamBlock *b = kalam_block(storage.seg, ch, c->consumed);
+		bool		answered;
+		bool		last;
+		uint32_t	used;
+
+		if (ready == 0)
+			return;
+		used = b->used;
+		last = (b->flags & KALAM_BLOCK_LAST) != 0;
+		if (ready > KALAM_CHANNEL_BLOCKS || used > KALAM_BLOCK_DATA_BYTES)
+		{
+			fail(c, KALAM_ERR_PROTOCOL, "malformed block in a stream");
+			return;
+		}
+		if (!stream_block(c, b->data, used, &answered, &err))
+		{
+			chan_finish(c, &err);
+			return;
+		}
+		if (answered)
+			return;
+		c->consumed++;
+		atomic_store_explicit(&ch->consumed, c->consumed, memory_order_release);
+		if (last)
+		{
+			stream_end(c);
+			return;
+		}
+		kalam_channel_notify(ch);
+	}
+	lane_repost(KALAM_LANE_READ, c->index);
+}
+
+static void
+stream_start(Chan *c)
+{
+	if (atomic_load(&c->shared->consumed) != 0)
+	{
+		fail(c, KALAM_ERR_PROTOCOL, "a stream begins with consumed blocks");
+		return;
+	}
+	if (c->op == KALAM_OP_EXISTS)
+	{
+		c->keys = key_stream_open();
+		c->shared->result.position = UINT64_MAX;
+	}
+	else if (c->op == KALAM_OP_COMMIT)
+	{
+		c->set = change_set_create();
+		change_set_begin(c->set, false);
+	}
+	else
+	{
+		EngineError err;
+		uint64_t	header = c->shared->req.serial << 8 | KALAM_VALUE_FORMAT;
+
+		append_bytes(c, (const uint8_t *) &header, sizeof(header), &err);
+	}
+	stream_proceed(c);
+}
+
+/* ---- STAT, FLUSH, COMPACT ---- */
+
+static void
+upkeep_start_request(Chan *c)
+{
+	Object	   *object = objects_get(c->shared->req.object_id);
+
+	if (object == NULL)
+	{
+		fail(c, KALAM_ERR_NO_OBJECT, "object does not exist");
+		return;
+	}
+	if (c->op != KALAM_OP_STAT)
+	{
+		c->job = upkeep_start(c->op, object, c->index);
+		return;
+	}
+	upkeep_size(object, &c->shared->result.rows, &c->shared->result.bytes);
+	object_put(object);
+	chan_finish(c, NULL);
+}
+
+static void
+upkeep_proceed(Chan *c)
+{
+	EngineError err;
+	bool		good;
+
+	if (c->job != NULL && upkeep_done(c->job, &good, &err))
+		chan_finish(c, good ? NULL : &err);
+}
+
+/* ---- dispatch ---- */
+
+static void
+start(Chan *c)
+{
+	uint32_t	state = atomic_load(&storage.seg->state);
+
+	if (state != KALAM_STORAGE_READY &&
+		!(state == KALAM_STORAGE_RECOVERING && chan_is_supervisor(c)))
+	{
+		fail(c, KALAM_ERR_NOT_READY, "the storage process is not ready yet");
+		return;
+	}
+	switch (c->op)
+	{
+		case KALAM_OP_SCAN:
+			scan_start(c);
+			break;
+		case KALAM_OP_EXISTS:
+		case KALAM_OP_COMMIT:
+		case KALAM_OP_PREPARE:
+			stream_start(c);
+			break;
+		case KALAM_OP_STAT:
+		case KALAM_OP_FLUSH:
+		case KALAM_OP_COMPACT:
+			upkeep_start_request(c);
+			break;
+		default:
+			fail(c, KALAM_ERR_PROTOCOL, "unknown operation");
+			break;
+	}
+}
+
+static void
+proceed(Chan *c)
+{
+	switch (c->op)
+	{
+		case KALAM_OP_SCAN:
+			scan_proceed(c);
+			break;
+		case KALAM_OP_EXISTS:
+		case KALAM_OP_COMMIT:
+		case KALAM_OP_PREPARE:
+			stream_proceed(c);
+			break;
+		default:
+			upkeep_proceed(c);
+			break;
+	}
+}
+
+/* One turn of a channel. */
+static void
+serve(Chan *c)
+{
+	bool		fresh;
+
+	if (!chan_claim(c, CLAIM_READ, &fresh))
+		return;
+	if (chan_canceled(c))
+		fail(c, KALAM_ERR_CANCELED, "canceled");
+	else if (fresh)
+		start(c);
+	else
+		proceed(c);
+}
+
+static void
+serve_posted(Chan *c)
+{
+	uint32_t	n;
+
+	if (atomic_fetch_add(&c->posts, 1) > 0)
+		return;					/* the thread inside goes round again */
+	do
+	{
+		n = atomic_load(&c->posts);
+		serve(c);
+	} while (atomic_fetch_sub(&c->posts, n) != n);
+}
+
+static void *
+run(void *arg)
+{
+	LaneWaiter	waiter = {0};
+	uint32_t	cursor = (uint32_t) (uintptr_t) arg;
+
+	while (!atomic_load_explicit(&storage.stopping, memory_order_relaxed))
+	{
+		uint32_t	index;
+		Chan	   *c;
+
+		if (!kalam_lane_take(storage.seg, KALAM_LANE_READ, &cursor, &index))
+		{
+			lane_wait(KALAM_LANE_READ, &waiter, SLEEP_US);
+			continue;
+		}
+		c = chan_get(index);
+		if (c != NULL)
+			serve_posted(c);
+	}
+	return NULL;
+}
+
+bool
+readers_open(uint32_t nthreads)
+{
+	threads = calloc(nthreads, sizeof(pthread_t));
+	for (nstarted = 0; nstarted < nthreads; nstarted++)
+		if (pthread_create(&threads[nstarted], NULL, run, (void *) (uintptr_t) nstarted) != 0)
+			return false;
+	return true;
+}
+
+void
+readers_close(void)
+{
+	kalam_lane_wake_all(storage.seg, KALAM_LANE_READ);
+	for (uint32_t i = 0; i < nstarted; i++)
+		pthread_join(threads[i], NULL);
+	free(threads);
+}

@@ -1,0 +1,50 @@
+/*
+ * storage.h - what all parts of the storage process share.
+ */
+#ifndef KALAM_STORAGE_H
+#define KALAM_STORAGE_H
+
+#include "src/storage/engine.h"
+
+typedef struct Storage
+{
+	KalamSegment *seg;
+	uint32_t	epoch;			/* of this process; requests of others are not ours */
+	uint32_t	nslots;			/* copies: what the segment says is checked once */
+	uint32_t	nchannels;
+	uint32_t	ncores;
+	Engine	   *engine;
+	_Atomic bool stopping;		/* threads return soon */
+} Storage;
+
+extern Storage storage;			/* set by main before any thread starts */
+
+extern uint64_t now_ns(void);	/* monotonic */
+
+/* Bytes of a key range that holds a whole object. */
+typedef struct ObjectRange
+{
+	uint8_t		lower[4];
+	uint8_t		upper[4];
+} ObjectRange;
+
+static inline ObjectRange
+object_range(uint32_t object_id)
+{
+	ObjectRange r;
+
+	kalam_put_be32(r.lower, object_id);
+	kalam_put_be32(r.upper, object_id + 1);
+	return r;
+}
+
+/* Three-way comparison of keys. */
+static inline int
+key_compare(const uint8_t *a, size_t alen, const uint8_t *b, size_t blen)
+{
+	int			c = __builtin_memcmp(a, b, alen < blen ? alen : blen);
+
+	return c != 0 ? c : (alen > blen) - (alen < blen);
+}
+
+#endif

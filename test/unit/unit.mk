@@ -1,0 +1,107 @@
+# Unit tests and fuzzers of what has no PostgreSQL in it (src/shared).
+#
+#   make unit-check          the tests
+#   make unit-check-asan     under AddressSanitizer and UBSan
+#   make unit-check-tsan     under ThreadSanitizer
+#   make fuzz-check          each fuzzer for UNIT_FUZZ_SECONDS
+#
+# Included by the Makefile; works on its own too: make -f test/unit/unit.mk unit-check
+# A test NAME is test/unit/test_NAME.c, linked with the sources that
+# UNIT_SOURCES_NAME lists; a fuzzer the same way from test/fuzz/fuzz_NAME.c.
+
+UNIT_TESTS = keycodec staged catalog
+UNIT_FUZZERS = keycodec staged catalog
+
+UNIT_SOURCES_keycodec = src/shared/keycodec.c
+UNIT_SOURCES_staged = src/shared/staged.c
+UNIT_SOURCES_catalog = src/shared/catalog.c
+
+UNIT_FUZZ_SECONDS ?= 10
+
+UNIT_CC ?= gcc
+UNIT_CLANG ?= clang
+UNIT_CFLAGS = -std=gnu11 -Wall -Wextra -Werror -g -I. -MMD -MP
+UNIT_FLAGS_plain = -O2
+UNIT_FLAGS_asan = -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+UNIT_FLAGS_tsan = -O1 -fno-omit-frame-pointer -fsanitize=thread
+UNIT_FLAGS_libfuzzer = -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+UNIT_CC_plain = $(UNIT_CC)
+UNIT_CC_asan = $(UNIT_CC)
+UNIT_CC_tsan = $(UNIT_CC)
+UNIT_CC_libfuzzer = $(UNIT_CLANG)
+
+UNIT_BUILD = build
+
+# ---- objects and programs of one flavour: build/FLAVOUR/unit/ ----
+
+define UNIT_FLAVOUR
+$(UNIT_BUILD)/$(1)/unit/%.o: %.c test/unit/unit.mk
+	@mkdir -p $$(@D)
+	$$(UNIT_CC_$(1)) $$(UNIT_CFLAGS) $$(UNIT_FLAGS_$(1)) -c -o $$@ $$<
+endef
+
+define UNIT_TEST_PROGRAM
+$(UNIT_BUILD)/$(1)/unit/test_$(2): $(UNIT_BUILD)/$(1)/unit/test/unit/test_$(2).o \
+		$(UNIT_SOURCES_$(2):%.c=$(UNIT_BUILD)/$(1)/unit/%.o)
+	$$(UNIT_CC_$(1)) $$(UNIT_FLAGS_$(1)) -o $$@ $$^ -lm -lpthread
+endef
+
+define UNIT_FUZZ_PROGRAM
+$(UNIT_BUILD)/$(1)/unit/fuzz_$(2): $(UNIT_BUILD)/$(1)/unit/test/fuzz/fuzz_$(2).o \
+		$(3) $(UNIT_SOURCES_$(2):%.c=$(UNIT_BUILD)/$(1)/unit/%.o)
+	$$(UNIT_CC_$(1)) $$(UNIT_FLAGS_$(1)) -o $$@ $$^ -lm
+endef
+
+$(foreach f,plain asan tsan libfuzzer,$(eval $(call UNIT_FLAVOUR,$(f))))
+$(foreach f,plain asan tsan,$(foreach t,$(UNIT_TESTS),$(eval $(call UNIT_TEST_PROGRAM,$(f),$(t)))))
+$(foreach t,$(UNIT_FUZZERS),$(eval $(call UNIT_FUZZ_PROGRAM,libfuzzer,$(t),)))
+$(foreach t,$(UNIT_FUZZERS),$(eval $(call UNIT_FUZZ_PROGRAM,asan,$(t),$(UNIT_BUILD)/asan/unit/test/fuzz/driver.o)))
+
+# Runs the tests of a flavour, all of them also when one fails.
+define UNIT_RUN
+	@status=0; \
+	for t in $(UNIT_TESTS); do \
+		UBSAN_OPTIONS=print_stacktrace=1 $(UNIT_BUILD)/$(1)/unit/test_$$t || status=1; \
+	done; exit $$status
+endef
+
+.PHONY: unit-check unit-check-asan unit-check-tsan fuzz-check fuzz-check-libfuzzer fuzz-check-driver
+
+unit-check: $(UNIT_TESTS:%=$(UNIT_BUILD)/plain/unit/test_%)
+	$(call UNIT_RUN,plain)
+
+unit-check-asan: $(UNIT_TESTS:%=$(UNIT_BUILD)/asan/unit/test_%)
+	$(call UNIT_RUN,asan)
+
+unit-check-tsan: $(UNIT_TESTS:%=$(UNIT_BUILD)/tsan/unit/test_%)
+	$(call UNIT_RUN,tsan)
+
+# ---- fuzzers: libFuzzer where clang has it, else the driver ----
+
+fuzz-check:
+	@mkdir -p $(UNIT_BUILD)/libfuzzer/unit
+	@if echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return 0 * (d == 0 && n); }' | \
+		$(UNIT_CLANG) -fsanitize=fuzzer,address -x c -o $(UNIT_BUILD)/libfuzzer/unit/probe - 2>/dev/null; \
+	then $(MAKE) -f $(firstword $(MAKEFILE_LIST)) fuzz-check-libfuzzer; \
+	else $(MAKE) -f $(firstword $(MAKEFILE_LIST)) fuzz-check-driver; fi
+
+fuzz-check-libfuzzer: $(UNIT_FUZZERS:%=$(UNIT_BUILD)/libfuzzer/unit/fuzz_%)
+	@status=0; \
+	for t in $(UNIT_FUZZERS); do \
+		corpus=$(UNIT_BUILD)/libfuzzer/unit/corpus_$$t; mkdir -p $$corpus; \
+		if $(UNIT_BUILD)/libfuzzer/unit/fuzz_$$t -max_total_time=$(UNIT_FUZZ_SECONDS) -max_len=2048 \
+			-artifact_prefix=$(UNIT_BUILD)/libfuzzer/unit/$$t- $$corpus \
+			>$$corpus.log 2>&1; \
+		then tail -n 1 $$corpus.log; echo "fuzz_$$t: 1 passed, 0 failed"; \
+		else tail -n 40 $$corpus.log; echo "fuzz_$$t: 0 passed, 1 failed"; status=1; fi; \
+	done; exit $$status
+
+fuzz-check-driver: $(UNIT_FUZZERS:%=$(UNIT_BUILD)/asan/unit/fuzz_%)
+	@status=0; \
+	for t in $(UNIT_FUZZERS); do \
+		if $(UNIT_BUILD)/asan/unit/fuzz_$$t -seconds=$(UNIT_FUZZ_SECONDS); \
+		then echo "fuzz_$$t: 1 passed, 0 failed"; \
+		else echo "fuzz_$$t: 0 passed, 1 failed"; status=1; fi; \
+	done; exit $$status
+
+-include $(foreach f,plain asan tsan libfuzzer,$(wildcard $(UNIT_BUILD)/$(f)/unit/*/*/*.d))
