@@ -20,9 +20,9 @@
 
 PG_MODULE_MAGIC;
 
+extern PGDLLEXPORT void _PG_init(void);
+extern PGDLLEXPORT Datum kalam_fdw_handler(PG_FUNCTION_ARGS);
 PG_FUNCTION_INFO_V1(kalam_fdw_handler);
-
-void		_PG_init(void);
 
 void
 _PG_init(void)

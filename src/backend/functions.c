@@ -20,9 +20,13 @@
 #include "src/backend/store_catalog.h"
 #include "src/backend/table.h"
 
+extern PGDLLEXPORT Datum kalam_stored_tables(PG_FUNCTION_ARGS);
 PG_FUNCTION_INFO_V1(kalam_stored_tables);
+extern PGDLLEXPORT Datum kalam_table_size(PG_FUNCTION_ARGS);
 PG_FUNCTION_INFO_V1(kalam_table_size);
+extern PGDLLEXPORT Datum kalam_flush(PG_FUNCTION_ARGS);
 PG_FUNCTION_INFO_V1(kalam_flush);
+extern PGDLLEXPORT Datum kalam_compact(PG_FUNCTION_ARGS);
 PG_FUNCTION_INFO_V1(kalam_compact);
 
 /* Opens a stored table for a function; raises for any other relation. */

@@ -24,6 +24,7 @@
 
 #include "src/backend/table.h"
 
+extern PGDLLEXPORT Datum kalam_fdw_validator(PG_FUNCTION_ARGS);
 PG_FUNCTION_INFO_V1(kalam_fdw_validator);
 
 /* ---- key lists ---- */
