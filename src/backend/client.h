@@ -52,6 +52,7 @@ typedef struct KalamRange
 	uint16		upper_len;
 	const uint8 *lower;			/* copied by kalam_cursor_open */
 	const uint8 *upper;
+	SubTransactionId owner;		/* closes it when it aborts; Invalid: the current */
 } KalamRange;
 
 /*

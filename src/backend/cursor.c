@@ -296,7 +296,11 @@ kalam_cursor_open(const KalamRange *range)
 											   ALLOCSET_DEFAULT_SIZES);
 	c = MemoryContextAlloc(cursor_context, sizeof(KalamCursor));
 	memset(c, 0, offsetof(KalamCursor, lower));
-	c->sub = GetCurrentSubTransactionId();
+	c->sub = range->owner;
+	if (c->sub == InvalidSubTransactionId)
+		c->sub = GetCurrentSubTransactionId();
+	else if (!SubTransactionIsActive(c->sub))
+		c->sub = TopSubTransactionId;	/* committed into some parent */
 	c->range = *range;
 	memcpy(c->lower, range->lower, range->lower_len);
 	memcpy(c->upper, range->upper, range->upper_len);

@@ -196,6 +196,46 @@ rename_key_columns(Oid relid, const KalamCatalogTable *old)
 	CommandCounterIncrement();
 }
 
+/*
+ * Columns of the key are NOT NULL, as under a heap table's primary key.  Who
+ * drops that is refused.
+ */
+static void
+set_key_not_null(Oid relid, const KalamCatalogTable *old)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	KalamTable *table = kalam_table_open(rel);
+	Relation	pg_attribute = NULL;
+
+	for (int i = 0; i < table->nkeys; i++)
+	{
+		AttrNumber	attnum = table->keys[i].attnum;
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+		HeapTuple	tuple;
+
+		if (att->attnotnull)
+			continue;
+		if (old != NULL && (uint32) attnum <= old->record.ncolumns &&
+			(old->columns[attnum - 1].flags & KALAM_COLUMN_KEY))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+					 errmsg("column \"%s\" is in a primary key", NameStr(att->attname))));
+		if (pg_attribute == NULL)
+			pg_attribute = table_open(AttributeRelationId, RowExclusiveLock);
+		tuple = SearchSysCacheCopyAttNum(relid, attnum);
+		((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull = true;
+		CatalogTupleUpdate(pg_attribute, &tuple->t_self, tuple);
+		heap_freetuple(tuple);
+	}
+	kalam_table_close(table);
+	table_close(rel, NoLock);
+	if (pg_attribute != NULL)
+	{
+		table_close(pg_attribute, RowExclusiveLock);
+		CommandCounterIncrement();
+	}
+}
+
 /* Was a column made NOT NULL that was not, or not there? */
 static bool
 has_new_not_null(Relation rel, const KalamCatalogTable *old)
@@ -224,6 +264,7 @@ reconcile(Oid relid, bool validate)
 
 	if (old != NULL)
 		rename_key_columns(relid, old);
+	set_key_not_null(relid, old);
 	rel = table_open(relid, AccessShareLock);
 	table = kalam_table_open(rel);
 	if (old == NULL)

@@ -103,8 +103,9 @@ kalam_match_bound(RelOptInfo *rel, KalamTable *table, RestrictInfo *rinfo)
 	if (strategy == BTEqualStrategyNumber)
 		bound->exact = type->exact_equality;
 	else
-		/* long values make the bytes of a bound shorter than the value */
-		bound->exact = get_typlen(type->base_type) > 0 && cast != KALAM_CAST_NAME_TEXT;
+		/* a long value makes no bound, and some conversions do not always */
+		bound->exact = get_typlen(type->base_type) > 0 &&
+			(cast == KALAM_CAST_SAME || cast == KALAM_CAST_INT || cast == KALAM_CAST_FLOAT4_TO_8);
 	return bound;
 }
 

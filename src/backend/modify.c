@@ -60,7 +60,10 @@ add_update_targets(PlannerInfo *root, Index rtindex, RangeTblEntry *rte, Relatio
 							 makeVar(rtindex, SelfItemPointerAttributeNumber, TIDOID, -1,
 									 InvalidOid, 0),
 							 rtindex, "ctid");
-	add_row_identity_var(root, makeWholeRowVar(rte, rtindex, 0, false), rtindex, "wholerow");
+	/* exactly as core adds it for UPDATE, or the two would conflict */
+	add_row_identity_var(root,
+						 makeVar(rtindex, InvalidAttrNumber, RECORDOID, -1, InvalidOid, 0),
+						 rtindex, "wholerow");
 	kalam_table_close(table);
 }
 

@@ -56,8 +56,11 @@
 /* Fourth field of our advisory locks; Postgres' own functions use 1 and 2. */
 #define SUBXACT_LOCK_CLASS	0x4b4c
 
-/* Locks of committed subtransactions that we let live on in their parents. */
-#define MAX_INHERITED_LOCKS 32
+/*
+ * Locks of committed subtransactions that we let live on in their parents.  A
+ * resource owner that remembers more than 15 locks searches for them among all.
+ */
+#define MAX_INHERITED_LOCKS 8
 
 #define NONE				PG_UINT32_MAX
 
@@ -73,7 +76,7 @@ typedef struct Holder
 	BackendId	backend;
 	LocalTransactionId lxid;
 
-	/* subtransaction whose lock is held as long as the node's, or 0 */
+	/* subtransaction whose lock is held as long as the node's mode, or 0 */
 	SubTransactionId sub;
 } Holder;
 
@@ -141,6 +144,7 @@ typedef struct LocalLock
 	uint32		node;			/* RowNode, or MassNode if mass */
 	bool		mass;
 	int8		mode_before;	/* -1: there was no node */
+	SubTransactionId sub_before;	/* holder.sub of the node before */
 } LocalLock;
 
 /* Where a subtransaction's part of the stack begins. */
@@ -563,7 +567,7 @@ reserve_stack(void)
 }
 
 static inline void
-push_lock(uint32 node, bool mass, int mode_before)
+push_lock(uint32 node, bool mass, int mode_before, SubTransactionId sub_before)
 {
 	LocalLock  *lock = &stack[stack_used++];
 
@@ -571,6 +575,7 @@ push_lock(uint32 node, bool mass, int mode_before)
 	lock->node = node;
 	lock->mass = mass;
 	lock->mode_before = mode_before;
+	lock->sub_before = sub_before;
 }
 
 /* ---- subtransactions ---- */
@@ -637,7 +642,10 @@ undo(const LocalLock *step)
 
 		LWLockAcquire(mass_lock, LW_EXCLUSIVE);
 		if (step->mode_before >= 0)
+		{
 			node->mode = step->mode_before;
+			node->holder.sub = step->sub_before;
+		}
 		else
 		{
 			uint32	   *link = &shared->mass_buckets[object_id & (MASS_BUCKETS - 1)];
@@ -664,7 +672,10 @@ undo(const LocalLock *step)
 
 		LWLockAcquire(lock, LW_EXCLUSIVE);
 		if (step->mode_before >= 0)
+		{
 			node->mode = step->mode_before;
+			node->holder.sub = step->sub_before;
+		}
 		else
 		{
 			uint32	   *link = &buckets[bucket_of(node->hash)];
@@ -877,7 +888,9 @@ lock_object(Request *req, LocalObject *object)
 	if (object->mass_mode >= 0)
 	{
 		n = object->mass_node;
+		push_lock(n, true, object->mass_mode, mass_nodes[n].holder.sub);
 		mass_nodes[n].mode = req->mode;
+		mass_nodes[n].holder.sub = sub;
 	}
 	else if ((n = shared->mass_free) != NONE)
 	{
@@ -893,13 +906,13 @@ lock_object(Request *req, LocalObject *object)
 		node->next = *head;
 		*head = n;
 		pg_atomic_fetch_add_u32(&shared->mass_counts[counter_of(node->object_id)], 1);
+		push_lock(n, true, -1, InvalidSubTransactionId);
 	}
 	else
 		full = true;
 
 	if (!full)
 	{
-		push_lock(n, true, object->mass_mode);
 		object->mass_mode = req->mode;
 		object->mass_node = n;
 	}
@@ -984,8 +997,9 @@ kalam_row_lock(uint32 object_id, const uint8 *key, size_t key_len,
 		{
 			if (mine != NONE)
 			{
-				push_lock(mine, false, nodes[mine].mode);
+				push_lock(mine, false, nodes[mine].mode, nodes[mine].holder.sub);
 				nodes[mine].mode = mode;
+				nodes[mine].holder.sub = sub;
 				done = true;
 			}
 			else if ((mine = take_node(&shared->partitions[partition_of(req.key.hash)])) != NONE)
@@ -1005,7 +1019,7 @@ kalam_row_lock(uint32 object_id, const uint8 *key, size_t key_len,
 				pg_atomic_fetch_add_u32(&shared->row_counts[counter], 1);
 				my_row_counts[counter]++;
 				object->nrows++;
-				push_lock(mine, false, -1);
+				push_lock(mine, false, -1, InvalidSubTransactionId);
 				done = true;
 			}
 			else

@@ -45,6 +45,7 @@ typedef struct KalamScan
 	TupleTableSlot *slot;
 	uint64		stamp;
 	CommandId	command_id;
+	SubTransactionId owner;		/* a portal lives on when a later savepoint is rolled back */
 	bool		started;
 	bool		empty;
 	bool		counting;
@@ -83,6 +84,7 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	scan->slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(scan->rel), &TTSOpsMinimalTuple);
 	scan->stamp = kalam_snapshot_stamp(estate->es_snapshot);
 	scan->command_id = estate->es_snapshot->curcid;
+	scan->owner = GetCurrentSubTransactionId();
 }
 
 /* Computes the range from the parameters of now and opens it. */
@@ -107,6 +109,7 @@ start_scan(KalamScan *scan)
 	if (range.flags & KALAM_SCAN_POINT)
 		range.flags &= ~KALAM_SCAN_REVERSE;
 	range.stamp = scan->stamp;
+	range.owner = scan->owner;
 	if (scan->no_columns && !scan->want_keys && !(range.flags & KALAM_SCAN_POINT) &&
 		!kalam_range_has_staged(&range) && !kalam_object_is_new(range.object_id))
 	{

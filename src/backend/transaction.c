@@ -44,6 +44,7 @@ typedef struct UniqueCheck
 	Oid			relid;
 	SubTransactionId sub;
 	uint64		copy_line;		/* 0: not in COPY */
+	Oid			copy_relid;		/* that COPY names */
 } UniqueCheck;
 
 /* Everything here lives in context, from the first write to the end. */
@@ -246,16 +247,32 @@ kalam_unique_check_add(KalamStagedVersion *v, Oid relid)
 	checks[nchecks].relid = relid;
 	checks[nchecks].sub = GetCurrentSubTransactionId();
 	checks[nchecks].copy_line = copy ? copy->cur_lineno : 0;
+	checks[nchecks].copy_relid = copy ? RelationGetRelid(copy->rel) : InvalidOid;
 	nchecks++;
 	if (nchecks % CHECK_BATCH == 0)
 		kalam_unique_checks_flush();
 }
 
+/* As COPY says it, for checks made when its own context is gone. */
 static void
-raise_check(const UniqueCheck *check)
+copy_line_context(void *arg)
+{
+	const UniqueCheck *check = arg;
+
+	errcontext("COPY %s, line %llu", get_rel_name(check->copy_relid),
+			   (unsigned long long) check->copy_line);
+}
+
+static void
+raise_check(UniqueCheck *check)
 {
 	Relation	rel = RelationIdGetRelation(check->relid);
 	CopyFromState copy = running_copy();
+	ErrorContextCallback context_callback = {
+		.previous = error_context_stack,
+		.callback = copy_line_context,
+		.arg = check
+	};
 
 	if (!RelationIsValid(rel))
 		elog(ERROR, "could not open relation with OID %u", check->relid);
@@ -266,6 +283,8 @@ raise_check(const UniqueCheck *check)
 		copy->cur_attname = NULL;
 		copy->line_buf_valid = false;
 	}
+	else if (check->copy_line != 0)
+		error_context_stack = &context_callback;
 	kalam_raise_duplicate(rel, kalam_staged_tuple(check->version));
 }
 
