@@ -39,33 +39,58 @@ static enum
 static uint64 full_xid = 0;
 
 static void
-send_changes(KalamStream *stream, KalamStaged *staged)
+send_change(KalamStream *stream, const KalamStagedVersion *v)
+{
+	KalamChange change;
+	size_t		key_len;
+	const uint8_t *key = kalam_staged_key_bytes(v->key, &key_len);
+	uint32		skip = (v->flags & KALAM_STAGED_ROW) ? KALAM_TUPLE_BODY_OFFSET : 0;
+
+	change.op = v->op;
+	change.flags = 0;
+	change.key_len = (uint16) key_len;
+	change.value_len = v->value_len - skip;
+	kalam_stream_put(stream, &change, sizeof(change));
+	kalam_stream_put(stream, key, key_len);
+	if (skip)
+	{
+		kalam_stream_put(stream, v->value, KALAM_VALUE_HEADER_BYTES);
+		kalam_stream_put(stream, v->value + KALAM_VALUE_HEADER_BYTES + skip,
+						 v->value_len - KALAM_VALUE_HEADER_BYTES - skip);
+	}
+	else
+		kalam_stream_put(stream, v->value, v->value_len);
+}
+
+static inline bool
+is_object_change(const KalamStagedVersion *v)
+{
+	return v->op == KALAM_CHANGE_CREATE_OBJECT || v->op == KALAM_CHANGE_DROP_OBJECT;
+}
+
+/*
+ * Sends the log in the order of writing; a large one in the order of keys, each
+ * key once, so that storage can make sorted files of it.
+ */
+static void
+send_changes(KalamStream *stream, KalamStaged *staged, bool bulk)
 {
 	KalamStagedWalk walk;
 	KalamStagedVersion *v;
 
 	kalam_staged_walk(&walk, staged, 0);
 	while ((v = kalam_staged_walk_next(&walk)) != NULL && !stream->ended)
-	{
-		KalamChange change;
-		size_t		key_len;
-		const uint8 *key = kalam_staged_key_bytes(v->key, &key_len);
-		uint32		skip = (v->flags & KALAM_STAGED_ROW) ? KALAM_TUPLE_BODY_OFFSET : 0;
+		if (!bulk || is_object_change(v))
+			send_change(stream, v);
+	if (!bulk)
+		return;
 
-		change.op = v->op;
-		change.flags = 0;
-		change.key_len = (uint16) key_len;
-		change.value_len = v->value_len - skip;
-		kalam_stream_put(stream, &change, sizeof(change));
-		kalam_stream_put(stream, key, key_len);
-		if (skip)
-		{
-			kalam_stream_put(stream, v->value, KALAM_VALUE_HEADER_BYTES);
-			kalam_stream_put(stream, v->value + KALAM_VALUE_HEADER_BYTES + skip,
-							 v->value_len - KALAM_VALUE_HEADER_BYTES - skip);
-		}
-		else
-			kalam_stream_put(stream, v->value, v->value_len);
+	for (KalamStagedKey *k = kalam_staged_seek(staged, "", 0); k != NULL && !stream->ended;
+		 k = kalam_staged_next(k))
+	{
+		v = kalam_staged_newest(k);
+		if (v != NULL && !is_object_change(v))
+			send_change(stream, v);
 	}
 }
 
@@ -146,6 +171,7 @@ kalam_commit_begin(KalamStaged *staged, uint64 serial, uint64 max_row_id,
 	KalamStream stream;
 	bool		has_xid;
 	bool		sync = synchronous_commit > SYNCHRONOUS_COMMIT_OFF;
+	bool		bulk = kalam_staged_bytes(staged) > (uint64) kalam_bulk_load_threshold * 1024;
 	KalamChannel *ch;
 
 	if (two_phase || IsolationIsSerializable())
@@ -160,6 +186,8 @@ kalam_commit_begin(KalamStaged *staged, uint64 serial, uint64 max_row_id,
 	ch->req.max_row_id = max_row_id;
 	if (has_xid || sync)
 		ch->req.flags |= KALAM_COMMIT_SYNC;
+	if (bulk)
+		ch->req.flags |= KALAM_COMMIT_BULK;
 	if (has_xid)
 	{
 		full_xid = U64FromFullTransactionId(GetTopFullTransactionId());
@@ -168,7 +196,7 @@ kalam_commit_begin(KalamStaged *staged, uint64 serial, uint64 max_row_id,
 
 	PG_TRY();
 	{
-		send_changes(&stream, staged);
+		send_changes(&stream, staged, bulk);
 		CHECK_FOR_INTERRUPTS();
 	}
 	PG_CATCH();

@@ -19,6 +19,7 @@ int			kalam_write_buffer_size = 64 * 1024;
 int			kalam_read_threads = 2;
 int			kalam_background_jobs = 2;
 int			kalam_max_families = 200;
+int			kalam_bulk_load_threshold = 8 * 1024;
 
 void
 kalam_settings_define(void)
@@ -75,6 +76,15 @@ kalam_settings_define(void)
 							200, 1, 10000,
 							PGC_POSTMASTER,
 							0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kalam.bulk_load_threshold",
+							"Sets the size of a transaction's changes from which on they are committed as sorted files.",
+							"Smaller transactions go through the write-ahead log and memory of the store.",
+							&kalam_bulk_load_threshold,
+							8 * 1024, 64, MAX_KILOBYTES,
+							PGC_USERSET,
+							GUC_UNIT_KB,
 							NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("kalam");

@@ -18,6 +18,7 @@ extern int	kalam_write_buffer_size;	/* kB */
 extern int	kalam_read_threads;
 extern int	kalam_background_jobs;
 extern int	kalam_max_families;
+extern int	kalam_bulk_load_threshold;	/* kB, of a transaction's staged changes */
 
 /* ---- shmem.c ---- */
 

@@ -120,6 +120,8 @@ typedef enum KalamOp
 #define KALAM_SCAN_AFTER_LOWER	0x0040	/* lower itself is excluded */
 #define KALAM_COMMIT_SYNC		0x0100	/* on disk before the answer */
 #define KALAM_RESOLVE_APPLY		0x0200	/* else drop */
+#define KALAM_COMMIT_BULK		0x0400	/* a large one: object changes first, then
+										 * each key once, ascending */
 
 /* How a request ended.  The backend maps these to SQLSTATEs. */
 typedef enum KalamCode

@@ -69,8 +69,8 @@ RESET plan_cache_mode;
 -- Lists, a default partition, partitions of partitions, and other orders of columns.
 CREATE TABLE l (country text COLLATE "C" NOT NULL, id int NOT NULL, v text DEFAULT 'parent') PARTITION BY LIST (country);
 CREATE STORED TABLE l_de PARTITION OF l FOR VALUES IN ('de', 'at') KEY (country, id);
-CREATE STORED TABLE l_other PARTITION OF l DEFAULT KEY (country, id DESC);
 CREATE TABLE l_fr PARTITION OF l FOR VALUES IN ('fr') PARTITION BY HASH (id);
+CREATE STORED TABLE l_other PARTITION OF l DEFAULT KEY (country, id DESC);
 CREATE STORED TABLE l_fr0 PARTITION OF l_fr FOR VALUES WITH (MODULUS 2, REMAINDER 0) KEY (id);
 CREATE STORED TABLE l_fr1 PARTITION OF l_fr FOR VALUES WITH (MODULUS 2, REMAINDER 1) KEY (id);
 CREATE STORED TABLE l_it (id int NOT NULL, extra int, country text COLLATE "C" NOT NULL, v text) KEY (id);

@@ -79,7 +79,7 @@ COPY t (id, text) FROM STDIN;
 \.
 COPY (SELECT id FROM t WHERE id < 3 ORDER BY id) TO STDOUT;
 -- fails: not the owner
-DROP TABLE t;
+DROP STORED TABLE t;
 RESET ROLE;
 SELECT text FROM t WHERE id = 4;
 DROP OWNED BY :reader;
