@@ -183,6 +183,14 @@ check_bool(DefElem *def)
 		value_error(def->defname, defGetString(def), "true, false");
 }
 
+static void
+check_interval(DefElem *def)
+{
+	/* raises for what is no interval */
+	(void) DirectFunctionCall3(interval_in, CStringGetDatum(defGetString(def)),
+							   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+}
+
 /* Reads one table option into table, or only checks it if table is NULL. */
 static bool
 table_option(DefElem *def, KalamTable *table)
@@ -204,6 +212,8 @@ table_option(DefElem *def, KalamTable *table)
 		table->keep_on_drop = parse_choice(def, drop_names, "drop, keep") == 1;
 	else if (strcmp(def->defname, "cache") == 0)
 		check_bool(def);
+	else if (strcmp(def->defname, "cache_ttl") == 0)
+		check_interval(def);
 	else
 		return false;
 	return true;
@@ -236,7 +246,7 @@ kalam_fdw_validator(PG_FUNCTION_ARGS)
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 					 errmsg("invalid option \"%s\" for a kalam table", def->defname),
-					 errhint("Valid options are: primary_key, on_conflict, compression, bloom_fpr, on_drop, cache.")));
+					 errhint("Valid options are: primary_key, on_conflict, compression, bloom_fpr, on_drop, cache, cache_ttl.")));
 		}
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),

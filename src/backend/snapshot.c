@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "access/parallel.h"
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "utils/memutils.h"
@@ -144,6 +145,12 @@ kalam_snapshot_stamp(Snapshot snapshot)
 {
 	SnapshotEntry *entry;
 
+	/* the leader's stamp and its staged changes are not known here */
+	if (IsParallelWorker())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("kalam tables cannot be read in a parallel worker"),
+				 errhint("Mark the function that reads it PARALLEL RESTRICTED.")));
 	if (IsolationUsesXactSnapshot())
 	{
 		if (xact_stamp == 0)
@@ -174,7 +181,7 @@ snapshot_ExecutorStart(QueryDesc *queryDesc, int eflags)
 
 	if (kalam_segment != NULL && !(eflags & EXEC_FLAG_EXPLAIN_ONLY) &&
 		snapshot != NULL && snapshot->snapshot_type == SNAPSHOT_MVCC && snapshot->copied &&
-		!IsInParallelMode())
+		!IsParallelWorker())
 	{
 		/* the stamp of such a transaction must be as old as its snapshot */
 		if (IsolationUsesXactSnapshot() && xact_stamp == 0 &&

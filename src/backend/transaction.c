@@ -14,6 +14,7 @@
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -436,9 +437,34 @@ subtransaction_callback(SubXactEvent event, SubTransactionId sub, SubTransaction
 	}
 }
 
+/* ---- NOTIFY by function ---- */
+
+static needs_fmgr_hook_type prev_needs_fmgr = NULL;
+static fmgr_hook_type prev_fmgr = NULL;
+
+static bool
+transaction_needs_fmgr(Oid function)
+{
+	return function == F_PG_NOTIFY || (prev_needs_fmgr && prev_needs_fmgr(function));
+}
+
+/* What NOTIFY does behind our commit can fail: see commit.c. */
+static void
+transaction_fmgr(FmgrHookEventType event, FmgrInfo *info, Datum *arg)
+{
+	if (event == FHET_START && info->fn_oid == F_PG_NOTIFY)
+		two_phase = true;
+	if (prev_fmgr)
+		prev_fmgr(event, info, arg);
+}
+
 void
 kalam_transaction_install(void)
 {
+	prev_needs_fmgr = needs_fmgr_hook;
+	needs_fmgr_hook = transaction_needs_fmgr;
+	prev_fmgr = fmgr_hook;
+	fmgr_hook = transaction_fmgr;
 	RegisterXactCallback(transaction_callback, NULL);
 	RegisterSubXactCallback(subtransaction_callback, NULL);
 }

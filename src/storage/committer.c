@@ -65,6 +65,24 @@ static uint64_t saved_serial;	/* what the state rows say */
 static uint64_t saved_row_id;
 static uint64_t saved_object_id;
 
+/*
+ * Publishes a stamp at which nothing changed.  It is written all the same: what
+ * was published and is not found at the next start was lost.
+ */
+static bool
+publish_bare(EngineError *err)
+{
+	EngineBatch *batch = engine_batch_create();
+	bool		good;
+
+	state_row_put(batch, 'c', ++last_stamp);
+	good = engine_write(storage.engine, batch, false, err);
+	engine_batch_destroy(batch);
+	if (good)
+		stamps_publish(last_stamp);
+	return good;
+}
+
 /* ---- start ---- */
 
 static void
@@ -103,16 +121,15 @@ committer_recover(EngineError *err)
 	raise_object_id((uint32_t) saved_object_id + 1);
 	raise_object_id(objects_max_id() + 1);
 	raise_object_id(pending_max + 1);
-	if (recovered + 1 < pub)
-		log_warning("the store ends at stamp %llu, but %llu was published before",
+	if (recovered < pub)
+		log_warning("the store ends at stamp %llu, but %llu was published: commits were lost",
 					(unsigned long long) recovered, (unsigned long long) pub);
 
 	/* stamps never go back while this segment lives */
-	last_stamp = (recovered > pub ? recovered : pub) + 1;
+	last_stamp = recovered > pub ? recovered : pub;
 	atomic_store(&seg->recovered, recovered);
-	atomic_store(&seg->floor, last_stamp);
-	stamps_publish(last_stamp);
-	return true;
+	atomic_store(&seg->floor, last_stamp + 1);
+	return publish_bare(err);
 }
 
 /* ---- collecting a group ---- */
@@ -446,7 +463,10 @@ serve_everybody(Chan *c)
 {
 	if (atomic_load(&storage.seg->state) == KALAM_STORAGE_RECOVERING)
 	{
-		stamps_publish(++last_stamp);
+		EngineError err;
+
+		if (!publish_bare(&err))
+			die(&err);
 		atomic_store(&storage.seg->floor, last_stamp);
 		atomic_store(&storage.seg->state, KALAM_STORAGE_READY);
 		log_info("ready, at stamp %llu", (unsigned long long) last_stamp);

@@ -1182,7 +1182,8 @@ test_directories(void)
 	TestStore	s;
 	KalamConfig config;
 
-	expect_failure(directory, 0, "directory");	/* in use by the other one */
+	snprintf(path, sizeof(path), "%s/main", directory);
+	expect_failure(path, 0, "in use by another process");
 	expect_failure("relative", 0, "absolute");
 	snprintf(path, sizeof(path), "%s/missing/below", directory);
 	expect_failure(path, 0, "No such file");
