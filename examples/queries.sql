@@ -10,7 +10,7 @@ SELECT author, sent_at, body
     WHERE conversation_id = 42 AND id = 4839;
 
 -- By a range of keys.
-SELECT count(*) AS packages, sum(installed_kb) / 1024 AS installed_mb
+SELECT count(*) AS packages, sum(installed_kb)::bigint / 1024 AS installed_mb
     FROM debian.packages
     WHERE name >= 'libpython' AND name < 'libpythoo';
 
@@ -29,7 +29,7 @@ SELECT id, author, sent_at, left(body, 30) AS body
     LIMIT 5;
 
 -- Grouped: where does the disk space go?
-SELECT section, count(*) AS packages, sum(installed_kb) / 1024 AS installed_mb,
+SELECT section, count(*) AS packages, sum(installed_kb)::bigint / 1024 AS installed_mb,
        pg_size_pretty(sum(download_bytes)) AS download
     FROM debian.packages
     GROUP BY section

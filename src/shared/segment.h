@@ -34,7 +34,7 @@
 #define KALAM_SEGMENT_VERSION	1
 
 #define KALAM_CACHE_LINE		64
-#define KALAM_BLOCK_BYTES		(64 * 1024) /* one block, header included */
+#define KALAM_BLOCK_BYTES		(128 * 1024) /* one block, header included */
 #define KALAM_CHANNEL_BLOCKS	4			/* blocks in flight per channel */
 #define KALAM_PINS_PER_SLOT		64
 #define KALAM_BUCKETS			65536		/* stamps per key hash, a power of two */
@@ -214,7 +214,7 @@ typedef struct KalamChannel
 #define KALAM_BLOCK_BIG			0x0002	/* a piece of one row too large for a block */
 
 /*
- * 64 KB of stream.  Valid for the consumer until it raises `consumed`.
+ * 128 KB of stream.  Valid for the consumer until it raises `consumed`.
  *
  * In a SCAN stream, data holds nrows KalamRow entries one behind the other, or,
  * under KALAM_SCAN_COUNT, nothing.  A row that fits in no block comes as blocks

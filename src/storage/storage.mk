@@ -9,7 +9,15 @@
 
 STORAGE_CC ?= $(CC)
 STORAGE_CFLAGS = -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror -fvisibility=hidden -pthread -I.
+
+# The static library, where there is one, reaches RocksDB's thread-local counters
+# directly; through the shared one they cost a fifth of a scan.
+STORAGE_STATIC_ROCKSDB := $(wildcard $(shell $(CC) -print-file-name=librocksdb.a))
+ifneq ($(STORAGE_STATIC_ROCKSDB),)
+STORAGE_LIBS = $(STORAGE_STATIC_ROCKSDB) -lsnappy -lbz2 -lz -llz4 -lzstd -lgflags -lstdc++ -lm -ldl
+else
 STORAGE_LIBS = -lrocksdb -lm
+endif
 
 STORAGE_SOURCES = $(sort $(wildcard src/storage/*.c)) src/shared/segment.c
 STORAGE_HEADERS = $(wildcard src/storage/*.h src/shared/*.h test/unit/*.h)

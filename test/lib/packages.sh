@@ -37,12 +37,30 @@ packages_missing()
 	done
 }
 
+# apt_quietly MESSAGE apt-get argument...: shows what apt-get prints only if it
+# fails, and ends the script then.
+apt_quietly()
+{
+	local message=$1 log
+
+	shift
+	log=$(mktemp)
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+		-o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
+		"$@" >"$log" 2>&1 </dev/null || {
+		tail -n 40 "$log" >&2
+		rm -f "$log"
+		die "$message (the end of its messages stands above)." \
+			"Check the network and /etc/apt/sources.list; this is made for Debian 12 (bookworm)."
+	}
+	rm -f "$log"
+}
+
 # Downloads the package lists.
 packages_update()
 {
-	as_root apt-get -q -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 update ||
-		die "apt-get update failed (its messages stand above)." \
-			"Check the network and /etc/apt/sources.list."
+	say "Downloading the package lists"
+	apt_quietly "apt-get update failed" update
 }
 
 # Installs those of the named packages that are missing.
@@ -55,11 +73,7 @@ packages_install()
 			"Elsewhere, build with make and make install; see README.md."
 	mapfile -t missing < <(packages_missing "$@")
 	[ "${#missing[@]}" -gt 0 ] || return 0
-	say "Installing packages: ${missing[*]}"
 	packages_update
-	as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 \
-		install "${missing[@]}" ||
-		die "apt-get install failed (its messages stand above)." \
-			"The project is made for Debian 12 (bookworm), which has all of: ${missing[*]}"
+	say "Installing packages: ${missing[*]}"
+	apt_quietly "apt-get install failed" --no-install-recommends install "${missing[@]}"
 }
