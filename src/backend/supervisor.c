@@ -33,8 +33,8 @@
 #include "src/backend/shmem.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "storage/lwlock.h"
-#include "storage/procarray.h"
 #include "storage/shmem.h"
 #include "utils/memutils.h"
 #include "utils/pidfile.h"
@@ -82,7 +82,7 @@ typedef struct SupervisorShared
 /* What is to become of a pending transaction. */
 typedef enum Verdict
 {
-	VERDICT_WAIT,				/* it is still running */
+	VERDICT_WAIT,				/* it is still running, or its backend sees to it */
 	VERDICT_APPLY,
 	VERDICT_DROP,
 	VERDICT_UNKNOWN				/* too old for the commit log */
@@ -428,20 +428,44 @@ in_commit_log(FullTransactionId fxid, FullTransactionId next)
 }
 
 /*
+ * Does a transaction, prepared ones included, still hold its id?
+ *
+ * Not TransactionIdIsInProgress: that is for processes in the ProcArray, which
+ * a worker without a database is not, and it overlooks one backend for others.
+ * The lock on the id is also held a little longer, until the backend has had
+ * its chance to apply the changes itself.
+ */
+static bool
+holds_its_id(TransactionId xid)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_TRANSACTION(tag, xid);
+	if (LockAcquire(&tag, ShareLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+		return true;
+	LockRelease(&tag, ShareLock, true);
+	return false;
+}
+
+/*
  * What has become of a transaction.  "Running" is asked first: a transaction
- * leaves the list of running ones only after its end is in the commit log.
+ * gives its id up only after its end is in the commit log.  Before everybody
+ * is served, one that has committed is not left to its backend.
  */
 static Verdict
-judge(FullTransactionId fxid, uint64 serial)
+judge(FullTransactionId fxid, uint64 serial, bool serve)
 {
 	TransactionId xid = XidFromFullTransactionId(fxid);
 	FullTransactionId next = ReadNextFullTransactionId();
 	bool		from_before = serial < pg_atomic_read_u64(&shared->first_serial);
+	bool		running;
 	bool		committed;
 
 	/* Never assigned since recovery: it left no trace in WAL. */
 	if (!TransactionIdIsNormal(xid) || !FullTransactionIdPrecedes(fxid, next))
 		return VERDICT_DROP;
+
+	running = holds_its_id(xid);
 
 	LWLockAcquire(XactTruncationLock, LW_SHARED);
 	if (!in_commit_log(fxid, next))
@@ -449,17 +473,11 @@ judge(FullTransactionId fxid, uint64 serial)
 		LWLockRelease(XactTruncationLock);
 		return VERDICT_UNKNOWN;
 	}
-
-	/* The first test spares the second a look at truncated subtransactions. */
-	if (!TransactionIdPrecedes(xid, GetOldestTransactionIdConsideredRunning()) &&
-		TransactionIdIsInProgress(xid))
-	{
-		LWLockRelease(XactTruncationLock);
-		return VERDICT_WAIT;
-	}
 	committed = TransactionIdDidCommit(xid);
 	LWLockRelease(XactTruncationLock);
 
+	if (running && !(committed && serve))
+		return VERDICT_WAIT;
 	if (!committed)
 		return VERDICT_DROP;
 
@@ -531,10 +549,25 @@ read_pending(int *count)
 	return entries;
 }
 
-/* Applies or drops those pending transactions that have ended. */
-static void
-resolve_pending(void)
+static int
+compare_entries(const void *a, const void *b)
 {
+	uint64		x = ((const PendingEntry *) a)->full_xid;
+	uint64		y = ((const PendingEntry *) b)->full_xid;
+
+	return x < y ? -1 : x > y;
+}
+
+/*
+ * Applies or drops those pending transactions that have ended.  While everybody
+ * is served most of them are on their way through their backends; only those
+ * are looked at that were there at the previous call as well.
+ */
+static void
+resolve_pending(bool serve)
+{
+	static PendingEntry *before = NULL; /* in order of full_xid, as keys are */
+	static int	nbefore = 0;
 	PendingEntry *entries;
 	int			count;
 	int			applied = 0;
@@ -545,7 +578,12 @@ resolve_pending(void)
 	{
 		unsigned long long full_xid = entries[i].full_xid;
 
-		switch (judge(FullTransactionIdFromU64(full_xid), entries[i].serial))
+		if (!serve && (nbefore == 0 ||
+					   bsearch(&entries[i], before, nbefore, sizeof(PendingEntry),
+							   compare_entries) == NULL))
+			continue;
+
+		switch (judge(FullTransactionIdFromU64(full_xid), entries[i].serial, serve))
 		{
 			case VERDICT_WAIT:
 				break;
@@ -565,6 +603,14 @@ resolve_pending(void)
 				break;
 		}
 	}
+
+	nbefore = 0;
+	if (before != NULL)
+		pfree(before);
+	before = NULL;
+	before = MemoryContextAlloc(TopMemoryContext, Max(count, 1) * sizeof(PendingEntry));
+	memcpy(before, entries, count * sizeof(PendingEntry));
+	nbefore = count;
 
 	if (applied + dropped > 0)
 		ereport(LOG,
@@ -613,7 +659,7 @@ run_requests(bool serve)
 		if (serve && pg_atomic_read_u64(&shared->first_serial) == 0)
 			pg_atomic_write_u64(&shared->first_serial,
 								atomic_load(&kalam_segment->next_serial));
-		resolve_pending();
+		resolve_pending(serve);
 		if (serve)
 		{
 			kalam_rpc_finish(kalam_rpc_begin(KALAM_OP_SERVE));

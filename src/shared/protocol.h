@@ -67,7 +67,9 @@ typedef enum KalamChangeOp
 	KALAM_CHANGE_PUT = 1,
 	KALAM_CHANGE_DELETE,
 	KALAM_CHANGE_CREATE_OBJECT, /* key: 4 bytes object id; value: KalamObjectOptions */
-	KALAM_CHANGE_DROP_OBJECT	/* key: 4 bytes object id */
+	KALAM_CHANGE_DROP_OBJECT,	/* key: 4 bytes object id */
+	KALAM_CHANGE_INGEST			/* storage's own, in pending: key: 4 bytes object id;
+								 * value: name of a sorted file in folder bulk */
 } KalamChangeOp;
 
 /*

@@ -15,7 +15,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "src/storage/bulk.h"
 #include "src/storage/storage.h"
 
 /* more written keys than this are stamped as "everything" */
@@ -35,6 +37,13 @@ typedef struct Marks
 	bool		many_keys;
 } Marks;
 
+/* Files of one object are ingested by one call. */
+typedef struct Ingest
+{
+	uint32_t	object_id;
+	char	   *path;
+} Ingest;
+
 struct ChangeSet
 {
 	EngineBatch *batch;
@@ -43,12 +52,16 @@ struct ChangeSet
 	uint32_t   *dropped;
 	Object	  **doomed;			/* out of sight, to be destroyed */
 	uint32_t	ndoomed;
+	Ingest	   *ingests;		/* sorted files that come with the changes */
+	uint32_t	ningests;
+	uint32_t	ningested;		/* of them in the store already */
 	uint32_t	max_object_id;
 	Marks		now;
 	uint32_t	buckets[MAX_BUCKETS];
 
 	/* the current transaction */
 	Marks		before;
+	uint32_t	ningests_before;
 	bool		lenient;
 	bool		writes;
 	uint64_t	bytes;
@@ -83,6 +96,15 @@ abandon_created(ChangeSet *s, uint32_t from)
 	s->now.ncreated = from;
 }
 
+static void
+forget_ingests(ChangeSet *s, uint32_t from)
+{
+	while (s->ningests > from)
+		free(s->ingests[--s->ningests].path);
+	if (s->ningested > from)
+		s->ningested = from;
+}
+
 void
 change_set_destroy(ChangeSet *s)
 {
@@ -92,6 +114,8 @@ change_set_destroy(ChangeSet *s)
 	free(s->dropped);
 	free(s->doomed);
 	free(s->deferred);
+	forget_ingests(s, 0);
+	free(s->ingests);
 	free(s);
 }
 
@@ -101,6 +125,7 @@ void
 change_set_begin(ChangeSet *s, bool lenient)
 {
 	s->before = s->now;
+	s->ningests_before = s->ningests;
 	s->lenient = lenient;
 	s->writes = false;
 	s->bytes = 0;
@@ -112,6 +137,7 @@ void
 change_set_undo(ChangeSet *s)
 {
 	engine_batch_rollback(s->batch);
+	forget_ingests(s, s->ningests_before);
 	abandon_created(s, s->before.ncreated);
 	s->now = s->before;
 	s->deferred_len = 0;
@@ -190,9 +216,11 @@ note_bucket(ChangeSet *s, const Change *c)
 }
 
 /* May a backend write this key and value? */
-static bool
-check_write(const Change *c, uint32_t id, EngineError *err)
+bool
+change_is_allowed(const Change *c, EngineError *err)
 {
+	uint32_t	id = kalam_get_be32(c->key);
+
 	if (id == KALAM_OBJECT_PENDING ||
 		(id == KALAM_OBJECT_CATALOG &&
 		 (c->key_len <= KALAM_KEY_PREFIX_BYTES ||
@@ -219,7 +247,7 @@ write_row(ChangeSet *s, const Change *c, bool *known, EngineError *err)
 	Object	   *o;
 
 	*known = true;
-	if (!check_write(c, id, err))
+	if (!change_is_allowed(c, err))
 		return false;
 	o = find_object(s, id);
 	if (o == NULL)
@@ -253,6 +281,56 @@ defer(ChangeSet *s, const Change *c)
 	s->deferred_len += size;
 }
 
+/* A file of an entry of pending; backends cannot name one. */
+static bool
+note_ingest(ChangeSet *s, const Change *c, EngineError *err)
+{
+	char		path[KALAM_PATH_BYTES + 64];
+
+	if (!s->lenient || !bulk_file_path(c->value, c->value_len, path, sizeof(path)))
+	{
+		engine_error(err, KALAM_ERR_PROTOCOL, "not an operation of a backend");
+		return false;
+	}
+	s->ingests = realloc(s->ingests, (s->ningests + 1) * sizeof(Ingest));
+	s->ingests[s->ningests].object_id = kalam_get_be32(c->key);
+	s->ingests[s->ningests].path = strdup(path);
+	s->ningests++;
+	s->now.many_keys = true;
+	return true;
+}
+
+bool
+change_set_note_file(void *set, const Change *c, EngineError *err)
+{
+	return c->op != KALAM_CHANGE_INGEST || note_ingest(set, c, err);
+}
+
+bool
+change_set_ingest(ChangeSet *s, EngineError *err)
+{
+	for (uint32_t i = s->ningested, n; i < s->ningests; i += n)
+	{
+		Object	   *o = find_object(s, s->ingests[i].object_id);
+		const char **paths;
+		bool		good;
+
+		for (n = 1; i + n < s->ningests && s->ingests[i + n].object_id == s->ingests[i].object_id;)
+			n++;
+		if (o == NULL)
+			continue;			/* dropped since */
+		paths = malloc(n * sizeof(char *));
+		for (uint32_t j = 0; j < n; j++)
+			paths[j] = s->ingests[i + j].path;
+		good = engine_ingest(storage.engine, object_family(o), paths, n, err);
+		free(paths);
+		if (!good)
+			return false;
+	}
+	s->ningested = s->ningests;
+	return true;
+}
+
 bool
 change_set_add(void *set, const Change *c, EngineError *err)
 {
@@ -276,6 +354,8 @@ change_set_add(void *set, const Change *c, EngineError *err)
 		s->dropped[s->now.ndropped++] = kalam_get_be32(c->key);
 		return true;
 	}
+	if (c->op == KALAM_CHANGE_INGEST)
+		return note_ingest(s, c, err);
 	if (s->deferred_len == 0)
 	{
 		if (!write_row(s, c, &known, err))
@@ -412,6 +492,9 @@ change_set_finish(ChangeSet *s)
 	for (uint32_t i = 0; i < s->ndoomed; i++)
 		objects_destroy(s->doomed[i]);
 	s->ndoomed = 0;
+	for (uint32_t i = 0; i < s->ningests; i++)
+		(void) unlink(s->ingests[i].path);
+	forget_ingests(s, 0);
 	s->max_object_id = 0;
 	memset(&s->now, 0, sizeof(s->now));
 	engine_batch_clear(s->batch);
@@ -442,6 +525,11 @@ change_check_add(void *check, const Change *c, EngineError *err)
 	uint32_t	id = kalam_get_be32(c->key);
 	Object	   *o;
 
+	if (c->op == KALAM_CHANGE_INGEST)
+	{
+		engine_error(err, KALAM_ERR_PROTOCOL, "not an operation of a backend");
+		return false;
+	}
 	if (c->op == KALAM_CHANGE_PUT || c->op == KALAM_CHANGE_CREATE_OBJECT)
 		k->needs_space = true;
 	if (c->op == KALAM_CHANGE_CREATE_OBJECT)
@@ -456,7 +544,7 @@ change_check_add(void *check, const Change *c, EngineError *err)
 			k->max_object_id = id;
 		return true;
 	}
-	if (c->op != KALAM_CHANGE_DROP_OBJECT && !check_write(c, id, err))
+	if (c->op != KALAM_CHANGE_DROP_OBJECT && !change_is_allowed(c, err))
 		return false;
 	if (k->last_known == id)
 		return true;

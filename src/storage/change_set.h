@@ -25,6 +25,16 @@ extern void change_set_undo(ChangeSet *s);
 /* Does the current transaction write or create anything, or take much room? */
 extern bool change_set_needs_space(const ChangeSet *s);
 
+/*
+ * Takes the sorted files that the transactions named into the store, before the
+ * write of the batch.  What fails must be tried again by a later process: the
+ * files stay until change_set_finish.
+ */
+extern bool change_set_ingest(ChangeSet *s, EngineError *err);
+
+/* ChangeFunction: notes only the files, to be removed by change_set_finish. */
+extern bool change_set_note_file(void *set, const Change *change, EngineError *err);
+
 extern EngineBatch *change_set_batch(ChangeSet *s);
 extern uint32_t change_set_max_object_id(const ChangeSet *s);
 

@@ -33,6 +33,9 @@ typedef struct ChangeStream
 extern bool change_stream_feed(ChangeStream *s, const uint8_t *data, size_t len, ChangeFunction fn,
 							   void *arg, EngineError *err);
 
+/* May a backend write this key and value?  (change_set.c) */
+extern bool change_is_allowed(const Change *change, EngineError *err);
+
 /* Is the stream at the end of a change?  Else fills err. */
 extern bool change_stream_end(const ChangeStream *s, EngineError *err);
 extern void change_stream_free(ChangeStream *s);

@@ -168,6 +168,8 @@ chan_release(Chan *c)
 		upkeep_abandon(c->job);
 	if (c->set != NULL)
 		change_set_destroy(c->set);
+	if (c->load != NULL)
+		bulk_close(c->load, false);
 	change_stream_free(&c->changes);
 	change_check_free(&c->check);
 	free(c->bytes);
@@ -175,6 +177,7 @@ chan_release(Chan *c)
 	c->keys = NULL;
 	c->job = NULL;
 	c->set = NULL;
+	c->load = NULL;
 	c->bytes = NULL;
 	c->bytes_len = c->bytes_capacity = 0;
 }

@@ -8,6 +8,7 @@
 #ifndef KALAM_STORAGE_CHANNELS_H
 #define KALAM_STORAGE_CHANNELS_H
 
+#include "src/storage/bulk.h"
 #include "src/storage/change_set.h"
 #include "src/storage/cursor.h"
 #include "src/storage/storage.h"
@@ -41,6 +42,7 @@ typedef struct Chan
 	UpkeepJob  *job;			/* FLUSH, COMPACT */
 	ChangeStream changes;		/* COMMIT, PREPARE over several blocks: parser, */
 	ChangeSet  *set;			/* COMMIT: batch, */
+	BulkLoad   *load;			/* COMMIT, PREPARE of a large one: files, */
 	ChangeCheck check;			/* PREPARE: what is in it, */
 	uint8_t    *bytes;			/* and its bytes */
 	size_t		bytes_len;

@@ -83,53 +83,14 @@ publish_bare(EngineError *err)
 	return good;
 }
 
-/* ---- start ---- */
-
 static void
-raise_counter(_Atomic uint64_t *counter, uint64_t least)
+die(const EngineError *err)
 {
-	uint64_t	now = atomic_load(counter);
-
-	while (now < least && !atomic_compare_exchange_weak(counter, &now, least))
-		;
-}
-
-static void
-raise_object_id(uint32_t least)
-{
-	uint32_t	now = atomic_load(&storage.seg->next_object_id);
-
-	while (now < least && !atomic_compare_exchange_weak(&storage.seg->next_object_id, &now, least))
-		;
-}
-
-bool
-committer_recover(EngineError *err)
-{
-	KalamSegment *seg = storage.seg;
-	uint64_t	recovered,
-				pub = atomic_load(&seg->pub);
-	uint32_t	pending_max;
-
-	if (!state_row_read('c', &recovered, err) || !state_row_read('s', &saved_serial, err) ||
-		!state_row_read('r', &saved_row_id, err) || !state_row_read('o', &saved_object_id, err) ||
-		!pending_open(&pending_max, err))
-		return false;
-	raise_counter(&seg->next_serial, saved_serial + 1);
-	raise_counter(&seg->next_row_id, saved_row_id + 1);
-	raise_object_id(KALAM_OBJECT_FIRST_USER);
-	raise_object_id((uint32_t) saved_object_id + 1);
-	raise_object_id(objects_max_id() + 1);
-	raise_object_id(pending_max + 1);
-	if (recovered < pub)
-		log_warning("the store ends at stamp %llu, but %llu was published: commits were lost",
-					(unsigned long long) recovered, (unsigned long long) pub);
-
-	/* stamps never go back while this segment lives */
-	last_stamp = recovered > pub ? recovered : pub;
-	atomic_store(&seg->recovered, recovered);
-	atomic_store(&seg->floor, last_stamp + 1);
-	return publish_bare(err);
+	log_fatal("could not write to the store: %s", err->message);
+	atomic_store(&storage.seg->state, KALAM_STORAGE_DOWN);
+	for (uint32_t i = 0; i < group.nmembers; i++)
+		chan_finish(group.members[i], err);
+	_exit(1);
 }
 
 /* ---- collecting a group ---- */
@@ -263,9 +224,9 @@ take_prepare(Chan *c)
 	change_check_free(&check);
 }
 
-/* Adds the changes of a pending entry to the group. */
+/* Hands the changes of a pending entry to a function of the set. */
 static bool
-apply_pending(const uint8_t *key, EngineError *err)
+feed_pending(const uint8_t *key, ChangeFunction fn, ChangeSet *set, EngineError *err)
 {
 	ChangeStream stream = {0};
 	EngineValue *v;
@@ -283,7 +244,7 @@ apply_pending(const uint8_t *key, EngineError *err)
 		engine_error(err, KALAM_ERR_CORRUPT, "a pending transaction has an unknown format");
 	good = good &&
 		change_stream_feed(&stream, bytes + KALAM_VALUE_HEADER_BYTES,
-						   len - KALAM_VALUE_HEADER_BYTES, change_set_add, group.set, err) &&
+						   len - KALAM_VALUE_HEADER_BYTES, fn, set, err) &&
 		change_stream_end(&stream, err);
 	change_stream_free(&stream);
 	engine_value_release(v);
@@ -297,6 +258,7 @@ take_resolve(Chan *c)
 	uint8_t		key[PENDING_KEY_BYTES];
 	EngineError err;
 	bool		known = pending_has(xid);
+	bool		apply = (c->shared->req.flags & KALAM_RESOLVE_APPLY) != 0;
 
 	for (uint32_t i = 0; i < group.nremoved; i++)
 		if (group.removed[i] == xid)
@@ -308,16 +270,15 @@ take_resolve(Chan *c)
 	}
 	pending_key(xid, key);
 	change_set_begin(group.set, true);
-	if (c->shared->req.flags & KALAM_RESOLVE_APPLY && !apply_pending(key, &err))
+	if (!feed_pending(key, apply ? change_set_add : change_set_note_file, group.set, &err) ||
+		!change_set_end(group.set, &err))
 	{
 		refuse(c, &err);
 		return;
 	}
-	if (!change_set_end(group.set, &err))
-	{
-		refuse(c, &err);
-		return;
-	}
+	/* half taken in is not to be seen: a successor takes it in again, whole */
+	if (apply && !change_set_ingest(group.set, &err))
+		die(&err);
 	engine_batch_delete(change_set_batch(group.set), objects_pending(), key, sizeof(key));
 	group.removed[group.nremoved++] = xid;
 	join(c);
@@ -407,20 +368,21 @@ add_state_rows(uint64_t stamp)
 }
 
 static void
-die(const EngineError *err)
-{
-	log_fatal("could not write to the store: %s", err->message);
-	atomic_store(&storage.seg->state, KALAM_STORAGE_DOWN);
-	for (uint32_t i = 0; i < group.nmembers; i++)
-		chan_finish(group.members[i], err);
-	_exit(1);
-}
-
-static void
 acknowledge(void)
 {
 	for (uint32_t i = 0; i < group.nmembers; i++)
 		chan_finish(group.members[i], NULL);
+}
+
+/* The write itself; a stamp is used once. */
+static void
+write_batch(uint64_t stamp)
+{
+	EngineError err;
+
+	add_state_rows(stamp);
+	if (!engine_write(storage.engine, change_set_batch(group.set), group.sync, &err))
+		die(&err);
 }
 
 static void
@@ -428,7 +390,6 @@ group_write(void)
 {
 	EngineBatch *batch = change_set_batch(group.set);
 	uint64_t	stamp;
-	EngineError err;
 
 	if (engine_batch_count(batch) == 0 && !group.sync)
 	{
@@ -441,11 +402,10 @@ group_write(void)
 		return;
 	}
 	stamp = ++last_stamp;
-	add_state_rows(stamp);
 	for (uint32_t i = 0; i < group.nmembers; i++)
-		atomic_store(&group.members[i]->shared->result.commit_stamp, stamp);
-	if (!engine_write(storage.engine, batch, group.sync, &err))
-		die(&err);
+		if (atomic_load(&group.members[i]->shared->result.commit_stamp) == 0)
+			atomic_store(&group.members[i]->shared->result.commit_stamp, stamp);
+	write_batch(stamp);
 	change_set_stamp(group.set, stamp);
 	change_set_install(group.set);
 	stamps_publish(stamp);
@@ -474,6 +434,80 @@ serve_everybody(Chan *c)
 	chan_finish(c, NULL);
 }
 
+/* The store names the load's files from now on. */
+static void
+bulk_keep(Chan *c)
+{
+	bulk_close(c->load, true);
+	c->load = NULL;
+}
+
+/* The value of a pending entry for a load: a header and its stream. */
+static uint8_t *
+load_value(const Chan *c, size_t *len)
+{
+	uint64_t	header = c->shared->req.serial << 8 | KALAM_VALUE_FORMAT;
+	const uint8_t *stream = bulk_stream(c->load, len);
+	uint8_t    *value = malloc(*len + KALAM_VALUE_HEADER_BYTES);
+
+	if (value == NULL)
+		abort();
+	memcpy(value, &header, KALAM_VALUE_HEADER_BYTES);
+	memcpy(value + KALAM_VALUE_HEADER_BYTES, stream, *len);
+	*len += KALAM_VALUE_HEADER_BYTES;
+	return value;
+}
+
+/* Takes in a load that is committed: its entry is in pending, synced. */
+static void
+apply_load(const uint8_t *key, ChangeSet *set, EngineError *err)
+{
+	change_set_begin(set, true);
+	if (!feed_pending(key, change_set_add, set, err) || !change_set_end(set, err) ||
+		!change_set_ingest(set, err))
+		die(err);
+	engine_batch_delete(change_set_batch(set), objects_pending(), key, PENDING_KEY_BYTES);
+	group_write();
+}
+
+/*
+ * A load without an xid: its pending entry is its commit, what follows can be
+ * done again by a successor.
+ */
+static void
+write_load(Chan *c, ChangeSet *set)
+{
+	uint8_t		key[PENDING_KEY_BYTES];
+	size_t		len;
+	uint8_t    *value = load_value(c, &len);
+	EngineError err;
+	uint64_t	stamp;
+
+	group_begin(set);
+	if (!space_left(true, &err))
+	{
+		free(value);
+		chan_finish(c, &err);
+		return;
+	}
+	group.sync = true;
+	group.max_serial = c->shared->req.serial;
+	group.max_row_id = c->shared->req.max_row_id;
+	group.max_object_id = bulk_max_object_id(c->load);
+	stamp = last_stamp + 1;
+	pending_key(PENDING_LOAD | stamp, key);
+	engine_batch_put(change_set_batch(set), objects_pending(), key, sizeof(key), value, len);
+	free(value);
+	atomic_store(&c->shared->result.commit_stamp, stamp);
+	group.members[group.nmembers++] = c;
+	bulk_keep(c);
+	write_batch(++last_stamp);
+	change_set_finish(set);
+
+	group.sync = false;
+	apply_load(key, set, &err);
+}
+
 /* A request that a read thread took in. */
 static void
 write_large(Chan *c, ChangeSet *own)
@@ -481,9 +515,25 @@ write_large(Chan *c, ChangeSet *own)
 	ChangeSet  *set = c->set != NULL ? c->set : own;
 	EngineError err;
 
+	if (c->load != NULL && c->op == KALAM_OP_COMMIT)
+	{
+		write_load(c, own);
+		return;
+	}
 	c->set = NULL;
 	group_begin(set);
-	if (c->op == KALAM_OP_PREPARE)
+	if (c->load != NULL)
+	{
+		ChangeCheck check = {.max_object_id = bulk_max_object_id(c->load), .needs_space = true};
+		size_t		len;
+		uint8_t    *value = load_value(c, &len);
+
+		put_pending(c, &check, value, len);
+		if (group.nmembers > 0)
+			bulk_keep(c);
+		free(value);
+	}
+	else if (c->op == KALAM_OP_PREPARE)
 		put_pending(c, &c->check, c->bytes, c->bytes_len);
 	else if (space_left(change_set_needs_space(set), &err))
 		join(c);
@@ -543,6 +593,76 @@ run(void *arg)
 	}
 	change_set_destroy(set);
 	return NULL;
+}
+
+/* ---- start ---- */
+
+static void
+raise_counter(_Atomic uint64_t *counter, uint64_t least)
+{
+	uint64_t	now = atomic_load(counter);
+
+	while (now < least && !atomic_compare_exchange_weak(counter, &now, least))
+		;
+}
+
+static void
+raise_object_id(uint32_t least)
+{
+	uint32_t	now = atomic_load(&storage.seg->next_object_id);
+
+	while (now < least && !atomic_compare_exchange_weak(&storage.seg->next_object_id, &now, least))
+		;
+}
+
+/* Loads that were committed and not wholly taken in. */
+static void
+finish_loads(void)
+{
+	ChangeSet  *set = change_set_create();
+	uint8_t		key[PENDING_KEY_BYTES];
+	EngineError err;
+
+	while (pending_next_load(key))
+	{
+		log_info("takes in a load that was committed before");
+		group_begin(set);
+		apply_load(key, set, &err);
+	}
+	change_set_destroy(set);
+	pending_sweep();
+}
+
+bool
+committer_recover(EngineError *err)
+{
+	KalamSegment *seg = storage.seg;
+	uint64_t	recovered,
+				pub = atomic_load(&seg->pub);
+	uint32_t	pending_max;
+
+	if (!state_row_read('c', &recovered, err) || !state_row_read('s', &saved_serial, err) ||
+		!state_row_read('r', &saved_row_id, err) || !state_row_read('o', &saved_object_id, err) ||
+		!pending_open(&pending_max, err))
+		return false;
+	raise_counter(&seg->next_serial, saved_serial + 1);
+	raise_counter(&seg->next_row_id, saved_row_id + 1);
+	raise_object_id(KALAM_OBJECT_FIRST_USER);
+	raise_object_id((uint32_t) saved_object_id + 1);
+	raise_object_id(objects_max_id() + 1);
+	raise_object_id(pending_max + 1);
+	if (recovered < pub)
+		log_warning("the store ends at stamp %llu, but %llu was published: commits were lost",
+					(unsigned long long) recovered, (unsigned long long) pub);
+
+	/* stamps never go back while this segment lives */
+	last_stamp = recovered > pub ? recovered : pub;
+	atomic_store(&seg->recovered, recovered);
+	atomic_store(&seg->floor, last_stamp + 1);
+	if (!publish_bare(err))
+		return false;
+	finish_loads();
+	return true;
 }
 
 bool

@@ -447,6 +447,96 @@ engine_write(Engine *e, EngineBatch *b, bool sync, EngineError *err)
 	return ok(message, err);
 }
 
+/* ---- sorted files ---- */
+
+struct EngineFile
+{
+	rocksdb_sstfilewriter_t *writer;
+	rocksdb_options_t *options;
+	rocksdb_envoptions_t *env;
+};
+
+void
+engine_file_abandon(EngineFile *f)
+{
+	rocksdb_sstfilewriter_destroy(f->writer);
+	rocksdb_envoptions_destroy(f->env);
+	rocksdb_options_destroy(f->options);
+	free(f);
+}
+
+EngineFile *
+engine_file_create(Engine *e, KalamObjectOptions options, const char *path, EngineError *err)
+{
+	EngineFile *f = malloc(sizeof(EngineFile));
+	char	   *message = NULL;
+
+	f->options = family_options(e, options);
+	f->env = rocksdb_envoptions_create();
+	f->writer = rocksdb_sstfilewriter_create(f->env, f->options);
+	rocksdb_sstfilewriter_open(f->writer, path, &message);
+	if (ok(message, err))
+		return f;
+	engine_file_abandon(f);
+	return NULL;
+}
+
+bool
+engine_file_put(EngineFile *f, const void *key, size_t key_len, const void *value,
+				size_t value_len, EngineError *err)
+{
+	char	   *message = NULL;
+
+	rocksdb_sstfilewriter_put(f->writer, key, key_len, value, value_len, &message);
+	return ok(message, err);
+}
+
+bool
+engine_file_delete(EngineFile *f, const void *key, size_t key_len, EngineError *err)
+{
+	char	   *message = NULL;
+
+	rocksdb_sstfilewriter_delete(f->writer, key, key_len, &message);
+	return ok(message, err);
+}
+
+uint64_t
+engine_file_bytes(EngineFile *f)
+{
+	uint64_t	bytes;
+
+	rocksdb_sstfilewriter_file_size(f->writer, &bytes);
+	return bytes;
+}
+
+bool
+engine_file_finish(EngineFile *f, EngineError *err)
+{
+	char	   *message = NULL;
+	bool		good;
+
+	rocksdb_sstfilewriter_finish(f->writer, &message);
+	good = ok(message, err);
+	engine_file_abandon(f);
+	return good;
+}
+
+bool
+engine_ingest(Engine *e, EngineFamily *f, const char *const *paths, size_t n, EngineError *err)
+{
+	rocksdb_ingestexternalfileoptions_t *o = rocksdb_ingestexternalfileoptions_create();
+	char	   *message = NULL;
+
+	/*
+	 * Copies: a linked file would be changed in place (RocksDB writes a sequence
+	 * number into it), and after a crash in between it would be refused for ever.
+	 */
+	rocksdb_ingestexternalfileoptions_set_move_files(o, 0);
+	rocksdb_ingest_external_file_cf(e->db, f->handle, paths, n, o, &message);
+	rocksdb_ingestexternalfileoptions_destroy(o);
+	return ok(message, err);
+}
+
 /* ---- reading ---- */
 
 EngineSnapshot *

@@ -77,6 +77,23 @@ extern size_t engine_batch_bytes(EngineBatch *b);
 extern uint32_t engine_batch_count(EngineBatch *b);
 extern bool engine_write(Engine *e, EngineBatch *b, bool sync, EngineError *err);
 
+/* ---- sorted files ---- */
+
+typedef struct EngineFile EngineFile;	/* being written, keys ascending */
+
+extern EngineFile *engine_file_create(Engine *e, KalamObjectOptions options, const char *path,
+									  EngineError *err);
+extern bool engine_file_put(EngineFile *f, const void *key, size_t key_len, const void *value,
+							size_t value_len, EngineError *err);
+extern bool engine_file_delete(EngineFile *f, const void *key, size_t key_len, EngineError *err);
+extern uint64_t engine_file_bytes(EngineFile *f);	/* so far */
+extern bool engine_file_finish(EngineFile *f, EngineError *err);	/* synced; f is gone */
+extern void engine_file_abandon(EngineFile *f); /* the path stays */
+
+/* Makes copies of whole files part of a family; the files stay as they are. */
+extern bool engine_ingest(Engine *e, EngineFamily *f, const char *const *paths, size_t n,
+						  EngineError *err);
+
 /* ---- reading; snapshot NULL: the newest ---- */
 
 extern EngineSnapshot *engine_snapshot_create(Engine *e);

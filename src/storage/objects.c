@@ -144,6 +144,12 @@ object_id(const Object *object)
 	return object->id;
 }
 
+KalamObjectOptions
+object_options(const Object *object)
+{
+	return object->options;
+}
+
 bool
 object_is_shared(const Object *object)
 {

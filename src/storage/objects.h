@@ -17,6 +17,7 @@ extern Object *objects_get(uint32_t object_id);
 extern void object_put(Object *object);
 
 extern uint32_t object_id(const Object *object);
+extern KalamObjectOptions object_options(const Object *object);
 extern bool object_is_shared(const Object *object); /* with others, in one family */
 extern EngineFamily *object_family(const Object *object);
 extern EngineFamily *objects_catalog(void);

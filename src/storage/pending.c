@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/storage/bulk.h"
 #include "src/storage/change_stream.h"
 #include "src/storage/objects.h"
 
@@ -68,13 +69,46 @@ pending_remove(uint64_t full_xid)
 	atomic_store(&storage.seg->pending, nxids);
 }
 
-/* ChangeFunction: remembers the largest object id that is created. */
+static uint64_t *loads;
+static uint32_t nloads;
+static char **files;			/* that entries name */
+static uint32_t nfiles;
+
+bool
+pending_next_load(uint8_t *key)
+{
+	if (nloads == 0)
+		return false;
+	pending_key(loads[--nloads], key);
+	return true;
+}
+
+void
+pending_sweep(void)
+{
+	bulk_remove_others(files, nfiles);
+	for (uint32_t i = 0; i < nfiles; i++)
+		free(files[i]);
+	free(files);
+	free(loads);
+	files = NULL;
+	loads = NULL;
+	nfiles = 0;
+}
+
+/* ChangeFunction: remembers the largest object id that is created, and files. */
 static bool
 note_created(void *arg, const Change *c, EngineError *err)
 {
 	uint32_t   *max = arg;
+	char		path[KALAM_PATH_BYTES + 64];
 
 	(void) err;
+	if (c->op == KALAM_CHANGE_INGEST && bulk_file_path(c->value, c->value_len, path, sizeof(path)))
+	{
+		files = realloc(files, (nfiles + 1) * sizeof(char *));
+		files[nfiles++] = strdup(path);
+	}
 	if (c->op == KALAM_CHANGE_CREATE_OBJECT && kalam_get_be32(c->key) > *max)
 		*max = kalam_get_be32(c->key);
 	return true;
@@ -107,7 +141,13 @@ pending_open(uint32_t *max_object_id, EngineError *err)
 			good = false;
 			break;
 		}
-		pending_add(kalam_get_be64(key + KALAM_KEY_PREFIX_BYTES));
+		if (kalam_get_be64(key + KALAM_KEY_PREFIX_BYTES) & PENDING_LOAD)
+		{
+			loads = realloc(loads, (nloads + 1) * sizeof(uint64_t));
+			loads[nloads++] = kalam_get_be64(key + KALAM_KEY_PREFIX_BYTES);
+		}
+		else
+			pending_add(kalam_get_be64(key + KALAM_KEY_PREFIX_BYTES));
 		good = change_stream_feed(&stream, value + KALAM_VALUE_HEADER_BYTES,
 								  value_len - KALAM_VALUE_HEADER_BYTES, note_created,
 								  max_object_id, err);

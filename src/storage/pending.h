@@ -10,6 +10,15 @@
 extern bool pending_open(uint32_t *max_object_id, EngineError *err);
 extern void pending_close(void);
 
+/* Bit of keys of loads that have no xid: committed, to be taken in by us. */
+#define PENDING_LOAD (UINT64_C(1) << 63)
+
+/* The key of such a load that pending_open found, each once; false: no more. */
+extern bool pending_next_load(uint8_t *key);
+
+/* Removes files of loads that no entry names. */
+extern void pending_sweep(void);
+
 #define PENDING_KEY_BYTES (KALAM_KEY_PREFIX_BYTES + 8)
 extern void pending_key(uint64_t full_xid, uint8_t *key);
 

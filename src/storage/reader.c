@@ -170,8 +170,12 @@ stream_block(Chan *c, const uint8_t *data, size_t len, bool *answered, EngineErr
 			*answered = true;
 			return true;
 		case KALAM_OP_COMMIT:
-			return change_stream_feed(&c->changes, data, len, change_set_add, c->set, err);
+			if (c->load == NULL)
+				return change_stream_feed(&c->changes, data, len, change_set_add, c->set, err);
+			/* FALLTHROUGH */
 		default:
+			if (c->load != NULL)
+				return change_stream_feed(&c->changes, data, len, bulk_add, c->load, err);
 			return change_stream_feed(&c->changes, data, len, change_check_add, &c->check, err) &&
 				append_bytes(c, data, len, err);
 	}
@@ -185,6 +189,8 @@ stream_end(Chan *c)
 
 	if (c->op == KALAM_OP_EXISTS)
 		good = key_stream_end(c->keys, &err);
+	else if (c->load != NULL)
+		good = change_stream_end(&c->changes, &err) && bulk_end(c->load, &err);
 	else if (c->op == KALAM_OP_COMMIT)
 		good = change_stream_end(&c->changes, &err) && change_set_end(c->set, &err);
 	else
@@ -252,6 +258,8 @@ stream_start(Chan *c)
 		c->keys = key_stream_open();
 		c->shared->result.position = UINT64_MAX;
 	}
+	else if (c->shared->req.flags & KALAM_COMMIT_BULK)
+		c->load = bulk_open();
 	else if (c->op == KALAM_OP_COMMIT)
 	{
 		c->set = change_set_create();

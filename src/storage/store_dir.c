@@ -36,6 +36,7 @@ typedef struct Hint
 static char root[KALAM_PATH_BYTES];
 static char db_path[KALAM_PATH_BYTES + 8];
 static char log_path[KALAM_PATH_BYTES + 8];
+static char	bulk_path[KALAM_PATH_BYTES + 8];
 static int	root_fd = -1;
 static int	hints_fd = -1;
 static Hint *hints;
@@ -236,12 +237,10 @@ store_dir_hints_end(void)
 bool
 store_dir_open(const char *path, uint64_t system_identifier, uint32_t wait_ms, EngineError *err)
 {
-	char		bulk[KALAM_PATH_BYTES + 8];
-
 	snprintf(root, sizeof(root), "%s", path);
 	snprintf(db_path, sizeof(db_path), "%s/db", path);
 	snprintf(log_path, sizeof(log_path), "%s/log", path);
-	snprintf(bulk, sizeof(bulk), "%s/bulk", path);
+	snprintf(bulk_path, sizeof(bulk_path), "%s/bulk", path);
 	if (path[0] != '/')
 	{
 		engine_error(err, KALAM_ERR_PROTOCOL, "data directory \"%s\" is not an absolute path", path);
@@ -251,7 +250,7 @@ store_dir_open(const char *path, uint64_t system_identifier, uint32_t wait_ms, E
 		!check_format(system_identifier, err))
 		return false;
 	if (!make_directory(db_path, err) || !make_directory(log_path, err) ||
-		!make_directory(bulk, err))
+		!make_directory(bulk_path, err))
 		return false;
 	if (access(db_path, R_OK | W_OK | X_OK) != 0)
 		return fail(err, "use directory", db_path);
@@ -279,6 +278,12 @@ const char *
 store_dir_log(void)
 {
 	return log_path;
+}
+
+const char *
+store_dir_bulk(void)
+{
+	return bulk_path;
 }
 
 uint64_t

@@ -16,6 +16,7 @@ extern void store_dir_close(void);
 
 extern const char *store_dir_db(void);
 extern const char *store_dir_log(void);
+extern const char *store_dir_bulk(void);
 extern uint64_t store_dir_free_bytes(void);
 
 /*

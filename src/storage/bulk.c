@@ -1,0 +1,329 @@
+/*
+ * bulk.c
+ *	  A large transaction as sorted files: see bulk.h.
+ *
+ * Rows go to one file per object, cut at a size, in the order in which they
+ * come, which must be that of their keys.  What is not a row of a table
+ * (objects, the catalog) is kept as bytes.  Nothing here is visible to anybody
+ * before the commit thread ingests the files.  No locks: a load belongs to one
+ * thread at a time.
+ */
+#include "src/storage/bulk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "src/storage/log.h"
+#include "src/storage/objects.h"
+#include "src/storage/storage.h"
+#include "src/storage/store_dir.h"
+
+#define FILE_BYTES	(UINT64_C(256) << 20)
+#define NAME_BYTES	64
+#define SUFFIX		".sst"
+#define MIN_FREE_BYTES (UINT64_C(64) << 20)
+
+typedef struct BulkFile
+{
+	uint32_t	object_id;
+	char		name[NAME_BYTES];
+} BulkFile;
+
+typedef struct NewObject
+{
+	uint32_t	id;
+	KalamObjectOptions options;
+} NewObject;
+
+struct BulkLoad
+{
+	uint64_t	number;			/* in the names of its files */
+	BulkFile   *files;
+	uint32_t	nfiles;
+	EngineFile *writer;			/* of the last file, or NULL */
+	uint32_t	object_id;		/* of the rows that come now */
+	bool		skip;			/* they go to an object that is dropped */
+	NewObject  *created;
+	uint32_t	ncreated;
+	uint32_t   *dropped;
+	uint32_t	ndropped;
+	uint32_t	max_object_id;
+	uint8_t		last_key[KALAM_MAX_KEY_BYTES];
+	size_t		last_key_len;
+	uint8_t    *bytes;			/* the stream */
+	size_t		len;
+	size_t		capacity;
+};
+
+static _Atomic uint32_t counter;
+
+BulkLoad *
+bulk_open(void)
+{
+	BulkLoad   *l = calloc(1, sizeof(BulkLoad));
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	l->number = (uint64_t) now.tv_sec << 20 | (atomic_fetch_add(&counter, 1) & 0xfffff);
+	return l;
+}
+
+bool
+bulk_file_path(const uint8_t *name, size_t len, char *path, size_t size)
+{
+	if (len == 0 || len >= NAME_BYTES || memchr(name, '/', len) != NULL || name[0] == '.')
+		return false;
+	snprintf(path, size, "%s/%.*s", store_dir_bulk(), (int) len, (const char *) name);
+	return true;
+}
+
+static void
+append(BulkLoad *l, const void *bytes, size_t len)
+{
+	if (l->len + len > l->capacity)
+	{
+		l->capacity = 2 * (l->len + len) + 4096;
+		l->bytes = realloc(l->bytes, l->capacity);
+		if (l->bytes == NULL)
+			abort();
+	}
+	memcpy(l->bytes + l->len, bytes, len);
+	l->len += len;
+}
+
+static void
+append_change(BulkLoad *l, uint8_t op, const void *key, uint16_t key_len, const void *value,
+			  uint32_t value_len)
+{
+	KalamChange h = {op, 0, key_len, value_len};
+
+	append(l, &h, KALAM_CHANGE_HEADER_BYTES);
+	append(l, key, key_len);
+	if (value_len > 0)
+		append(l, value, value_len);
+}
+
+/* ---- files ---- */
+
+static bool
+finish_file(BulkLoad *l, EngineError *err)
+{
+	EngineFile *w = l->writer;
+
+	l->writer = NULL;
+	return w == NULL || engine_file_finish(w, err);
+}
+
+/* May rows go to the object, and how are they stored? */
+static bool
+find_options(BulkLoad *l, uint32_t id, KalamObjectOptions *options, EngineError *err)
+{
+	Object	   *o;
+
+	for (uint32_t i = 0; i < l->ncreated; i++)
+		if (l->created[i].id == id)
+		{
+			*options = l->created[i].options;
+			return true;
+		}
+	o = objects_get(id);
+	if (o == NULL)
+	{
+		engine_error(err, KALAM_ERR_NO_OBJECT, "object %u does not exist", id);
+		return false;
+	}
+	*options = object_options(o);
+	object_put(o);
+	return true;
+}
+
+static bool
+next_file(BulkLoad *l, uint32_t id, EngineError *err)
+{
+	KalamObjectOptions options;
+	char		path[KALAM_PATH_BYTES + NAME_BYTES];
+	BulkFile   *f;
+
+	if (!finish_file(l, err) || !find_options(l, id, &options, err))
+		return false;
+	if (store_dir_free_bytes() < MIN_FREE_BYTES)
+	{
+		engine_error(err, KALAM_ERR_DISK_FULL, "less than %u MB are free in the data directory",
+					 (unsigned) (MIN_FREE_BYTES >> 20));
+		return false;
+	}
+	l->files = realloc(l->files, (l->nfiles + 1) * sizeof(BulkFile));
+	f = &l->files[l->nfiles];
+	f->object_id = id;
+	snprintf(f->name, sizeof(f->name), "%016" PRIx64 "-%u" SUFFIX, l->number, l->nfiles);
+	l->nfiles++;
+	snprintf(path, sizeof(path), "%s/%s", store_dir_bulk(), f->name);
+	l->writer = engine_file_create(storage.engine, options, path, err);
+	return l->writer != NULL;
+}
+
+static bool
+is_dropped(const BulkLoad *l, uint32_t id)
+{
+	for (uint32_t i = 0; i < l->ndropped; i++)
+		if (l->dropped[i] == id)
+			return true;
+	return false;
+}
+
+static bool
+add_row(BulkLoad *l, const Change *c, uint32_t id, EngineError *err)
+{
+	if (l->last_key_len > 0 &&
+		key_compare(l->last_key, l->last_key_len, c->key, c->key_len) >= 0)
+	{
+		engine_error(err, KALAM_ERR_PROTOCOL, "keys of a bulk load do not ascend");
+		return false;
+	}
+	memcpy(l->last_key, c->key, c->key_len);
+	l->last_key_len = c->key_len;
+	if (id != l->object_id)
+	{
+		l->object_id = id;
+		l->skip = is_dropped(l, id);
+		if (!l->skip && !next_file(l, id, err))
+			return false;
+	}
+	if (l->skip)
+		return true;
+	if (engine_file_bytes(l->writer) > FILE_BYTES && !next_file(l, id, err))
+		return false;
+	if (c->op == KALAM_CHANGE_DELETE)
+		return engine_file_delete(l->writer, c->key, c->key_len, err);
+	return engine_file_put(l->writer, c->key, c->key_len, c->value, c->value_len, err);
+}
+
+/* ---- the load ---- */
+
+bool
+bulk_add(void *load, const Change *c, EngineError *err)
+{
+	BulkLoad   *l = load;
+	uint32_t	id = kalam_get_be32(c->key);
+
+	switch (c->op)
+	{
+		case KALAM_CHANGE_CREATE_OBJECT:
+			l->created = realloc(l->created, (l->ncreated + 1) * sizeof(NewObject));
+			l->created[l->ncreated].id = id;
+			memcpy(&l->created[l->ncreated].options, c->value, sizeof(KalamObjectOptions));
+			if (!objects_check_new(id, l->created[l->ncreated].options, err))
+				return false;
+			l->ncreated++;
+			if (id > l->max_object_id)
+				l->max_object_id = id;
+			break;
+		case KALAM_CHANGE_DROP_OBJECT:
+			l->dropped = realloc(l->dropped, (l->ndropped + 1) * sizeof(uint32_t));
+			l->dropped[l->ndropped++] = id;
+			break;
+		case KALAM_CHANGE_PUT:
+		case KALAM_CHANGE_DELETE:
+			if (!change_is_allowed(c, err))
+				return false;
+			if (id >= KALAM_OBJECT_FIRST_USER)
+				return add_row(l, c, id, err);
+			break;
+		default:
+			engine_error(err, KALAM_ERR_PROTOCOL, "operation %u in a bulk load", c->op);
+			return false;
+	}
+	append_change(l, c->op, c->key, c->key_len, c->value, c->value_len);
+	return true;
+}
+
+static bool
+sync_folder(EngineError *err)
+{
+	int			fd = open(store_dir_bulk(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool		good = fd >= 0 && fsync(fd) == 0;
+
+	if (!good)
+		engine_error(err, KALAM_ERR_IO, "could not sync directory \"%s\": %s", store_dir_bulk(),
+					 strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+bool
+bulk_end(BulkLoad *l, EngineError *err)
+{
+	if (!finish_file(l, err) || (l->nfiles > 0 && !sync_folder(err)))
+		return false;
+	for (uint32_t i = 0; i < l->nfiles; i++)
+	{
+		uint8_t		key[4];
+
+		kalam_put_be32(key, l->files[i].object_id);
+		append_change(l, KALAM_CHANGE_INGEST, key, sizeof(key), l->files[i].name,
+					  (uint32_t) strlen(l->files[i].name));
+	}
+	return true;
+}
+
+const uint8_t *
+bulk_stream(const BulkLoad *l, size_t *len)
+{
+	*len = l->len;
+	return l->bytes;
+}
+
+uint32_t
+bulk_max_object_id(const BulkLoad *l)
+{
+	return l->max_object_id;
+}
+
+void
+bulk_close(BulkLoad *l, bool keep)
+{
+	char		path[KALAM_PATH_BYTES + NAME_BYTES];
+
+	if (l->writer != NULL)
+		engine_file_abandon(l->writer);
+	for (uint32_t i = 0; !keep && i < l->nfiles; i++)
+	{
+		snprintf(path, sizeof(path), "%s/%s", store_dir_bulk(), l->files[i].name);
+		(void) unlink(path);
+	}
+	free(l->files);
+	free(l->created);
+	free(l->dropped);
+	free(l->bytes);
+	free(l);
+}
+
+void
+bulk_remove_others(char *const *paths, uint32_t n)
+{
+	DIR		   *dir = opendir(store_dir_bulk());
+	struct dirent *d;
+
+	while (dir != NULL && (d = readdir(dir)) != NULL)
+	{
+		char		path[KALAM_PATH_BYTES + NAME_BYTES];
+		bool		named = false;
+
+		if (!bulk_file_path((const uint8_t *) d->d_name, strlen(d->d_name), path, sizeof(path)))
+			continue;
+		for (uint32_t i = 0; i < n; i++)
+			named |= strcmp(paths[i], path) == 0;
+		if (!named && unlink(path) == 0)
+			log_info("removed \"%s\", left by a load that was not committed", path);
+	}
+	if (dir != NULL)
+		closedir(dir);
+}
