@@ -28,6 +28,8 @@
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_type.h"
 #include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
@@ -523,6 +525,18 @@ note_attached_partitions(AlterTableStmt *stmt)
 }
 
 static void
+check_altered_domain(AlterDomainStmt *stmt)
+{
+	/* SET NOT NULL; ADD CONSTRAINT, unless NOT VALID; VALIDATE CONSTRAINT */
+	if (stmt->subtype == 'O' || stmt->subtype == 'V' ||
+		(stmt->subtype == 'C' && !castNode(Constraint, stmt->def)->skip_validation))
+	{
+		CommandCounterIncrement();
+		kalam_validate_domain(typenameTypeId(NULL, makeTypeNameFromNameList(stmt->typeName)));
+	}
+}
+
+static void
 kalam_ProcessUtility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 					 ProcessUtilityContext context, ParamListInfo params,
 					 QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
@@ -543,6 +557,8 @@ kalam_ProcessUtility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	if (IsA(stmt, AlterTableStmt))
 		note_attached_partitions((AlterTableStmt *) stmt);
 	process_touched();
+	if (IsA(stmt, AlterDomainStmt) && kalam_segment != NULL)
+		check_altered_domain((AlterDomainStmt *) stmt);
 }
 
 void

@@ -49,4 +49,9 @@ extern uint32 kalam_rewrite(Relation rel, KalamTable *table, const KalamCatalogT
 /* Raises if a row breaks a constraint of rel, its partition bound included. */
 extern void kalam_validate_rows(Relation rel);
 
+/* ---- domain.c ---- */
+
+/* Raises if a value of the domain in a stored table breaks its constraints. */
+extern void kalam_validate_domain(Oid domain);
+
 #endif							/* KALAM_DDL_H */

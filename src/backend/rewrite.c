@@ -59,26 +59,11 @@ new_column_default(Relation rel, int i)
 	return build_column_default(rel, i + 1);
 }
 
-static char *
-storage_option(const char *options, const char *name)
-{
-	/* options are "name 'value', ..."; only these two shape what is stored */
-	const char *p = strstr(options, name);
-	const char *end;
-
-	if (p == NULL)
-		return pstrdup("");
-	end = strchr(p, ',');
-	return end ? pnstrdup(p, end - p) : pstrdup(p);
-}
-
 bool
 kalam_needs_rewrite(Relation rel, const KalamTable *table, const KalamCatalogTable *old)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
-	KalamCatalogTable *now = kalam_record_of(rel, (KalamTable *) table, old);
-	char	   *old_options = kalam_string_dup(old->record.options);
-	char	   *new_options = kalam_string_dup(now->record.options);
+	KalamObjectOptions options = kalam_catalog_object_options(old->record.object_id);
 	List	   *keys_then = NIL;
 	int			nkeys_then = 0;
 
@@ -90,8 +75,8 @@ kalam_needs_rewrite(Relation rel, const KalamTable *table, const KalamCatalogTab
 			(new_column_default(rel, i) != NULL || (att->attgenerated && !att->attisdropped)))
 			return true;
 	}
-	if (strcmp(storage_option(old_options, "compression"), storage_option(new_options, "compression")) != 0 ||
-		strcmp(storage_option(old_options, "bloom_fpr"), storage_option(new_options, "bloom_fpr")) != 0)
+	if (options.compression != table->object_options.compression ||
+		options.bloom_fpr_ppm != table->object_options.bloom_fpr_ppm)
 		return true;
 
 	/* the same columns in the same order and direction, whatever their names */

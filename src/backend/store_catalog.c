@@ -213,6 +213,43 @@ kalam_catalog_forget_kept(const KalamCatalogTable *table)
 	kalam_stage_delete(key, sizeof(key));
 }
 
+KalamObjectOptions
+kalam_catalog_object_options(uint32 object_id)
+{
+	KalamStaged *staged = kalam_staged_here();
+	uint8		key[KALAM_KEY_PREFIX_BYTES + 1 + 4];
+	uint8	   *id = key + KALAM_KEY_PREFIX_BYTES + 1;
+	KalamStagedKey *k;
+	KalamRange	range = {0};
+	KalamRow   *row;
+	KalamObjectRecord record;
+
+	kalam_put_key_prefix(key, KALAM_OBJECT_CATALOG, KALAM_KEY_KIND_META);
+	key[KALAM_KEY_PREFIX_BYTES] = KALAM_CATALOG_OBJECT;
+	kalam_put_be32(id, object_id);
+
+	/* created by this transaction: the change is under the bare id */
+	k = staged ? kalam_staged_find(staged, id, 4) : NULL;
+	if (k != NULL && kalam_staged_newest(k) != NULL &&
+		kalam_staged_newest(k)->op == KALAM_CHANGE_CREATE_OBJECT)
+	{
+		memcpy(&record.options, kalam_staged_newest(k)->value, sizeof(record.options));
+		return record.options;
+	}
+	range.object_id = KALAM_OBJECT_CATALOG;
+	range.flags = KALAM_SCAN_POINT | KALAM_SCAN_NEWEST;
+	range.lower = key;
+	range.lower_len = sizeof(key);
+	row = kalam_get(&range);
+	if (row == NULL || row->tuple_len < KALAM_TUPLE_BODY_OFFSET + sizeof(record))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("object %u is missing in the kalam store's catalog", object_id)));
+	memcpy(&record, (char *) row + KALAM_ROW_TUPLE_OFFSET + KALAM_TUPLE_BODY_OFFSET, sizeof(record));
+	pfree(row);
+	return record.options;
+}
+
 char *
 kalam_string_dup(KalamString s)
 {

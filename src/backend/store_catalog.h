@@ -9,6 +9,7 @@
 #include "postgres.h"
 #include "nodes/pg_list.h"
 #include "src/shared/catalog.h"
+#include "src/shared/protocol.h"
 
 /* A record with its columns, palloc'd together; strings point into bytes. */
 typedef struct KalamCatalogTable
@@ -29,6 +30,9 @@ extern void kalam_catalog_put(const KalamTableRecord *record, const KalamTableCo
 extern void kalam_catalog_delete(Oid database, Oid relid);
 extern void kalam_catalog_keep(const KalamCatalogTable *table);
 extern void kalam_catalog_forget_kept(const KalamCatalogTable *table);
+
+/* What an object was created with. */
+extern KalamObjectOptions kalam_catalog_object_options(uint32 object_id);
 
 /* NUL-terminated copy of a string of a record. */
 extern char *kalam_string_dup(KalamString s);

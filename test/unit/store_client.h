@@ -30,7 +30,7 @@ typedef struct TestStore
 	const char *program;
 	KalamSegment *seg;
 	int			fd;
-	pid_t		pid;
+	_Atomic pid_t pid;
 	_Atomic uint32_t deaths;	/* raised when the storage process was reaped */
 	uint32_t	spin_us;		/* of clients that wait */
 } TestStore;
@@ -244,6 +244,22 @@ test_is_done(TestChannel *c)
 		atomic_load(&c->ch->generation);
 }
 
+/* Stops the test if the storage process ended by itself: nobody will answer. */
+static inline void
+test_check_alive(TestStore *s)
+{
+	siginfo_t	info = {0};
+	pid_t		pid = s->pid;
+
+	if (pid == 0 || waitid(P_PID, (id_t) pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+		info.si_pid != pid || info.si_status == SIGKILL || info.si_status == 0)
+		return;
+	fprintf(stderr, "the storage process ended unexpectedly, with status %d\n", info.si_status);
+	CHECK(!"the storage process is alive");
+	check_report("stopped");
+	_exit(1);
+}
+
 /* Waits for a change on the channel since `seen`. */
 static inline void
 test_wait(TestChannel *c, uint32_t seen)
@@ -260,7 +276,11 @@ test_wait(TestChannel *c, uint32_t seen)
 				__builtin_ia32_pause();
 	}
 	if (atomic_load(&c->ch->reply_seq) == seen)
+	{
 		kalam_channel_sleep(c->ch, seen, 100000);
+		if (atomic_load(&c->ch->reply_seq) == seen)
+			test_check_alive(c->store);
+	}
 	atomic_fetch_sub(&seg->waiting, 1);
 }
 

@@ -265,7 +265,9 @@ test_scans(void)
 static void
 test_big_rows(void)
 {
-	size_t		sizes[] = {16, 65000, 65400, 65470, 65490, 70000, 131000, 100 << 20, 40, 65504, 30};
+	size_t		block = KALAM_BLOCK_DATA_BYTES;
+	size_t		sizes[] = {16, block - 500, block - 100, block - 40, block - 14, block + 5000,
+		2 * block, 100 << 20, 40, block, 30};
 	int			n = sizeof(sizes) / sizeof(sizes[0]);
 	uint32_t	id = make_object(0, 0);
 	TestChannel c = rpc(0);

@@ -1,0 +1,111 @@
+-- Cursors, prepared statements, functions, isolation levels, two-phase commit.
+CREATE SCHEMA tx;
+SET search_path = tx;
+CREATE FOREIGN TABLE t (k int, v text) SERVER kalam OPTIONS (primary_key 'k');
+INSERT INTO t SELECT g, 'v' || g FROM generate_series(1, 10) g;
+
+BEGIN;
+DECLARE c SCROLL CURSOR FOR SELECT k FROM t ORDER BY k;
+FETCH 2 FROM c;
+DELETE FROM t WHERE k > 5;
+INSERT INTO t VALUES (0, 'zero');
+FETCH 2 FROM c;
+FETCH BACKWARD 3 FROM c;
+FETCH LAST FROM c;
+SELECT count(*) FROM t;
+DECLARE h CURSOR WITH HOLD FOR SELECT k FROM t WHERE k < 3;
+UPDATE t SET v = 'x' WHERE CURRENT OF c;
+ROLLBACK;
+BEGIN;
+DECLARE h CURSOR WITH HOLD FOR SELECT k FROM t WHERE k < 4;
+FETCH 1 FROM h;
+COMMIT;
+DELETE FROM t WHERE k = 2;
+FETCH ALL FROM h;
+CLOSE h;
+
+-- a cursor older than the savepoint outlives it
+BEGIN;
+INSERT INTO t VALUES (20, 'own'), (21, 'own');
+DECLARE c CURSOR FOR SELECT k, v FROM t WHERE k > 8 ORDER BY k;
+FETCH 1 FROM c;
+SAVEPOINT s;
+UPDATE t SET v = 'changed';
+DELETE FROM t WHERE k = 20;
+INSERT INTO t VALUES (205, 'new');
+FETCH 1 FROM c;
+ROLLBACK TO s;
+FETCH ALL FROM c;
+ROLLBACK;
+
+-- functions
+CREATE FUNCTION put(i int) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO t VALUES (i, 'put');
+    RETURN (SELECT count(*) FROM t WHERE v = 'put');
+END $$;
+SELECT i, put(i) FROM generate_series(100, 102) i;
+SELECT put(103) FROM t WHERE k = 1;
+CREATE FUNCTION count_sql() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM t';
+SELECT count_sql();
+CREATE PROCEDURE steps() LANGUAGE plpgsql AS $$ BEGIN
+    FOR i IN 200..203 LOOP
+        INSERT INTO t VALUES (i, 'step');
+        IF i % 2 = 0 THEN COMMIT; ELSE ROLLBACK; END IF;
+    END LOOP;
+END $$;
+CALL steps();
+SELECT k FROM t WHERE v = 'step';
+
+-- isolation levels
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT count(*) FROM t;
+INSERT INTO t VALUES (300, 'rr');
+SELECT count(*) FROM t;
+COMMIT;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT count(*) FROM t;
+DELETE FROM t WHERE k = 300;
+COMMIT;
+BEGIN READ ONLY;
+SELECT count(*) FROM t;
+INSERT INTO t VALUES (301, 'ro');
+ROLLBACK;
+
+-- with heap tables
+CREATE TABLE heap (k int PRIMARY KEY);
+BEGIN;
+INSERT INTO heap VALUES (1);
+INSERT INTO t VALUES (400, 'both');
+COMMIT;
+BEGIN;
+INSERT INTO t VALUES (401, 'both');
+INSERT INTO heap VALUES (1);
+COMMIT;
+SELECT k FROM t WHERE v = 'both';
+BEGIN;
+INSERT INTO t VALUES (402, 'notify');
+NOTIFY kalam_test;
+COMMIT;
+SELECT k FROM t WHERE v = 'notify';
+
+-- deferred constraints that fail at COMMIT
+CREATE TABLE child (k int REFERENCES heap DEFERRABLE INITIALLY DEFERRED);
+BEGIN;
+INSERT INTO t VALUES (403, 'deferred');
+INSERT INTO child VALUES (99);
+COMMIT;
+SELECT k FROM t WHERE v = 'deferred';
+
+BEGIN;
+INSERT INTO t VALUES (404, 'prepared');
+PREPARE TRANSACTION 'kalam';
+SELECT k FROM t WHERE v = 'prepared';
+
+-- locks
+BEGIN;
+SELECT k FROM t WHERE k < 3 FOR UPDATE;
+SELECT k FROM t WHERE k < 3 FOR SHARE SKIP LOCKED;
+SELECT t.k FROM t JOIN heap USING (k) FOR NO KEY UPDATE NOWAIT;
+SELECT k FROM (SELECT k FROM t WHERE k < 3 FOR UPDATE) s ORDER BY k DESC LIMIT 1;
+COMMIT;
+DROP SCHEMA tx CASCADE;

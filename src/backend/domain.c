@@ -1,0 +1,134 @@
+/*
+ * domain.c
+ *	  New constraints of a domain against the rows of stored tables.
+ *
+ * ALTER DOMAIN looks at heap tables only.  Runs after it, in the same command.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "src/backend/ddl.h"
+#include "src/backend/scan.h"
+
+/* Is the type the domain, or a domain over it? */
+static bool
+is_over_domain(Oid type, Oid domain)
+{
+	while (OidIsValid(type))
+	{
+		HeapTuple	tuple;
+		Form_pg_type form;
+		Oid			base;
+
+		if (type == domain)
+			return true;
+		tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+		if (!HeapTupleIsValid(tuple))
+			return false;
+		form = (Form_pg_type) GETSTRUCT(tuple);
+		base = form->typtype == TYPTYPE_DOMAIN ? form->typbasetype : InvalidOid;
+		ReleaseSysCache(tuple);
+		type = base;
+	}
+	return false;
+}
+
+static void
+check_value(Relation rel, int attnum, DomainConstraintRef *ref, ExprContext *econtext,
+			Datum value, bool isnull)
+{
+	char	   *column = NameStr(TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attname);
+	ListCell   *lc;
+
+	foreach(lc, ref->constraints)
+	{
+		DomainConstraintState *c = lfirst(lc);
+		Datum		result;
+		bool		result_null;
+
+		if (c->constrainttype == DOM_CONSTRAINT_NOTNULL)
+		{
+			if (isnull)
+				ereport(ERROR,
+						(errcode(ERRCODE_NOT_NULL_VIOLATION),
+						 errmsg("column \"%s\" of table \"%s\" contains null values",
+								column, RelationGetRelationName(rel)),
+						 errtablecol(rel, attnum)));
+			continue;
+		}
+		econtext->domainValue_datum = value;
+		econtext->domainValue_isNull = isnull;
+		result = ExecEvalExprSwitchContext(c->check_exprstate, econtext, &result_null);
+		if (!result_null && !DatumGetBool(result))
+			ereport(ERROR,
+					(errcode(ERRCODE_CHECK_VIOLATION),
+					 errmsg("column \"%s\" of table \"%s\" contains values that violate the new constraint",
+							column, RelationGetRelationName(rel)),
+					 errtablecol(rel, attnum)));
+	}
+}
+
+static void
+check_column(Relation rel, int attnum, Oid type)
+{
+	EState	   *estate = CreateExecutorState();
+	ExprContext *econtext = GetPerTupleExprContext(estate);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsMinimalTuple);
+	DomainConstraintRef ref;
+	KalamWholeScan *scan;
+	MinimalTuple tuple;
+	const uint8 *key;
+	size_t		key_len;
+
+	InitDomainConstraintRef(type, &ref, estate->es_query_cxt, true);
+	scan = kalam_whole_scan_begin(rel);
+	while ((tuple = kalam_whole_scan_next(scan, &key, &key_len)) != NULL)
+	{
+		bool		isnull;
+		Datum		value;
+
+		ExecStoreMinimalTuple(tuple, slot, false);
+		value = slot_getattr(slot, attnum, &isnull);
+		check_value(rel, attnum, &ref, econtext, value, isnull);
+		ResetPerTupleExprContext(estate);
+	}
+	kalam_whole_scan_end(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	FreeExecutorState(estate);
+}
+
+void
+kalam_validate_domain(Oid domain)
+{
+	ListCell   *lc;
+
+	foreach(lc, kalam_catalog_list(MyDatabaseId))
+	{
+		KalamCatalogTable *t = lfirst(lc);
+
+		if (t->kept)
+			continue;
+		for (uint32 i = 0; i < t->record.ncolumns; i++)
+		{
+			Relation	rel;
+
+			if (!is_over_domain(t->columns[i].type_oid, domain))
+				continue;
+			/* as ALTER DOMAIN locks the heap tables that it checks */
+			rel = try_table_open(t->record.relid, ShareLock);
+			if (rel == NULL)
+				break;
+			check_column(rel, t->columns[i].attnum, t->columns[i].type_oid);
+			table_close(rel, NoLock);
+		}
+	}
+}
