@@ -26,6 +26,7 @@ UPDATE p SET v = 'x';
 DELETE FROM p;
 TRUNCATE p;
 COPY p FROM stdin;
+\.
 COPY (SELECT * FROM p) TO stdout;
 COPY (SELECT k FROM p) TO stdout;
 SELECT k FROM p FOR UPDATE;

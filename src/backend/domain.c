@@ -83,13 +83,15 @@ check_column(Relation rel, int attnum, Oid type)
 	EState	   *estate = CreateExecutorState();
 	ExprContext *econtext = GetPerTupleExprContext(estate);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsMinimalTuple);
-	DomainConstraintRef ref;
+	DomainConstraintRef *ref;
 	KalamWholeScan *scan;
 	MinimalTuple tuple;
 	const uint8 *key;
 	size_t		key_len;
 
-	InitDomainConstraintRef(type, &ref, estate->es_query_cxt, true);
+	/* unlinks itself when the context goes, so it must lie in it */
+	ref = MemoryContextAllocZero(estate->es_query_cxt, sizeof(DomainConstraintRef));
+	InitDomainConstraintRef(type, ref, estate->es_query_cxt, true);
 	scan = kalam_whole_scan_begin(rel);
 	while ((tuple = kalam_whole_scan_next(scan, &key, &key_len)) != NULL)
 	{
@@ -98,7 +100,7 @@ check_column(Relation rel, int attnum, Oid type)
 
 		ExecStoreMinimalTuple(tuple, slot, false);
 		value = slot_getattr(slot, attnum, &isnull);
-		check_value(rel, attnum, &ref, econtext, value, isnull);
+		check_value(rel, attnum, ref, econtext, value, isnull);
 		ResetPerTupleExprContext(estate);
 	}
 	kalam_whole_scan_end(scan);

@@ -44,6 +44,17 @@ lane_has_work(KalamLaneKind lane)
 	return false;
 }
 
+static int
+count_work(KalamLaneKind lane)
+{
+	_Atomic uint64_t *bits = kalam_lane_bitmap(storage.seg, lane);
+	int			n = 0;
+
+	for (uint32_t w = 0; w < (storage.nchannels + 63) / 64; w++)
+		n += __builtin_popcountll(atomic_load(&bits[w]));
+	return n;
+}
+
 static void
 cpu_pause(void)
 {
@@ -76,6 +87,8 @@ spin(KalamLaneKind lane, uint64_t start)
 	atomic_fetch_add(&l->sleepers, HIDDEN);
 	atomic_store(&watched[lane], false);
 	/* what was posted while the sleepers were hidden woke nobody */
+	if (count_work(lane) > 1 && (int32_t) atomic_load(&l->sleepers) > 0)
+		kalam_futex_wake(&l->seq, 1);
 	return found || lane_has_work(lane);
 }
 
