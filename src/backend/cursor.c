@@ -3,9 +3,10 @@
  *	  Scans over stored keys, as a backend sees them.
  *
  * A cursor reads blocks that the storage process fills ahead in a channel.
- * Channels are few: when none is free, the session's least recently read cursor
- * is parked.  It keeps the rest of its block and the key behind which it goes
- * on; the snapshot is pinned, so it goes on with the same rows.
+ * Channels are few.  A cursor that gets none reads a block at a time through
+ * the session's request channel, copies it, and goes on behind its last key;
+ * the snapshot is pinned, so that gives the same rows.  (Channels are not taken
+ * from other cursors: the executor may hold pointers into their blocks.)
  *
  * Cursors live in a context of their own and are closed by their owner, or by
  * the end of the (sub)transaction that opened them.
@@ -27,21 +28,19 @@ struct KalamCursor
 {
 	dlist_node	node;			/* in open_cursors */
 	SubTransactionId sub;
-	uint64		last_use;		/* for parking */
 
-	KalamChannel *ch;			/* NULL: parked, or at the end */
+	KalamChannel *ch;			/* NULL: has none, or at the end */
 	bool		own_scan_channel;
 	KalamBlock *block;			/* held block of the channel, or NULL */
 	uint32		consumed;		/* blocks given back */
 	bool		at_end;			/* nothing behind what is held */
 
-	const uint8 *ptr;			/* next row in the block or in rest */
+	const uint8 *ptr;			/* next row in the block or in copy */
 	uint32		rows_left;
-	char	   *rest;			/* parked: a copy of the rest of a block */
+	char	   *copy;			/* without a channel: rows of a block */
 	char	   *big;			/* a row larger than a block */
 	uint64		big_have;
 	uint64		delivered;		/* rows of finished blocks, for max_rows */
-	uint32		block_rows;
 
 	KalamRange	range;			/* lower and upper point below */
 	uint8		lower[KALAM_MAX_KEY_BYTES];
@@ -53,7 +52,6 @@ struct KalamCursor
 static dlist_head open_cursors = DLIST_STATIC_INIT(open_cursors);
 static MemoryContext cursor_context = NULL;
 static bool scan_channel_used = false;
-static uint64 use_counter = 0;
 
 /* ---- channels ---- */
 
@@ -105,65 +103,18 @@ release_channel(KalamCursor *c)
 		atomic_store(&ch->owner, 0);
 }
 
-/* Takes the cursor off its channel; it will take itself up again when read. */
-static void
-park(KalamCursor *c)
-{
-	if (c->block != NULL && c->rows_left > 0 && !(c->range.flags & KALAM_SCAN_COUNT))
-	{
-		size_t		len = c->block->data + c->block->used - c->ptr;
-
-		c->rest = MemoryContextAlloc(cursor_context, len);
-		memcpy(c->rest, c->ptr, len);
-		c->ptr = (uint8 *) c->rest;
-	}
-	if (c->big != NULL && c->rows_left == 0 && c->big_have > 0)
-	{
-		/* a large row on its way is read again from its beginning */
-		pfree(c->big);
-		c->big = NULL;
-		c->big_have = 0;
-	}
-	release_channel(c);
-}
-
-static void
-claim_channel(KalamCursor *c)
-{
-	while ((c->ch = try_claim(c)) == NULL)
-	{
-		KalamCursor *oldest = NULL;
-		dlist_iter	iter;
-
-		dlist_foreach(iter, &open_cursors)
-		{
-			KalamCursor *other = dlist_container(KalamCursor, node, iter.cur);
-
-			if (other != c && other->ch != NULL &&
-				(oldest == NULL || other->last_use < oldest->last_use))
-				oldest = other;
-		}
-		/* the slot's own scan channel is always with one of them */
-		Assert(oldest != NULL);
-		park(oldest);
-	}
-}
-
 /* Sends the request for the range, or for what is left of it. */
 static void
-start(KalamCursor *c)
+send_request(KalamCursor *c, KalamChannel *ch, uint32 first_bytes)
 {
-	uint32		epoch = kalam_client_ready();
-	KalamRequest *req;
+	KalamRequest *req = &ch->req;
 
-	claim_channel(c);
-	kalam_channel_prepare(c->ch, KALAM_OP_SCAN, epoch);
-	req = &c->ch->req;
+	kalam_channel_prepare(ch, KALAM_OP_SCAN, kalam_client_ready());
 	req->flags = c->range.flags;
 	req->object_id = c->range.object_id;
 	req->stamp = c->range.stamp;
 	req->max_rows = c->range.max_rows ? c->range.max_rows - c->delivered : 0;
-	req->first_bytes = c->range.first_bytes ? c->range.first_bytes : DEFAULT_FIRST_BYTES;
+	req->first_bytes = first_bytes;
 	req->lower_len = c->range.lower_len;
 	req->upper_len = c->range.upper_len;
 	memcpy(req->lower, c->lower, c->range.lower_len);
@@ -182,28 +133,43 @@ start(KalamCursor *c)
 			req->flags |= KALAM_SCAN_AFTER_LOWER;
 		}
 	}
+	kalam_channel_start(ch, KALAM_LANE_READ);
+}
+
+/* Begins to read through a channel, if one is free. */
+static void
+start(KalamCursor *c)
+{
+	(void) kalam_client_ready();
+	c->ch = try_claim(c);
+	if (c->ch == NULL)
+		return;
 	c->consumed = 0;
 	c->block = NULL;
-	kalam_channel_start(c->ch, KALAM_LANE_READ);
+	send_request(c, c->ch, c->range.first_bytes ? c->range.first_bytes : DEFAULT_FIRST_BYTES);
 }
 
 /* ---- reading ---- */
 
-/* Gives the held block back, remembering where the next one goes on. */
+/* Remembers where the scan goes on behind a block. */
 static void
-give_back_block(KalamCursor *c)
+note_resume(KalamCursor *c, const KalamBlock *block)
 {
-	KalamBlock *block = c->block;
-	KalamChannel *ch = c->ch;
-
 	if (block->resume_len > 0 && block->resume_len <= KALAM_MAX_KEY_BYTES &&
 		block->resume_offset + block->resume_len <= KALAM_BLOCK_DATA_BYTES)
 	{
 		memcpy(c->resume, block->data + block->resume_offset, block->resume_len);
 		c->resume_len = block->resume_len;
 	}
-	c->delivered += c->block_rows;
-	c->block_rows = 0;
+	c->delivered += block->nrows;
+}
+
+static void
+give_back_block(KalamCursor *c)
+{
+	KalamChannel *ch = c->ch;
+
+	note_resume(c, c->block);
 	c->block = NULL;
 	c->consumed++;
 	atomic_store_explicit(&ch->consumed, c->consumed, memory_order_release);
@@ -216,10 +182,8 @@ give_back_block(KalamCursor *c)
 
 /* Collects a piece of a large row; true when it is whole. */
 static bool
-take_big_piece(KalamCursor *c)
+take_big_piece(KalamCursor *c, const KalamBlock *block)
 {
-	KalamBlock *block = c->block;
-
 	if (c->big == NULL || c->big_have == 0)
 	{
 		if (c->big != NULL)
@@ -237,6 +201,52 @@ take_big_piece(KalamCursor *c)
 	return true;
 }
 
+/* Waits for block number n of the channel's stream. */
+static KalamBlock *
+wait_block(KalamChannel *ch, uint32 n)
+{
+	if (!kalam_channel_wait(ch, KALAM_WAIT_BLOCK, true))
+		kalam_raise_storage_lost();
+	if (atomic_load_explicit(&ch->filled, memory_order_acquire) == n)
+	{
+		if (ch->result.code != KALAM_OK)
+			kalam_channel_raise(ch);
+		elog(ERROR, "kalam storage ended a scan without an end");
+	}
+	return kalam_block(kalam_segment, ch, n);
+}
+
+/* Without a channel of one's own: a full block, copied. */
+static void
+copy_block(KalamCursor *c)
+{
+	KalamChannel *ch = kalam_channel(kalam_segment, KALAM_RPC_CHANNEL(kalam_my_slot_index()));
+	bool		whole = false;
+
+	send_request(c, ch, KALAM_BLOCK_DATA_BYTES);
+	for (uint32 n = 0; !whole; n++)
+	{
+		KalamBlock *block = wait_block(ch, n);
+
+		if (block->flags & KALAM_BLOCK_BIG)
+			whole = take_big_piece(c, block);
+		else
+		{
+			c->copy = MemoryContextAlloc(cursor_context, Max(block->used, 1));
+			memcpy(c->copy, block->data, block->used);
+			c->ptr = (uint8 *) c->copy;
+			whole = true;
+		}
+		c->at_end = (block->flags & KALAM_BLOCK_LAST) != 0;
+		c->rows_left = block->nrows;
+		note_resume(c, block);
+		atomic_store_explicit(&ch->consumed, n + 1, memory_order_release);
+		if (!whole)
+			kalam_lane_post(kalam_segment, KALAM_LANE_READ, kalam_channel_index(kalam_segment, ch));
+	}
+	kalam_channel_cancel(ch);
+}
+
 /* Makes the next block with rows current.  False at the end. */
 static bool
 next_block(KalamCursor *c)
@@ -245,41 +255,31 @@ next_block(KalamCursor *c)
 	{
 		if (c->block != NULL)
 			give_back_block(c);
-		if (c->rest != NULL)
+		if (c->copy != NULL)
 		{
-			pfree(c->rest);
-			c->rest = NULL;
+			pfree(c->copy);
+			c->copy = NULL;
 		}
-		if (c->at_end)
+		if (c->at_end || (c->range.max_rows && c->delivered >= c->range.max_rows))
 		{
 			release_channel(c);
 			return false;
 		}
 		if (c->ch == NULL)
-		{
-			if (c->range.max_rows && c->delivered >= c->range.max_rows)
-			{
-				c->at_end = true;
-				return false;
-			}
 			start(c);
-		}
-
-		if (!kalam_channel_wait(c->ch, KALAM_WAIT_BLOCK, true))
-			kalam_raise_storage_lost();
-		if (atomic_load_explicit(&c->ch->filled, memory_order_acquire) == c->consumed)
+		if (c->ch == NULL)
 		{
-			if (c->ch->result.code != KALAM_OK)
-				kalam_channel_raise(c->ch);
-			elog(ERROR, "kalam storage ended a scan without an end");
+			copy_block(c);
+			if (c->rows_left > 0)
+				return true;
+			continue;
 		}
 
-		c->block = kalam_block(kalam_segment, c->ch, c->consumed);
+		c->block = wait_block(c->ch, c->consumed);
 		c->at_end = (c->block->flags & KALAM_BLOCK_LAST) != 0;
-		c->block_rows = c->block->nrows;
 		c->rows_left = c->block->nrows;
 		c->ptr = c->block->data;
-		if ((c->block->flags & KALAM_BLOCK_BIG) && !take_big_piece(c))
+		if ((c->block->flags & KALAM_BLOCK_BIG) && !take_big_piece(c, c->block))
 			continue;
 		if (c->rows_left > 0)
 			return true;
@@ -305,7 +305,6 @@ kalam_cursor_open(const KalamRange *range)
 	memcpy(c->lower, range->lower, range->lower_len);
 	memcpy(c->upper, range->upper, range->upper_len);
 	c->resume_len = 0;
-	c->last_use = ++use_counter;
 	dlist_push_tail(&open_cursors, &c->node);
 	PG_TRY();
 	{
@@ -329,8 +328,7 @@ kalam_cursor_next(KalamCursor *c)
 	{
 		/* the row that was returned last is not needed any more */
 		c->big_have = 0;
-		c->last_use = ++use_counter;
-		if (!next_block(c))
+			if (!next_block(c))
 			return NULL;
 	}
 	row = (const KalamRow *) c->ptr;
@@ -343,7 +341,6 @@ uint64
 kalam_cursor_next_count(KalamCursor *c)
 {
 	c->rows_left = 0;
-	c->last_use = ++use_counter;
 	return next_block(c) ? c->rows_left : 0;
 }
 
@@ -352,8 +349,8 @@ kalam_cursor_close(KalamCursor *c)
 {
 	release_channel(c);
 	dlist_delete(&c->node);
-	if (c->rest)
-		pfree(c->rest);
+	if (c->copy)
+		pfree(c->copy);
 	if (c->big)
 		pfree(c->big);
 	pfree(c);

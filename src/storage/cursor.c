@@ -309,7 +309,7 @@ finish_block(Cursor *c, KalamBlock *b, CursorStep step)
 	b->resume_len = 0;
 	b->big_total = 0;
 	b->reserved = 0;
-	if (c->nrows > 0 && !(c->flags & KALAM_SCAN_COUNT))
+	if (c->nrows > 0)
 	{
 		b->resume_offset = c->used;
 		b->resume_len = c->last.len;
