@@ -25,8 +25,6 @@ INSERT INTO p VALUES (3, 'c');
 UPDATE p SET v = 'x';
 DELETE FROM p;
 TRUNCATE p;
-COPY p FROM stdin;
-\.
 COPY (SELECT * FROM p) TO stdout;
 COPY (SELECT k FROM p) TO stdout;
 SELECT k FROM p FOR UPDATE;

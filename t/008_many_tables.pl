@@ -1,0 +1,138 @@
+# Many tables: a fixed number of processes, and space that comes back.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use KalamTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_server('main');
+my $dir = $node->data_dir . '/kalam';
+
+sub kb
+{
+	my $kb = `du -sk '$dir' 2>/dev/null`;
+
+	return $kb =~ /^(\d+)/ ? $1 : 0;
+}
+
+sub processes
+{
+	return scalar(processes_in($node->data_dir));
+}
+
+my $processes = processes();
+my $storage = storage_pid($node);
+$node->safe_psql('postgres', q(DO $$ BEGIN FOR i IN 1 .. 230 LOOP
+	EXECUTE format('CREATE FOREIGN TABLE t%s (k int, v text) SERVER kalam OPTIONS (primary_key ''k'')', i);
+	EXECUTE format('INSERT INTO t%s SELECT g, md5(g::text) FROM generate_series(1, %s) g', i, i);
+END LOOP; END $$));
+is($node->safe_psql('postgres', 'SELECT count(*) FROM kalam.tables'), '230', '230 tables');
+is($node->safe_psql('postgres', q(SELECT tables FROM kalam.namespaces WHERE namespace = 'public')), '230', 'by namespace');
+is($node->safe_psql('postgres', q(DO $$ DECLARE n int; BEGIN FOR i IN 1 .. 230 LOOP
+	EXECUTE format('SELECT count(*) FROM t%s', i) INTO n;
+	IF n <> i THEN RAISE EXCEPTION 'table % has % rows', i, n; END IF;
+END LOOP; END $$; SELECT 1)), '1', 'each has its own rows');
+is(processes(), $processes, 'no more processes than before');
+my $rss = rss_kb($storage);
+cmp_ok($rss, '<', 500_000, 'one storage process in bounded memory') or diag($rss);
+my $threads = () = glob("/proc/$storage/task/*");
+cmp_ok($threads, '<', 25, 'with a fixed number of threads');
+
+my @sessions = map { KalamTest::Session->new($node) } 1 .. 20;
+$_->send(q(DO $$ DECLARE n int; BEGIN FOR i IN 1 .. 230 LOOP
+	EXECUTE format('SELECT count(*) FROM t%s WHERE k > 0 AND v <> ''''', i) INTO n;
+	EXECUTE format('UPDATE t%s SET v = v || ''x'' WHERE k = 1', i);
+END LOOP; END $$)) foreach @sessions;
+is(scalar(grep { my ($ok, $out, $err) = $_->answer; diag($err) if !$ok && $err !~ /40P01/; $ok } @sessions), 20, 'twenty sessions use them all');
+cmp_ok(rss_kb($storage), '<', $rss + 200_000, 'memory stays bounded');
+$_->quit foreach @sessions;
+
+# a restart with so many
+$node->restart;
+my $start = time();
+is($node->safe_psql('postgres', 'SELECT count(*) FROM t230'), '230', 'rows after a restart');
+cmp_ok(time() - $start, '<', 10, 'which is quick');
+
+# ---- space ----
+
+my $empty = kb();
+my $fill = q(INSERT INTO %s SELECT g, (SELECT string_agg(md5((g * 100 + i)::text), '') FROM generate_series(1, 10) i) FROM generate_series(1, 60000) g; SELECT kalam.flush('%s'));
+sub filled
+{
+	my ($db, $name) = @_;
+	my $before = kb();
+
+	$node->safe_psql($db, "CREATE FOREIGN TABLE $name (k int, v text) SERVER kalam OPTIONS (primary_key 'k', compression 'none')");
+	$node->safe_psql($db, sprintf($fill, $name, $name));
+	cmp_ok(kb() - $before, '>', 15000, "$name fills the disk");
+	return $before;
+}
+
+sub given_back
+{
+	my ($what, $before) = @_;
+
+	ok(wait_until(30, sub { kb() - $before < 8000 }), "$what gives the space back") or diag(kb() . " KB, before $before KB");
+}
+
+my $before = filled('postgres', 'large');
+$node->safe_psql('postgres', 'BEGIN; DROP FOREIGN TABLE large; ROLLBACK');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM large'), '60000', 'a DROP that is rolled back drops nothing');
+cmp_ok($node->safe_psql('postgres', q(SELECT kalam.table_size('large'))), '>', 15_000_000, 'kalam.table_size');
+$node->safe_psql('postgres', 'TRUNCATE large');
+given_back('TRUNCATE', $before);
+$node->safe_psql('postgres', sprintf($fill, 'large', 'large'));
+$node->safe_psql('postgres', 'DROP FOREIGN TABLE large');
+given_back('DROP TABLE', $before);
+
+$node->safe_psql('postgres', 'CREATE SCHEMA s');
+$before = filled('postgres', 's.one');
+filled('postgres', 's.two');
+$node->safe_psql('postgres', 'DROP SCHEMA s CASCADE');
+given_back('DROP SCHEMA CASCADE', $before);
+
+$before = filled('postgres', 'undone');
+$node->safe_psql('postgres', "BEGIN; ALTER FOREIGN TABLE undone ALTER COLUMN v TYPE varchar; ROLLBACK");
+$node->safe_psql('postgres', "DELETE FROM undone; SELECT kalam.flush('undone'); SELECT kalam.compact('undone')");
+given_back('DELETE and kalam.compact', $before);
+
+# ---- databases ----
+
+$node->safe_psql('postgres', 'CREATE DATABASE other');
+$node->safe_psql('other', 'CREATE EXTENSION kalam_fdw');
+$before = filled('other', 'theirs');
+$node->safe_psql('other', 'CREATE FOREIGN TABLE t1 (k int, v text) SERVER kalam OPTIONS (primary_key $$k$$); INSERT INTO t1 VALUES (1, $$other$$)');
+is($node->safe_psql('other', 'SELECT count(*) FROM kalam.tables'), '2', 'a database sees its own tables only');
+is($node->safe_psql('postgres', q(SELECT count(*) FROM kalam.tables WHERE name = 'theirs')), '0', 'and others do not see them');
+$node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE other');
+is($node->safe_psql('copy', 'SELECT count(*) FROM theirs'), '0', 'a database from a template starts with its tables empty');
+$node->safe_psql('copy', 'INSERT INTO theirs VALUES (1, $$mine$$)');
+is($node->safe_psql('copy', 'SELECT v FROM theirs'), 'mine', 'and they can be used');
+is($node->safe_psql('other', 'SELECT count(*) FROM theirs WHERE v = $$mine$$'), '0', 'apart from those of the template');
+$node->safe_psql('postgres', 'DROP DATABASE other');
+given_back('DROP DATABASE', $before);
+is($node->safe_psql('copy', 'SELECT v FROM theirs'), 'mine', 'the copy does not mind');
+$before = filled('copy', 'theirs2');
+$node->safe_psql('copy', 'DROP EXTENSION kalam_fdw CASCADE');
+given_back('DROP EXTENSION CASCADE', $before);
+is($node->safe_psql('postgres', 'SELECT count(*) FROM t200'), '200', 'the other database is untouched');
+$node->safe_psql('postgres', 'DROP DATABASE copy');
+
+# a template with a table that was never written to
+$node->safe_psql('postgres', 'CREATE DATABASE renamed; ALTER DATABASE renamed RENAME TO renamed2');
+is($node->safe_psql('renamed2', 'CREATE EXTENSION kalam_fdw; CREATE FOREIGN TABLE x (k int) SERVER kalam; SELECT count(*) FROM x; INSERT INTO x VALUES (1); SELECT * FROM x'), "0\n1", 'a renamed database');
+$node->safe_psql('postgres', 'ALTER DATABASE renamed2 RENAME TO renamed3');
+is($node->safe_psql('renamed3', 'SELECT * FROM x'), '1', 'keeps its rows');
+
+# ---- all gone ----
+
+$node->safe_psql('postgres', 'DROP EXTENSION kalam_fdw CASCADE; DROP DATABASE renamed3');
+given_back('all of it', $empty);
+$node->safe_psql('postgres', 'CREATE EXTENSION kalam_fdw');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM kalam.tables'), '0', 'no table is known any more');
+$node->restart;
+is($node->safe_psql('postgres', 'SELECT count(*) FROM kalam.tables'), '0', 'nor after a restart');
+$node->stop;
+done_testing();
