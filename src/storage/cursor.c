@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/storage/lanes.h"
 #include "src/storage/objects.h"
 #include "src/storage/stamps.h"
 #include "src/storage/storage.h"
@@ -353,8 +354,17 @@ fits(const Cursor *c, const Entry *e, size_t key_len)
 static bool
 point_get(Cursor *c, Stamp *at, EngineValue **value, EngineError *err)
 {
-	return engine_get(storage.engine, object_family(c->object), stamp_snapshot(at), c->lower.bytes,
-					  c->lower.len, value, err);
+	EngineFamily *f = object_family(c->object);
+	bool		known;
+
+	if (!engine_get_cached(storage.engine, f, stamp_snapshot(at), c->lower.bytes, c->lower.len,
+						   value, &known, err))
+		return false;
+	if (known)
+		return true;
+	lane_slow();
+	return engine_get(storage.engine, f, stamp_snapshot(at), c->lower.bytes, c->lower.len, value,
+					  err);
 }
 
 /* RECHECK: how the newest version compares with the one at `compare`. */
@@ -539,6 +549,7 @@ cursor_step(Cursor *c, KalamBlock *block, EngineError *err)
 		return step_big(c, block);
 	if (c->flags & KALAM_SCAN_POINT)
 		return step_point(c, block, err);
+	lane_slow();
 	if (c->iter == NULL)
 	{
 		if (key_compare(c->lower.bytes, c->lower.len, c->upper.bytes, c->upper.len) >= 0)

@@ -573,6 +573,23 @@ engine_get(Engine *e, EngineFamily *f, EngineSnapshot *s, const void *key, size_
 	return ok(message, err);
 }
 
+bool
+engine_get_cached(Engine *e, EngineFamily *f, EngineSnapshot *s, const void *key, size_t key_len,
+				  EngineValue **value, bool *known, EngineError *err)
+{
+	rocksdb_readoptions_t *o = read_options(s);
+	char	   *message = NULL;
+
+	rocksdb_readoptions_set_read_tier(o, 1);	/* block cache only */
+	*value = (EngineValue *) rocksdb_get_pinned_cf(e->db, o, f->handle, key, key_len, &message);
+	rocksdb_readoptions_destroy(o);
+	*known = message == NULL || strncmp(message, "Result incomplete", 17) != 0;
+	if (*known)
+		return ok(message, err);
+	rocksdb_free(message);
+	return true;
+}
+
 const uint8_t *
 engine_value_bytes(EngineValue *v, size_t *len)
 {

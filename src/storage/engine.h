@@ -102,6 +102,9 @@ extern void engine_snapshot_release(Engine *e, EngineSnapshot *s);
 /* False only on errors; *value is NULL if there is no such key. */
 extern bool engine_get(Engine *e, EngineFamily *f, EngineSnapshot *s, const void *key,
 					   size_t key_len, EngineValue **value, EngineError *err);
+/* The same, if it can be answered from memory; *known false if it cannot. */
+extern bool engine_get_cached(Engine *e, EngineFamily *f, EngineSnapshot *s, const void *key,
+							  size_t key_len, EngineValue **value, bool *known, EngineError *err);
 extern const uint8_t *engine_value_bytes(EngineValue *v, size_t *len);
 extern void engine_value_release(EngineValue *v);
 

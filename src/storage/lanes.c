@@ -23,6 +23,7 @@
 #define HIDDEN			0x10000u
 
 static _Atomic bool watched[KALAM_LANES];
+static _Thread_local KalamLane *attended;
 
 uint64_t
 now_ns(void)
@@ -53,6 +54,33 @@ count_work(KalamLaneKind lane)
 	for (uint32_t w = 0; w < (storage.nchannels + 63) / 64; w++)
 		n += __builtin_popcountll(atomic_load(&bits[w]));
 	return n;
+}
+
+void
+lane_attend(KalamLaneKind lane)
+{
+	if (attended != NULL)
+		return;
+	attended = &storage.seg->lanes[lane];
+	atomic_fetch_sub(&attended->sleepers, HIDDEN);
+}
+
+void
+lane_slow(void)
+{
+	KalamLane  *l = attended;
+	KalamLaneKind lane;
+
+	if (l == NULL)
+		return;
+	attended = NULL;
+	lane = (KalamLaneKind) (l - storage.seg->lanes);
+	/* what was posted meanwhile has woken nobody */
+	if ((int32_t) (atomic_fetch_add(&l->sleepers, HIDDEN) + HIDDEN) > 0 && lane_has_work(lane))
+	{
+		atomic_fetch_add(&l->seq, 1);
+		kalam_futex_wake(&l->seq, 1);
+	}
 }
 
 static void

@@ -15,6 +15,16 @@ typedef struct LaneWaiter
 /* Returns when something may be posted, or after timeout_us. */
 extern void lane_wait(KalamLaneKind lane, LaneWaiter *w, uint32_t timeout_us);
 
+/*
+ * A thread that attends the lane will look at it again within microseconds, so
+ * posters wake nobody else meanwhile: one thread that stays awake serves many
+ * small requests cheaper than two that are woken in turn.  Before anything
+ * that may take longer it calls lane_slow, which does nothing if the thread
+ * attends none.
+ */
+extern void lane_attend(KalamLaneKind lane);
+extern void lane_slow(void);
+
 extern bool lane_has_work(KalamLaneKind lane);
 
 /*

@@ -368,6 +368,8 @@ serve(Chan *c)
 
 	if (!chan_claim(c, CLAIM_READ, &fresh))
 		return;
+	if (c->op != KALAM_OP_SCAN)
+		lane_slow();
 	if (chan_canceled(c))
 		fail(c, KALAM_ERR_CANCELED, "canceled");
 	else if (fresh)
@@ -403,9 +405,12 @@ run(void *arg)
 
 		if (!kalam_lane_take(storage.seg, KALAM_LANE_READ, &cursor, &index))
 		{
-			lane_wait(KALAM_LANE_READ, &waiter, SLEEP_US);
+			lane_slow();
+			if (!lane_has_work(KALAM_LANE_READ))
+				lane_wait(KALAM_LANE_READ, &waiter, SLEEP_US);
 			continue;
 		}
+		lane_attend(KALAM_LANE_READ);
 		c = chan_get(index);
 		if (c != NULL)
 			serve_posted(c);
