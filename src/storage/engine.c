@@ -583,10 +583,28 @@ engine_get_cached(Engine *e, EngineFamily *f, EngineSnapshot *s, const void *key
 	rocksdb_readoptions_set_read_tier(o, 1);	/* block cache only */
 	*value = (EngineValue *) rocksdb_get_pinned_cf(e->db, o, f->handle, key, key_len, &message);
 	rocksdb_readoptions_destroy(o);
-	*known = message == NULL || strncmp(message, "Result incomplete", 17) != 0;
-	if (*known)
-		return ok(message, err);
-	rocksdb_free(message);
+	if (message != NULL)
+	{
+		*known = strncmp(message, "Result incomplete", 17) != 0;
+		if (*known)
+			return ok(message, err);
+		rocksdb_free(message);
+		return true;
+	}
+	*known = true;
+	if (*value != NULL)
+	{
+		size_t		len;
+
+		/* of a file that is not open, RocksDB says "found", without the value */
+		(void) engine_value_bytes(*value, &len);
+		if (len == 0)
+		{
+			engine_value_release(*value);
+			*value = NULL;
+			*known = false;
+		}
+	}
 	return true;
 }
 
