@@ -150,7 +150,8 @@ spin_for(const KalamChannel *ch, KalamWaitFor what)
 {
 	instr_time	start;
 
-	if ((int) atomic_load_explicit(&kalam_segment->waiting, memory_order_relaxed) >= cpu_count)
+	if ((int) atomic_load_explicit(&kalam_segment->waiting, memory_order_relaxed) >= cpu_count ||
+		(int) atomic_load_explicit(&kalam_segment->clients, memory_order_relaxed) >= cpu_count)
 		return false;
 
 	INSTR_TIME_SET_CURRENT(start);

@@ -239,11 +239,23 @@ kalam_lane_wake_all(KalamSegment *seg, KalamLaneKind lane)
 /* ---- channels ---- */
 
 void
-kalam_channel_notify(KalamChannel *ch)
+kalam_channel_signal(KalamChannel *ch)
 {
 	atomic_fetch_add(&ch->reply_seq, 1);
+}
+
+void
+kalam_channel_wake(KalamChannel *ch)
+{
 	if (atomic_load(&ch->sleeping))
 		kalam_futex_wake(&ch->reply_seq, 1);
+}
+
+void
+kalam_channel_notify(KalamChannel *ch)
+{
+	kalam_channel_signal(ch);
+	kalam_channel_wake(ch);
 }
 
 void

@@ -306,6 +306,9 @@ typedef struct KalamSegment
 
 	_Alignas(KALAM_CACHE_LINE)
 	_Atomic uint32_t waiting;	/* [*] backends that wait for an answer now */
+	_Atomic uint32_t clients;	/* [S] backends that the last requests came from: who
+								 * spins while that is not below the number of cores
+								 * takes a core from one of them */
 
 	KalamLane	lanes[KALAM_LANES];
 } KalamSegment;
@@ -391,6 +394,13 @@ extern void kalam_lane_wake_all(KalamSegment *seg, KalamLaneKind lane);
 
 /* Tells the channel's owner that filled, consumed or done moved.  [S] */
 extern void kalam_channel_notify(KalamChannel *ch);
+
+/*
+ * The two halves of it: who is awake sees the first; who sleeps needs the
+ * second, which may come later, for several channels together.  [S]
+ */
+extern void kalam_channel_signal(KalamChannel *ch);
+extern void kalam_channel_wake(KalamChannel *ch);
 
 /*
  * Sleeps until the owner is notified with a reply_seq other than `seen`, or

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/storage/lanes.h"
+
 #include "src/storage/key_stream.h"
 #include "src/storage/upkeep.h"
 
@@ -197,5 +199,5 @@ chan_finish(Chan *c, const EngineError *err)
 		ch->result.message[0] = '\0';
 	atomic_store_explicit(&c->claim, claim_word(generation, CLAIM_FREE), memory_order_release);
 	atomic_store_explicit(&ch->done, generation, memory_order_release);
-	kalam_channel_notify(ch);
+	lane_notify(ch);
 }

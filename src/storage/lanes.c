@@ -18,12 +18,16 @@
 #define SPIN_GAP_NS		100000	/* only if requests come closer than this */
 #define GAP_CAP_NS		1000000 /* a long silence counts as this */
 #define LOOKS_PER_CLOCK 32
+#define CLIENT_WINDOW	16		/* requests looked back on */
+#define MAX_OWED		8		/* wake-ups put off at most */
 
 /* taken from `sleepers` by the thread that watches: makes it negative */
 #define HIDDEN			0x10000u
 
 static _Atomic bool watched[KALAM_LANES];
 static _Thread_local KalamLane *attended;
+static _Thread_local KalamChannel *owed[MAX_OWED];	/* signalled, not woken */
+static _Thread_local uint32_t nowed;
 
 uint64_t
 now_ns(void)
@@ -56,6 +60,28 @@ count_work(KalamLaneKind lane)
 	return n;
 }
 
+static void
+wake_owed(void)
+{
+	for (uint32_t i = 0; i < nowed; i++)
+		kalam_channel_wake(owed[i]);
+	nowed = 0;
+}
+
+void
+lane_notify(KalamChannel *ch)
+{
+	if (attended == NULL)
+	{
+		kalam_channel_notify(ch);
+		return;
+	}
+	kalam_channel_signal(ch);
+	owed[nowed++] = ch;
+	if (nowed == MAX_OWED)
+		wake_owed();
+}
+
 void
 lane_attend(KalamLaneKind lane)
 {
@@ -74,6 +100,7 @@ lane_slow(void)
 	if (l == NULL)
 		return;
 	attended = NULL;
+	wake_owed();
 	lane = (KalamLaneKind) (l - storage.seg->lanes);
 	/* what was posted meanwhile has woken nobody */
 	if ((int32_t) (atomic_fetch_add(&l->sleepers, HIDDEN) + HIDDEN) > 0 && lane_has_work(lane))
@@ -93,10 +120,33 @@ cpu_pause(void)
 #endif
 }
 
+/* Of the last requests, how many came from different channels? */
+void
+lane_note_client(uint32_t channel)
+{
+	static _Thread_local uint32_t last[CLIENT_WINDOW];
+	static _Thread_local uint32_t n;
+	uint32_t	distinct = 0;
+
+	last[n++ % CLIENT_WINDOW] = channel;
+	if (n % CLIENT_WINDOW != 0)
+		return;
+	for (uint32_t i = 0; i < CLIENT_WINDOW; i++)
+	{
+		uint32_t	j = 0;
+
+		while (j < i && last[j] != last[i])
+			j++;
+		distinct += j == i;
+	}
+	atomic_store_explicit(&storage.seg->clients, distinct, memory_order_relaxed);
+}
+
 static bool
 cores_are_free(void)
 {
-	return atomic_load_explicit(&storage.seg->waiting, memory_order_relaxed) < storage.ncores;
+	return atomic_load_explicit(&storage.seg->waiting, memory_order_relaxed) < storage.ncores &&
+		atomic_load_explicit(&storage.seg->clients, memory_order_relaxed) < storage.ncores;
 }
 
 /* Watches the lane for a moment.  True if something came. */

@@ -12,6 +12,9 @@ typedef struct LaneWaiter
 	uint64_t	gap_ns;			/* smoothed: from running dry to the next request */
 } LaneWaiter;
 
+/* Notes that a channel's request is being served: for segment.clients. */
+extern void lane_note_client(uint32_t channel);
+
 /* Returns when something may be posted, or after timeout_us. */
 extern void lane_wait(KalamLaneKind lane, LaneWaiter *w, uint32_t timeout_us);
 
@@ -24,6 +27,13 @@ extern void lane_wait(KalamLaneKind lane, LaneWaiter *w, uint32_t timeout_us);
  */
 extern void lane_attend(KalamLaneKind lane);
 extern void lane_slow(void);
+
+/*
+ * Notifies the channel's owner.  While the thread attends a lane the wake-up is
+ * put off until it has answered a few more, or there is nothing more to do: a
+ * wake-up costs as much as a look-up, and who is woken may take our core.
+ */
+extern void lane_notify(KalamChannel *ch);
 
 extern bool lane_has_work(KalamLaneKind lane);
 

@@ -92,7 +92,7 @@ scan_proceed(Chan *c)
 		case CURSOR_BLOCK:
 			c->filled++;
 			atomic_store_explicit(&ch->filled, c->filled, memory_order_release);
-			kalam_channel_notify(ch);
+			lane_notify(ch);
 			/* even when the ring is full now: to start the idle clock */
 			lane_repost(KALAM_LANE_READ, c->index);
 			break;
@@ -240,7 +240,7 @@ stream_proceed(Chan *c)
 			stream_end(c);
 			return;
 		}
-		kalam_channel_notify(ch);
+		lane_notify(ch);
 	}
 	lane_repost(KALAM_LANE_READ, c->index);
 }
@@ -368,6 +368,8 @@ serve(Chan *c)
 
 	if (!chan_claim(c, CLAIM_READ, &fresh))
 		return;
+	if (fresh)
+		lane_note_client(c->index);
 	if (c->op != KALAM_OP_SCAN)
 		lane_slow();
 	if (chan_canceled(c))
