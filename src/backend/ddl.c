@@ -1,22 +1,17 @@
 /*
  * ddl.c
- *	  Follows CREATE, ALTER, DROP and TRUNCATE of foreign tables into the store.
+ *	  Notices CREATE, ALTER and DROP of foreign tables.
  *
- * object_access_hook notes which relations a statement touched; when the
- * utility statement ends, each one's record in the store's catalog is compared
- * with the relation as it is now, and what differs is done: an object created,
- * rows rewritten or checked, names updated.  Drops are staged at once.  All of
- * it is staged like rows are, and is undone with its subtransaction.
+ * object_access_hook notes which relations a statement touched.  When the
+ * utility statement ends, or before commit, reconcile.c compares each with the
+ * store's record of it.  Drops are handed to it at once.  Notes belong to the
+ * subtransaction that made them and go with it.
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/reloptions.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
-#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/partition.h"
@@ -25,24 +20,19 @@
 #include "catalog/pg_database.h"
 #include "catalog/pg_foreign_table.h"
 #include "catalog/pg_inherits.h"
-#include "commands/defrem.h"
-#include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_type.h"
-#include "storage/lmgr.h"
 #include "tcop/utility.h"
-#include "utils/builtins.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "src/backend/ddl.h"
+#include "src/backend/reconcile.h"
 #include "src/backend/shmem.h"
 #include "src/backend/transaction.h"
-#include "src/shared/protocol.h"
 
 /* A relation that the running statement has touched. */
 typedef struct Touched
@@ -54,7 +44,6 @@ typedef struct Touched
 } Touched;
 
 static List *touched = NIL;		/* in TopMemoryContext */
-static bool any_ddl = false;	/* this transaction staged some */
 
 static object_access_hook_type prev_object_access = NULL;
 static ProcessUtility_hook_type prev_ProcessUtility = NULL;
@@ -84,214 +73,6 @@ touch(Oid relid, Oid constraint, bool validate)
 	t->validate = validate;
 	touched = lappend(touched, t);
 	MemoryContextSwitchTo(old);
-}
-
-/* ---- objects ---- */
-
-static void
-stage_drop(const KalamCatalogTable *record)
-{
-	kalam_stage_object(KALAM_CHANGE_DROP_OBJECT, record->record.object_id, NULL, 0);
-	kalam_catalog_delete(record->record.database_oid, record->record.relid);
-	any_ddl = true;
-}
-
-/* The store's record, or a new one with a new object. */
-static KalamCatalogTable *
-require_record(Relation rel, KalamTable *table)
-{
-	KalamCatalogTable *record = kalam_catalog_get(MyDatabaseId, RelationGetRelid(rel));
-
-	if (record == NULL)
-	{
-		/* one creator at a time; the lock is held to the end of the transaction */
-		LockDatabaseObject(ForeignTableRelationId, RelationGetRelid(rel), 0, ExclusiveLock);
-		record = kalam_catalog_get(MyDatabaseId, RelationGetRelid(rel));
-	}
-	if (record == NULL)
-	{
-		record = kalam_record_of(rel, table, NULL);
-		record->record.object_id = kalam_create_object(table);
-		record->record.table_id = record->record.object_id;
-		kalam_catalog_put(&record->record, record->columns);
-		any_ddl = true;
-	}
-	return record;
-}
-
-void
-kalam_table_require_object(KalamTable *table, Relation rel)
-{
-	if (kalam_table_object(table) == KALAM_OBJECT_NONE)
-	{
-		table->object_id = require_record(rel, table)->record.object_id;
-		table->object_known = true;
-	}
-}
-
-/* ---- ALTER ---- */
-
-/*
- * A key column was renamed: options name columns, so they follow, or a dump
- * would not restore.  old tells what the names were.
- */
-static void
-rename_key_columns(Oid relid, const KalamCatalogTable *old)
-{
-	ForeignTable *ft = GetForeignTable(relid);
-	ListCell   *lc;
-	DefElem    *key = NULL;
-	List	   *items;
-	bool		changed = false;
-	Relation	pg_foreign_table;
-	HeapTuple	tuple;
-	Datum		values[Natts_pg_foreign_table] = {0};
-	bool		nulls[Natts_pg_foreign_table] = {0};
-	bool		replace[Natts_pg_foreign_table] = {0};
-
-	foreach(lc, ft->options)
-		if (strcmp(((DefElem *) lfirst(lc))->defname, "primary_key") == 0)
-			key = lfirst(lc);
-	if (key == NULL)
-		return;
-	/* an option that this statement has set has the names of now */
-	if (strcmp(defGetString(key), kalam_string_dup(old->record.primary_key)) != 0)
-		return;
-
-	items = kalam_parse_key_list("primary_key", defGetString(key));
-	foreach(lc, items)
-	{
-		KalamKeyItem *item = lfirst(lc);
-
-		for (uint32 i = 0; i < old->record.ncolumns; i++)
-		{
-			const KalamTableColumn *c = &old->columns[i];
-			char	   *now;
-
-			if ((c->flags & KALAM_COLUMN_DROPPED) ||
-				strcmp(kalam_string_dup(c->name), item->name) != 0)
-				continue;
-			now = get_attname(relid, c->attnum, true);
-			if (now != NULL && strcmp(now, item->name) != 0)
-			{
-				item->name = now;
-				changed = true;
-			}
-			break;
-		}
-	}
-	if (!changed)
-		return;
-
-	pg_foreign_table = table_open(ForeignTableRelationId, RowExclusiveLock);
-	tuple = SearchSysCacheCopy1(FOREIGNTABLEREL, ObjectIdGetDatum(relid));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for foreign table %u", relid);
-	key->arg = (Node *) makeString(kalam_format_key_list(items));
-	values[Anum_pg_foreign_table_ftoptions - 1] =
-		transformGenericOptions(ForeignTableRelationId, PointerGetDatum(NULL), ft->options, InvalidOid);
-	replace[Anum_pg_foreign_table_ftoptions - 1] = true;
-	tuple = heap_modify_tuple(tuple, RelationGetDescr(pg_foreign_table), values, nulls, replace);
-	CatalogTupleUpdate(pg_foreign_table, &tuple->t_self, tuple);
-	table_close(pg_foreign_table, RowExclusiveLock);
-	CacheInvalidateRelcacheByRelid(relid);
-	CommandCounterIncrement();
-}
-
-/*
- * Columns of the key are NOT NULL, as under a heap table's primary key.  Who
- * drops that is refused.
- */
-static void
-set_key_not_null(Oid relid, const KalamCatalogTable *old)
-{
-	Relation	rel = table_open(relid, AccessShareLock);
-	KalamTable *table = kalam_table_open(rel);
-	Relation	pg_attribute = NULL;
-
-	for (int i = 0; i < table->nkeys; i++)
-	{
-		AttrNumber	attnum = table->keys[i].attnum;
-		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
-		HeapTuple	tuple;
-
-		if (att->attnotnull)
-			continue;
-		if (old != NULL && (uint32) attnum <= old->record.ncolumns &&
-			(old->columns[attnum - 1].flags & KALAM_COLUMN_KEY))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-					 errmsg("column \"%s\" is in a primary key", NameStr(att->attname))));
-		if (pg_attribute == NULL)
-			pg_attribute = table_open(AttributeRelationId, RowExclusiveLock);
-		tuple = SearchSysCacheCopyAttNum(relid, attnum);
-		((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull = true;
-		CatalogTupleUpdate(pg_attribute, &tuple->t_self, tuple);
-		heap_freetuple(tuple);
-	}
-	kalam_table_close(table);
-	table_close(rel, NoLock);
-	if (pg_attribute != NULL)
-	{
-		table_close(pg_attribute, RowExclusiveLock);
-		CommandCounterIncrement();
-	}
-}
-
-/* Was a column made NOT NULL that was not, or not there? */
-static bool
-has_new_not_null(Relation rel, const KalamCatalogTable *old)
-{
-	TupleDesc	desc = RelationGetDescr(rel);
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		if (!TupleDescAttr(desc, i)->attnotnull || TupleDescAttr(desc, i)->attisdropped)
-			continue;
-		if ((uint32) i >= old->record.ncolumns ||
-			!(old->columns[i].flags & KALAM_COLUMN_NOT_NULL))
-			return true;
-	}
-	return false;
-}
-
-/* Brings the store in line with the relation as it is now. */
-static void
-reconcile(Oid relid, bool validate)
-{
-	KalamCatalogTable *old = kalam_catalog_get(MyDatabaseId, relid);
-	KalamCatalogTable *record;
-	Relation	rel;
-	KalamTable *table;
-
-	if (old != NULL)
-		rename_key_columns(relid, old);
-	set_key_not_null(relid, old);
-	rel = table_open(relid, AccessShareLock);
-	table = kalam_table_open(rel);
-	if (old == NULL)
-		(void) require_record(rel, table);
-	else
-	{
-		record = kalam_record_of(rel, table, old);
-		if (kalam_needs_rewrite(rel, table, old))
-		{
-			record->record.object_id = kalam_rewrite(rel, table, old);
-			CacheInvalidateRelcache(rel);
-			validate = true;
-		}
-		kalam_catalog_put(&record->record, record->columns);
-		any_ddl = true;
-		table->object_id = record->record.object_id;
-		table->object_known = true;
-		if (validate || has_new_not_null(rel, old))
-		{
-			CommandCounterIncrement();
-			kalam_validate_rows(rel);
-		}
-	}
-	kalam_table_close(table);
-	table_close(rel, NoLock);
 }
 
 /* A new sibling narrows what the default partition may hold. */
@@ -352,111 +133,10 @@ process_touched(void)
 		}
 		if (kalam_segment == NULL)
 			continue;			/* its first use says what is missing */
-		reconcile(relid, validate);
+		kalam_reconcile(relid, validate);
 	}
 	if (pushed)
 		PopActiveSnapshot();
-}
-
-/* ---- DROP ---- */
-
-static void
-drop_table(Oid relid)
-{
-	KalamCatalogTable *record;
-	Relation	rel;
-	KalamTable *table;
-	bool		keep = false;
-	ForeignTable *ft = GetForeignTable(relid);
-	ListCell   *lc;
-
-	if (kalam_segment == NULL)
-		return;
-	record = kalam_catalog_get(MyDatabaseId, relid);
-	if (record == NULL)
-		return;
-	foreach(lc, ft->options)
-	{
-		DefElem    *def = lfirst(lc);
-
-		if (strcmp(def->defname, "on_drop") == 0)
-			keep = pg_strcasecmp(defGetString(def), "keep") == 0;
-	}
-	if (keep)
-	{
-		rel = table_open(relid, NoLock);
-		table = kalam_table_open(rel);
-		kalam_catalog_keep(kalam_record_of(rel, table, record));
-		kalam_table_close(table);
-		table_close(rel, NoLock);
-		kalam_catalog_delete(MyDatabaseId, relid);
-		any_ddl = true;
-	}
-	else
-		stage_drop(record);
-}
-
-static void
-drop_database(Oid database)
-{
-	ListCell   *lc;
-
-	if (kalam_segment == NULL)
-		return;
-	foreach(lc, kalam_catalog_list(database))
-	{
-		KalamCatalogTable *record = lfirst(lc);
-
-		kalam_stage_object(KALAM_CHANGE_DROP_OBJECT, record->record.object_id, NULL, 0);
-		if (record->kept)
-			kalam_catalog_forget_kept(record);
-		else
-			kalam_catalog_delete(database, record->record.relid);
-	}
-}
-
-static void
-check_column_drop(Oid relid, int attnum)
-{
-	Relation	rel = table_open(relid, NoLock);
-	KalamTable *table = kalam_table_open(rel);
-
-	for (int i = 0; i < table->nkeys; i++)
-		if (table->keys[i].attnum == attnum)
-			ereport(ERROR,
-					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-					 errmsg("cannot drop column \"%s\" of table \"%s\": it is part of the primary key",
-							get_attname(relid, attnum, false), RelationGetRelationName(rel)),
-					 errhint("Change option primary_key first.")));
-	kalam_table_close(table);
-	table_close(rel, NoLock);
-}
-
-/* ---- TRUNCATE ---- */
-
-void
-kalam_exec_truncate(List *rels, DropBehavior behavior, bool restart_seqs)
-{
-	ListCell   *lc;
-
-	foreach(lc, rels)
-	{
-		Relation	rel = lfirst(lc);
-		KalamCatalogTable *record = kalam_catalog_get(MyDatabaseId, RelationGetRelid(rel));
-		KalamTable *table;
-
-		if (record == NULL)
-			continue;			/* nothing was ever stored */
-		table = kalam_table_open(rel);
-		kalam_stage_object(KALAM_CHANGE_DROP_OBJECT, record->record.object_id, NULL, 0);
-		record->record.object_id = kalam_create_object(table);
-		kalam_catalog_put(&record->record, record->columns);
-		kalam_table_close(table);
-		any_ddl = true;
-		/* every session looks the object up again, this one at once */
-		CacheInvalidateRelcache(rel);
-		kalam_tables_forget();
-	}
 }
 
 /* ---- hooks ---- */
@@ -488,12 +168,12 @@ kalam_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int su
 				kalam_is_table(object_id))
 			{
 				if (sub_id == 0)
-					drop_table(object_id);
+					kalam_reconcile_drop_table(object_id);
 				else if (!(((ObjectAccessDrop *) arg)->dropflags & PERFORM_DELETION_INTERNAL))
-					check_column_drop(object_id, sub_id);
+					kalam_reconcile_check_column_drop(object_id, sub_id);
 			}
 			else if (class_id == DatabaseRelationId)
-				drop_database(object_id);
+				kalam_reconcile_drop_database(object_id);
 			break;
 
 		default:
@@ -599,9 +279,7 @@ void
 kalam_ddl_at_xact_end(bool committed)
 {
 	forget_touched(InvalidSubTransactionId);
-	if (any_ddl && !committed)
-		kalam_tables_forget();
-	any_ddl = false;
+	kalam_reconcile_at_xact_end(committed);
 }
 
 void
@@ -618,6 +296,5 @@ void
 kalam_ddl_at_subabort(SubTransactionId sub)
 {
 	forget_touched(sub);
-	if (any_ddl)
-		kalam_tables_forget();
+	kalam_reconcile_at_subabort();
 }
