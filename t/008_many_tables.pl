@@ -25,41 +25,9 @@ sub processes
 	return scalar(processes_in($node->data_dir));
 }
 
-my $processes = processes();
-my $storage = storage_pid($node);
-$node->safe_psql('postgres', q(DO $$ BEGIN FOR i IN 1 .. 230 LOOP
-	EXECUTE format('CREATE FOREIGN TABLE t%s (k int, v text) SERVER kalam OPTIONS (primary_key ''k'')', i);
-	EXECUTE format('INSERT INTO t%s SELECT g, md5(g::text) FROM generate_series(1, %s) g', i, i);
-END LOOP; END $$));
-is($node->safe_psql('postgres', 'SELECT count(*) FROM kalam.tables'), '230', '230 tables');
-is($node->safe_psql('postgres', q(SELECT tables FROM kalam.namespaces WHERE namespace = 'public')), '230', 'by namespace');
-is($node->safe_psql('postgres', q(DO $$ DECLARE n int; BEGIN FOR i IN 1 .. 230 LOOP
-	EXECUTE format('SELECT count(*) FROM t%s', i) INTO n;
-	IF n <> i THEN RAISE EXCEPTION 'table % has % rows', i, n; END IF;
-END LOOP; END $$; SELECT 1)), '1', 'each has its own rows');
-is(processes(), $processes, 'no more processes than before');
-my $rss = rss_kb($storage);
-cmp_ok($rss, '<', 500_000, 'one storage process in bounded memory') or diag($rss);
-my $threads = () = glob("/proc/$storage/task/*");
-cmp_ok($threads, '<', 25, 'with a fixed number of threads');
-
-my @sessions = map { KalamTest::Session->new($node) } 1 .. 20;
-$_->send(q(DO $$ DECLARE n int; BEGIN FOR i IN 1 .. 230 LOOP
-	EXECUTE format('SELECT count(*) FROM t%s WHERE k > 0 AND v <> ''''', i) INTO n;
-	EXECUTE format('UPDATE t%s SET v = v || ''x'' WHERE k = 1', i);
-END LOOP; END $$)) foreach @sessions;
-is(scalar(grep { my ($ok, $out, $err) = $_->answer; diag($err) if !$ok && $err !~ /40P01/; $ok } @sessions), 20, 'twenty sessions use them all');
-cmp_ok(rss_kb($storage), '<', $rss + 200_000, 'memory stays bounded');
-$_->quit foreach @sessions;
-
-# a restart with so many
-$node->restart;
-my $start = time();
-is($node->safe_psql('postgres', 'SELECT count(*) FROM t230'), '230', 'rows after a restart');
-cmp_ok(time() - $start, '<', 10, 'which is quick');
-
 # ---- space ----
 
+$node->safe_psql('postgres', 'CREATE FOREIGN TABLE stays (k int) SERVER kalam; INSERT INTO stays SELECT generate_series(1, 200)');
 my $empty = kb();
 my $fill = q(INSERT INTO %s SELECT g, (SELECT string_agg(md5((g * 100 + i)::text), '') FROM generate_series(1, 10) i) FROM generate_series(1, 60000) g; SELECT kalam.flush('%s'));
 sub filled
@@ -120,7 +88,7 @@ is($node->safe_psql('copy', 'SELECT v FROM theirs'), 'mine', 'the copy does not 
 $before = filled('copy', 'theirs2');
 $node->safe_psql('copy', 'DROP EXTENSION kalam_fdw CASCADE');
 given_back('DROP EXTENSION CASCADE', $before);
-is($node->safe_psql('postgres', 'SELECT count(*) FROM t200'), '200', 'the other database is untouched');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM stays'), '200', 'the other database is untouched');
 $node->safe_psql('postgres', 'DROP DATABASE copy');
 
 # a template with a table that was never written to
@@ -128,6 +96,52 @@ $node->safe_psql('postgres', 'CREATE DATABASE renamed; ALTER DATABASE renamed RE
 is($node->safe_psql('renamed2', 'CREATE EXTENSION kalam_fdw; CREATE FOREIGN TABLE x (k int) SERVER kalam; SELECT count(*) FROM x; INSERT INTO x VALUES (1); SELECT * FROM x'), "0\n1", 'a renamed database');
 $node->safe_psql('postgres', 'ALTER DATABASE renamed2 RENAME TO renamed3');
 is($node->safe_psql('renamed3', 'SELECT * FROM x'), '1', 'keeps its rows');
+
+# ---- many ----
+
+my $processes = processes();
+my $storage = storage_pid($node);
+$node->safe_psql('postgres', q(DO $$ BEGIN FOR i IN 1 .. 230 LOOP
+	EXECUTE format('CREATE FOREIGN TABLE t%s (k int, v text) SERVER kalam OPTIONS (primary_key ''k'')', i);
+	EXECUTE format('INSERT INTO t%s SELECT g, md5(g::text) FROM generate_series(1, %s) g', i, i);
+END LOOP; END $$));
+is($node->safe_psql('postgres', 'SELECT count(*) FROM kalam.tables'), '231', '230 tables more');
+is($node->safe_psql('postgres', q(SELECT tables FROM kalam.namespaces WHERE namespace = 'public')), '231', 'by namespace');
+is($node->safe_psql('postgres', q(DO $$ DECLARE n int; BEGIN FOR i IN 1 .. 230 LOOP
+	EXECUTE format('SELECT count(*) FROM t%s', i) INTO n;
+	IF n <> i THEN RAISE EXCEPTION 'table % has % rows', i, n; END IF;
+END LOOP; END $$; SELECT 1)), '1', 'each has its own rows');
+is(processes(), $processes, 'no more processes than before');
+my $rss = rss_kb($storage);
+cmp_ok($rss, '<', 500_000, 'one storage process in bounded memory') or diag($rss);
+my $threads = () = glob("/proc/$storage/task/*");
+cmp_ok($threads, '<', 25, 'with a fixed number of threads');
+
+my @sessions = map { KalamTest::Session->new($node) } 1 .. 20;
+$_->send(q(DO $$ DECLARE n int; BEGIN FOR i IN 1 .. 230 LOOP
+	EXECUTE format('SELECT count(*) FROM t%s WHERE k > 0 AND v <> ''''', i) INTO n;
+	EXECUTE format('UPDATE t%s SET v = v || ''x'' WHERE k = 1', i);
+END LOOP; END $$)) foreach @sessions;
+is(scalar(grep { my ($ok, $out, $err) = $_->answer; diag($err) if !$ok && $err !~ /40P01/; $ok } @sessions), 20, 'twenty sessions use them all');
+cmp_ok(rss_kb($storage), '<', $rss + 200_000, 'memory stays bounded');
+$_->quit foreach @sessions;
+
+# a restart with so many
+$node->restart;
+my $start = time();
+is($node->safe_psql('postgres', 'SELECT count(*) FROM t230'), '230', 'rows after a restart');
+cmp_ok(time() - $start, '<', 10, 'which is quick');
+
+# the last of them share column families
+{
+	local $TODO = 'what is left of a table in a shared family waits for a compaction';
+
+	$node->safe_psql('postgres', sprintf($fill, 't230', 't230') =~ s/generate_series\(1, 60000\)/generate_series(1001, 61000)/r);
+	my $full = kb();
+	$node->safe_psql('postgres', 'DROP FOREIGN TABLE t230');
+	ok(wait_until(10, sub { $full - kb() > 15000 }), 'DROP of a table that shares a family gives the space back');
+	$node->safe_psql('postgres', q(CREATE FOREIGN TABLE t230 (k int, v text) SERVER kalam OPTIONS (primary_key 'k')));
+}
 
 # ---- all gone ----
 

@@ -214,8 +214,16 @@ kalam_channel_wait(KalamChannel *ch, KalamWaitFor what, bool interruptible)
 			}
 			if (!PostmasterIsAlive())
 			{
-				atomic_fetch_sub(&seg->waiting, 1);
-				proc_exit(1);
+				if (interruptible)
+				{
+					atomic_fetch_sub(&seg->waiting, 1);
+					proc_exit(1);
+				}
+				/* in mid-commit an exit would be a PANIC: end soon after */
+				ProcDiePending = true;
+				InterruptPending = true;
+				alive = false;
+				break;
 			}
 			kalam_channel_sleep(ch, seen, WAIT_TICK_US);
 		}

@@ -19,6 +19,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/bufmgr.h"
+#include "storage/pmsignal.h"
 #include "access/relation.h"
 
 #include "src/backend/client.h"
@@ -105,6 +106,8 @@ wait_for_restart(void)
 		if (atomic_load(&kalam_segment->state) == KALAM_STORAGE_READY &&
 			atomic_load(&kalam_segment->epoch) == epoch)
 			return epoch;
+		if (!PostmasterIsAlive())
+			return 0;
 		pg_usleep(10000);
 	}
 	return 0;

@@ -42,7 +42,7 @@ struct KalamCursor
 	uint64		big_have;
 	uint64		delivered;		/* rows of finished blocks, for max_rows */
 
-	KalamRange	range;			/* lower and upper point below */
+	KalamRange	range;			/* its keys are copied below */
 	uint8		lower[KALAM_MAX_KEY_BYTES];
 	uint8		upper[KALAM_MAX_KEY_BYTES];
 	uint16		resume_len;		/* 0: from the start */
@@ -188,6 +188,7 @@ take_big_piece(KalamCursor *c, const KalamBlock *block)
 	{
 		if (c->big != NULL)
 			pfree(c->big);
+		c->big = NULL;			/* the allocation may raise */
 		c->big = MemoryContextAllocHuge(cursor_context, block->big_total);
 		c->big_have = 0;
 	}

@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "src/backend/merge.h"
 #include "src/backend/row.h"
 
@@ -127,6 +129,7 @@ kalam_merge_next(KalamMerge *m, KalamMergedRow *row)
 		size_t		len;
 		const uint8 *key;
 
+		CHECK_FOR_INTERRUPTS();
 		if (!m->have_stored && m->cursor != NULL)
 		{
 			m->stored = kalam_cursor_next(m->cursor);

@@ -214,13 +214,25 @@ own_version(const uint8 *key, size_t key_len)
 	return k ? kalam_staged_newest(k) : NULL;
 }
 
+/* A row in the way that the transaction's snapshot does not see is 40001. */
+static void
+check_visible(EState *estate, const uint8 *key, size_t key_len)
+{
+	KalamRow   *newest;
+
+	if (estate->es_snapshot != NULL &&
+		kalam_row_fate(key, key_len, kalam_snapshot_stamp(estate->es_snapshot),
+					   &newest) != KALAM_ROW_AS_BEFORE)
+		kalam_raise_serialization(false);
+}
+
 /*
  * Puts the slot's row under a key that must not be taken.  False if it is, and
  * the table says to ignore that.
  */
 static bool
-put_new_row(KalamModify *m, TupleTableSlot *slot, const uint8 *key, size_t key_len,
-			KalamOnConflict on_conflict)
+put_new_row(EState *estate, KalamModify *m, TupleTableSlot *slot, const uint8 *key,
+			size_t key_len, KalamOnConflict on_conflict)
 {
 	KalamStagedVersion *own;
 	KalamStagedVersion *version;
@@ -231,7 +243,11 @@ put_new_row(KalamModify *m, TupleTableSlot *slot, const uint8 *key, size_t key_l
 	{
 		if (own != NULL ? own->op == KALAM_CHANGE_PUT :
 			!m->object_is_new && kalam_key_exists(key, key_len))
+		{
+			if (own == NULL && IsolationUsesXactSnapshot())
+				check_visible(estate, key, key_len);
 			return false;
+		}
 	}
 	else if (on_conflict == KALAM_CONFLICT_ERROR && own != NULL && own->op == KALAM_CHANGE_PUT)
 		kalam_raise_duplicate(m->rel, kalam_staged_tuple(own));
@@ -268,7 +284,7 @@ insert_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 		return slot;
 	}
 	key_len = kalam_table_row_key(m->table, m->rel, slot, key);
-	return put_new_row(m, slot, key, key_len, m->on_conflict) ? slot : NULL;
+	return put_new_row(estate, m, slot, key, key_len, m->on_conflict) ? slot : NULL;
 }
 
 /* ---- UPDATE and DELETE ---- */
@@ -415,7 +431,7 @@ update_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 		(void) kalam_stage_slot(slot, old_key, old_len);
 	else
 	{
-		(void) put_new_row(m, slot, new_key, new_len, KALAM_CONFLICT_ERROR);
+		(void) put_new_row(estate, m, slot, new_key, new_len, KALAM_CONFLICT_ERROR);
 		kalam_stage_delete(old_key, old_len);
 	}
 	return slot;

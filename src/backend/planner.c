@@ -47,23 +47,13 @@ static get_relation_info_hook_type prev_get_relation_info = NULL;
 
 /* ---- table of a relation while it is planned ---- */
 
-static void
-close_table(void *arg)
-{
-	kalam_table_close(arg);
-}
-
 /* The table, kept open until the planner's memory goes. */
 static KalamTable *
 planned_table(Oid relid)
 {
 	Relation	rel = table_open(relid, NoLock);
-	MemoryContextCallback *callback = palloc(sizeof(MemoryContextCallback));
-	KalamTable *table = kalam_table_open(rel);
+	KalamTable *table = kalam_table_open_for_context(rel);
 
-	callback->func = close_table;
-	callback->arg = table;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
 	table_close(rel, NoLock);
 	return table;
 }

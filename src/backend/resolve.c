@@ -275,6 +275,7 @@ kalam_resolve_pending(bool serve)
 {
 	static PendingEntry *before = NULL; /* in order of full_xid, as keys are */
 	static int	nbefore = 0;
+	static unsigned long long unknown_logged = 0;	/* complained about up to this */
 	PendingEntry *entries;
 	int			count;
 	int			applied = 0;
@@ -307,6 +308,10 @@ kalam_resolve_pending(bool serve)
 				dropped++;
 				break;
 			case VERDICT_UNKNOWN:
+				/* once, not at every poll */
+				if (full_xid <= unknown_logged)
+					break;
+				unknown_logged = full_xid;
 				ereport(LOG,
 						(errmsg("cannot decide whether pending transaction %llu of the kalam store committed",
 								full_xid),

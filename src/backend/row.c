@@ -85,6 +85,7 @@ kalam_row_fate(const uint8 *key, size_t key_len, uint64 stamp, KalamRow **newest
 {
 	KalamRange	range = {0};
 	KalamRow   *row;
+	bool		gone;
 
 	*newest = NULL;
 	if (atomic_load_explicit(kalam_bucket(kalam_segment, kalam_hash(key, key_len, 0)),
@@ -100,15 +101,14 @@ kalam_row_fate(const uint8 *key, size_t key_len, uint64 stamp, KalamRow **newest
 	row = kalam_get(&range);
 	if (row == NULL)
 		elog(ERROR, "kalam storage did not answer about a row");
-	if (row->flags & KALAM_ROW_ABSENT)
-		return KALAM_ROW_GONE;
-	if (!(row->flags & KALAM_ROW_CHANGED))
+	if ((row->flags & KALAM_ROW_CHANGED) && !(row->flags & KALAM_ROW_ABSENT))
 	{
-		pfree(row);
-		return KALAM_ROW_AS_BEFORE;
+		*newest = row;
+		return KALAM_ROW_UPDATED;
 	}
-	*newest = row;
-	return KALAM_ROW_UPDATED;
+	gone = (row->flags & KALAM_ROW_ABSENT) != 0;
+	pfree(row);
+	return gone ? KALAM_ROW_GONE : KALAM_ROW_AS_BEFORE;
 }
 
 bool

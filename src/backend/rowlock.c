@@ -220,6 +220,12 @@ undo_step(void)
 		object->nrows--;
 }
 
+bool
+kalam_row_locks_held(void)
+{
+	return stack_used > 0;
+}
+
 void
 kalam_row_locks_release(void)
 {

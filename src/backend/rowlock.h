@@ -48,6 +48,9 @@ extern KalamRowLockResult kalam_row_lock(uint32 object_id, const uint8 *key, siz
  */
 extern void kalam_row_locks_release(void);
 
+/* Does this transaction hold any? */
+extern bool kalam_row_locks_held(void);
+
 /* Subtransactions: an aborted one gives back what it locked first. */
 extern void kalam_row_locks_subcommit(SubTransactionId sub, SubTransactionId parent);
 extern void kalam_row_locks_subabort(SubTransactionId sub);

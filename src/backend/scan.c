@@ -224,6 +224,8 @@ kalam_iterate_scan(ForeignScanState *node)
 			if (!keep)
 			{
 				CHECK_FOR_INTERRUPTS();
+				/* as ExecScan does between the rows that it sees */
+				ResetExprContext(node->ss.ps.ps_ExprContext);
 				continue;
 			}
 		}

@@ -21,16 +21,26 @@
 
 typedef struct SnapshotEntry
 {
+	uint32		token;			/* its number, never used twice */
 	uint32		queries;		/* that run under it; 0: free */
-	SubTransactionId sub;		/* that started the first of them */
 	uint64		stamp;			/* 0: not needed so far */
 	int			pin;			/* index into the slot's pins */
 } SnapshotEntry;
 
-/* tokens are index + 1 */
+/* A query that has started and not ended. */
+typedef struct RunningQuery
+{
+	uint32		token;
+	SubTransactionId sub;		/* that started it: it dies with that */
+} RunningQuery;
+
 static SnapshotEntry *entries = NULL;
 static uint32 nentries = 0;
 static uint32 entries_size = 0;
+static RunningQuery *running = NULL;
+static uint32 nrunning = 0;
+static uint32 running_size = 0;
+static uint32 last_token = 0;
 
 static uint32 pin_users[KALAM_PINS_PER_SLOT];
 static uint64 xact_stamp = 0;	/* repeatable read */
@@ -88,56 +98,91 @@ unpin(int pin)
 		atomic_store_explicit(&slot->pins[pin], 0, memory_order_release);
 }
 
-/* ---- entries ---- */
+/* ---- entries and queries ---- */
 
-static uint32
-new_entry(void)
+/* Makes room for one more element at *array. */
+static void
+make_room(void **array, uint32 n, uint32 *size, size_t element)
 {
-	uint32		i;
-
-	for (i = 0; i < nentries; i++)
-		if (entries[i].queries == 0)
-			break;
-	if (i == entries_size)
-	{
-		uint32		size = Max(16, 2 * entries_size);
-
-		if (entries == NULL)
-			entries = MemoryContextAlloc(TopMemoryContext, size * sizeof(SnapshotEntry));
-		else
-			entries = repalloc(entries, size * sizeof(SnapshotEntry));
-		entries_size = size;
-	}
-	if (i == nentries)
-		nentries++;
-	entries[i].queries = 0;
-	entries[i].sub = GetCurrentSubTransactionId();
-	entries[i].stamp = 0;
-	entries[i].pin = -1;
-	return i;
+	if (n < *size)
+		return;
+	*size = Max(16, 2 * *size);
+	if (*array == NULL)
+		*array = MemoryContextAlloc(TopMemoryContext, *size * element);
+	else
+		*array = repalloc(*array, *size * element);
 }
 
-static void
-free_entry(uint32 i)
+static SnapshotEntry *
+find_entry(uint32 token)
 {
-	if (entries[i].pin >= 0)
-		unpin(entries[i].pin);
-	entries[i].queries = 0;
-	entries[i].stamp = 0;
-	entries[i].pin = -1;
-	while (nentries > 0 && entries[nentries - 1].queries == 0)
-		nentries--;
+	for (uint32 i = nentries; i-- > 0;)
+		if (entries[i].queries > 0 && entries[i].token == token)
+			return &entries[i];
+	return NULL;
 }
 
 static SnapshotEntry *
 entry_of(Snapshot snapshot)
 {
-	uint32		token = snapshot->speculativeToken;
-
-	if (snapshot->snapshot_type != SNAPSHOT_MVCC || token == 0 || token > nentries ||
-		entries[token - 1].queries == 0)
+	if (snapshot->snapshot_type != SNAPSHOT_MVCC || snapshot->speculativeToken == 0)
 		return NULL;
-	return &entries[token - 1];
+	return find_entry(snapshot->speculativeToken);
+}
+
+static SnapshotEntry *
+new_entry(void)
+{
+	SnapshotEntry *e;
+	uint32		i;
+
+	for (i = 0; i < nentries && entries[i].queries > 0; i++)
+		;
+	make_room((void **) &entries, i, &entries_size, sizeof(SnapshotEntry));
+	if (i == nentries)
+		nentries++;
+	e = &entries[i];
+	if (++last_token == 0)
+		last_token = 1;
+	e->token = last_token;
+	e->queries = 0;
+	e->stamp = 0;
+	e->pin = -1;
+	return e;
+}
+
+static void
+begin_query(Snapshot snapshot)
+{
+	SnapshotEntry *e;
+
+	make_room((void **) &running, nrunning, &running_size, sizeof(RunningQuery));
+	e = entry_of(snapshot);
+	if (e == NULL)
+		e = new_entry();
+	snapshot->speculativeToken = e->token;
+	e->queries++;
+	running[nrunning].token = e->token;
+	running[nrunning].sub = GetCurrentSubTransactionId();
+	nrunning++;
+}
+
+/* Counts off running query i; the last one of a snapshot takes the pin along. */
+static void
+end_query(uint32 i)
+{
+	SnapshotEntry *e = find_entry(running[i].token);
+
+	memmove(&running[i], &running[i + 1], (nrunning - i - 1) * sizeof(RunningQuery));
+	nrunning--;
+	if (e == NULL || --e->queries > 0)
+		return;
+	if (e->pin >= 0)
+		unpin(e->pin);
+	e->stamp = 0;
+	e->pin = -1;
+	while (nentries > 0 && entries[nentries - 1].queries == 0)
+		nentries--;
 }
 
 uint64
@@ -188,9 +233,7 @@ snapshot_ExecutorStart(QueryDesc *queryDesc, int eflags)
 			atomic_load(&kalam_segment->state) == KALAM_STORAGE_READY)
 			(void) kalam_snapshot_stamp(snapshot);
 
-		if (entry_of(snapshot) == NULL)
-			snapshot->speculativeToken = new_entry() + 1;
-		entries[snapshot->speculativeToken - 1].queries++;
+		begin_query(snapshot);
 	}
 
 	if (prev_ExecutorStart)
@@ -214,31 +257,26 @@ snapshot_ExecutorFinish(QueryDesc *queryDesc)
 static void
 snapshot_ExecutorEnd(QueryDesc *queryDesc)
 {
-	SnapshotEntry *entry = NULL;
-	uint32		last = 0;
+	uint32		token = 0;
 
-	if (queryDesc->snapshot != NULL &&
+	/* the snapshot may be freed below; the pin goes after the scans */
+	if (queryDesc->snapshot != NULL && entry_of(queryDesc->snapshot) != NULL &&
 		!(queryDesc->estate->es_top_eflags & EXEC_FLAG_EXPLAIN_ONLY))
-		entry = entry_of(queryDesc->snapshot);
-	if (entry != NULL)
-	{
-		/* the snapshot may be freed below, the entry goes after the scans */
-		if (entry->queries == 1)
-		{
-			last = queryDesc->snapshot->speculativeToken;
-			queryDesc->snapshot->speculativeToken = 0;
-		}
-		else
-			entry->queries--;
-	}
+		token = queryDesc->snapshot->speculativeToken;
 
 	if (prev_ExecutorEnd)
 		prev_ExecutorEnd(queryDesc);
 	else
 		standard_ExecutorEnd(queryDesc);
 
-	if (last != 0)
-		free_entry(last - 1);
+	for (uint32 i = nrunning; token != 0 && i-- > 0;)
+	{
+		if (running[i].token == token)
+		{
+			end_query(i);
+			break;
+		}
+	}
 }
 
 void
@@ -257,10 +295,8 @@ kalam_snapshot_install(void)
 void
 kalam_snapshots_at_xact_end(void)
 {
-	for (uint32 i = nentries; i-- > 0;)
-		if (i < nentries && entries[i].queries > 0)
-			free_entry(i);
-	nentries = 0;
+	while (nrunning > 0)
+		end_query(nrunning - 1);
 	if (xact_stamp != 0)
 	{
 		unpin(xact_pin);
@@ -272,15 +308,15 @@ kalam_snapshots_at_xact_end(void)
 void
 kalam_snapshots_at_subabort(SubTransactionId sub)
 {
-	for (uint32 i = nentries; i-- > 0;)
-		if (i < nentries && entries[i].queries > 0 && entries[i].sub == sub)
-			free_entry(i);
+	for (uint32 i = nrunning; i-- > 0;)
+		if (running[i].sub == sub)
+			end_query(i);
 }
 
 void
 kalam_snapshots_at_subcommit(SubTransactionId sub, SubTransactionId parent)
 {
-	for (uint32 i = 0; i < nentries; i++)
-		if (entries[i].queries > 0 && entries[i].sub == sub)
-			entries[i].sub = parent;
+	for (uint32 i = 0; i < nrunning; i++)
+		if (running[i].sub == sub)
+			running[i].sub = parent;
 }

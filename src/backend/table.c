@@ -37,10 +37,14 @@ typedef struct TableEntry
 } TableEntry;
 
 static HTAB *tables = NULL;
+static dlist_head all_tables = DLIST_STATIC_INIT(all_tables);
 
 static void
-free_table(KalamTable *table)
+free_if_unused(KalamTable *table)
 {
+	if (table->valid || table->users > 0 || table->planners > 0)
+		return;
+	dlist_delete(&table->node);
 	MemoryContextDelete(table->context);
 }
 
@@ -106,11 +110,12 @@ build_table(Relation rel)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	dlist_push_tail(&all_tables, &table->node);
 	return table;
 }
 
-KalamTable *
-kalam_table_open(Relation rel)
+static KalamTable *
+find_table(Relation rel)
 {
 	Oid			relid = RelationGetRelid(rel);
 	TableEntry *entry;
@@ -132,21 +137,65 @@ kalam_table_open(Relation rel)
 		if (found)
 		{
 			entry->table->valid = false;
-			if (entry->table->users == 0)
-				free_table(entry->table);
+			free_if_unused(entry->table);
 		}
 		entry->table = table;
 	}
-	entry->table->users++;
 	return entry->table;
+}
+
+KalamTable *
+kalam_table_open(Relation rel)
+{
+	KalamTable *table = find_table(rel);
+
+	table->users++;
+	return table;
 }
 
 void
 kalam_table_close(KalamTable *table)
 {
 	Assert(table->users > 0);
-	if (--table->users == 0 && !table->valid)
-		free_table(table);
+	table->users--;
+	free_if_unused(table);
+}
+
+static void
+close_for_context(void *arg)
+{
+	KalamTable *table = arg;
+
+	table->planners--;
+	free_if_unused(table);
+}
+
+KalamTable *
+kalam_table_open_for_context(Relation rel)
+{
+	MemoryContextCallback *callback = palloc(sizeof(MemoryContextCallback));
+	KalamTable *table = find_table(rel);
+
+	table->planners++;
+	callback->func = close_for_context;
+	callback->arg = table;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+	return table;
+}
+
+/* Statements that ended with an error have closed nothing. */
+void
+kalam_tables_at_xact_end(void)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &all_tables)
+	{
+		KalamTable *table = dlist_container(KalamTable, node, iter.cur);
+
+		table->users = 0;
+		free_if_unused(table);
+	}
 }
 
 static void
@@ -156,8 +205,7 @@ forget_entry(TableEntry *entry)
 
 	(void) hash_search(tables, &entry->relid, HASH_REMOVE, NULL);
 	table->valid = false;
-	if (table->users == 0)
-		free_table(table);
+	free_if_unused(table);
 }
 
 static void
@@ -183,6 +231,11 @@ relcache_callback(Datum arg, Oid relid)
 void
 kalam_tables_forget(void)
 {
+	dlist_iter	iter;
+
+	/* statements that are under way look again, unless they write already */
+	dlist_foreach(iter, &all_tables)
+		dlist_container(KalamTable, node, iter.cur)->object_known = false;
 	relcache_callback((Datum) 0, InvalidOid);
 }
 

@@ -8,6 +8,7 @@
 #include "postgres.h"
 #include "access/tupdesc.h"
 #include "executor/tuptable.h"
+#include "lib/ilist.h"
 #include "nodes/pg_list.h"
 #include "utils/rel.h"
 
@@ -36,8 +37,10 @@ typedef struct KalamKeyColumn
 typedef struct KalamTable
 {
 	Oid			relid;
+	dlist_node	node;			/* in the list of all */
 	bool		valid;			/* else to be freed with its last user */
-	int			users;
+	int			users;			/* of this transaction; none are left at its end */
+	int			planners;		/* memory of planners, which may live longer */
 	MemoryContext context;
 
 	uint32		object_id;		/* NONE: nothing was ever stored */
@@ -57,6 +60,11 @@ typedef struct KalamTable
 
 extern KalamTable *kalam_table_open(Relation rel);
 extern void kalam_table_close(KalamTable *table);
+
+/* The same until the current memory context is reset, also behind an error. */
+extern KalamTable *kalam_table_open_for_context(Relation rel);
+
+extern void kalam_tables_at_xact_end(void);
 extern void kalam_tables_install(void); /* invalidation callback */
 extern void kalam_tables_forget(void);	/* object ids may have been rolled back */
 extern bool kalam_is_table(Oid relid);	/* a foreign table of this wrapper? */
@@ -64,7 +72,7 @@ extern bool kalam_is_table(Oid relid);	/* a foreign table of this wrapper? */
 /* The object that holds the rows; NONE if nothing was stored. */
 extern uint32 kalam_table_object(KalamTable *table);
 
-/* Row count and size as the store estimates them, at most a second old. */
+/* Row count and size as the store estimates them, at most some seconds old. */
 extern void kalam_table_stat(KalamTable *table, double *rows, double *bytes);
 
 /* ---- keys ---- */

@@ -367,10 +367,10 @@ transaction_callback(XactEvent event, void *arg)
 
 		case XACT_EVENT_PRE_PREPARE:
 			kalam_ddl_at_precommit();
-			if (staged != NULL && kalam_staged_count(staged) > 0)
+			if ((staged != NULL && kalam_staged_count(staged) > 0) || kalam_row_locks_held())
 				ereport(ERROR,
 						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("cannot PREPARE a transaction that has changed kalam tables")));
+						 errmsg("cannot PREPARE a transaction that has changed kalam tables or locked rows of them")));
 			break;
 
 		case XACT_EVENT_COMMIT:
@@ -381,6 +381,7 @@ transaction_callback(XactEvent event, void *arg)
 			kalam_row_locks_release();
 			kalam_snapshots_at_xact_end();
 			kalam_ddl_at_xact_end(event == XACT_EVENT_COMMIT);
+			kalam_tables_at_xact_end();
 			forget_transaction();
 			break;
 

@@ -141,3 +141,40 @@ END
 $$;
 CALL step();
 SELECT count(*), sum(balance) FROM accounts WHERE id <= 10;
+
+-- A query that fails in an exception block of a STABLE function, which runs
+-- under the snapshot of the statement that calls it; many times.
+CREATE STORED TABLE fails (id int NOT NULL, d int) KEY (id);
+INSERT INTO fails SELECT g, g % 3 FROM generate_series(1, 30) g;
+CREATE FUNCTION divides(n int) RETURNS int STABLE LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN (SELECT 6 / d FROM fails WHERE id = n);
+EXCEPTION WHEN division_by_zero THEN
+	RETURN -1;
+END $$;
+SELECT sum(divides(id)), count(*) FROM fails;
+DO $$
+DECLARE total bigint := 0;
+BEGIN
+	FOR i IN 1 .. 300 LOOP
+		total := total + (SELECT divides(i % 30 + 1) FROM fails WHERE id = 1);
+		INSERT INTO fails VALUES (100 + i, 1);
+	END LOOP;
+	RAISE NOTICE 'total %', total;
+END $$;
+SELECT count(*), sum(divides(id)) FROM fails;
+
+-- Locking scans that turn rows down, and rows that come and go in blocks.
+SELECT id FROM fails WHERE id <= 20 AND repeat('x', 20) || id = 'zz' FOR UPDATE;
+CREATE FUNCTION tries(n int) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+	BEGIN
+		INSERT INTO fails VALUES (-n, 0);
+		RAISE EXCEPTION 'undo';
+	EXCEPTION WHEN raise_exception THEN
+		NULL;
+	END;
+	RETURN n;
+END $$;
+INSERT INTO fails SELECT tries(-g) + 5000, 7 FROM generate_series(1, 5) g;
+SELECT count(*), sum(id) FROM fails WHERE d = 7;
