@@ -176,5 +176,5 @@ BEGIN
 	END;
 	RETURN n;
 END $$;
-INSERT INTO fails SELECT tries(-g) + 5000, 7 FROM generate_series(1, 5) g;
+INSERT INTO fails SELECT tries(g) + 5000, 7 FROM generate_series(1, 5) g;
 SELECT count(*), sum(id) FROM fails WHERE d = 7;
