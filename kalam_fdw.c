@@ -12,6 +12,7 @@
 #include "src/backend/ddl.h"
 #include "src/backend/modify.h"
 #include "src/backend/planner.h"
+#include "src/backend/rowmark.h"
 #include "src/backend/scan.h"
 #include "src/backend/shmem.h"
 #include "src/backend/snapshot.h"
@@ -56,6 +57,8 @@ kalam_fdw_handler(PG_FUNCTION_ARGS)
 	routine->RecheckForeignScan = kalam_recheck_scan;
 	routine->ExplainForeignScan = kalam_explain_scan;
 	routine->AnalyzeForeignTable = kalam_analyze;
+	routine->GetForeignRowMarkType = kalam_row_mark_type;
+	routine->RefetchForeignRow = kalam_refetch_row;
 	kalam_fill_modify_routine(routine);
 	PG_RETURN_POINTER(routine);
 }

@@ -214,16 +214,11 @@ kalam_channel_wait(KalamChannel *ch, KalamWaitFor what, bool interruptible)
 			}
 			if (!PostmasterIsAlive())
 			{
-				if (interruptible)
-				{
-					atomic_fetch_sub(&seg->waiting, 1);
-					proc_exit(1);
-				}
-				/* in mid-commit an exit would be a PANIC: end soon after */
-				ProcDiePending = true;
-				InterruptPending = true;
-				alive = false;
-				break;
+				/* a transaction that is being committed cannot be aborted */
+				if (!interruptible)
+					_exit(2);
+				atomic_fetch_sub(&seg->waiting, 1);
+				proc_exit(1);
 			}
 			kalam_channel_sleep(ch, seen, WAIT_TICK_US);
 		}

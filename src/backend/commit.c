@@ -126,7 +126,8 @@ survived(KalamChannel *ch)
 	uint64		recovered;
 	uint32		epoch;
 
-	if (stamp == 0)
+	/* while it may be alive (only the postmaster is gone) it can still write */
+	if (stamp == 0 && atomic_load(&kalam_segment->epoch) != old_epoch)
 		return false;
 	epoch = wait_for_restart();
 	recovered = atomic_load(&kalam_segment->recovered);

@@ -108,6 +108,7 @@ give_stored(const KalamRow *stored, KalamMergedRow *row)
 	row->key = stored->key_len > 0 ? kalam_row_key(stored) : NULL;
 	row->key_len = stored->key_len;
 	row->own = false;
+	row->own_command = 0;
 	return true;
 }
 
@@ -177,6 +178,7 @@ kalam_merge_next(KalamMerge *m, KalamMergedRow *row)
 		row->key = key;
 		row->key_len = len;
 		row->own = true;
+		row->own_command = v->command_id + 1;
 		return true;
 	}
 }

@@ -16,6 +16,7 @@ typedef struct KalamMergedRow
 	const uint8 *key;			/* NULL unless KALAM_SCAN_KEYS was asked for */
 	size_t		key_len;
 	bool		own;			/* staged by this transaction */
+	uint32		own_command;	/* by which command, plus one; 0: not own */
 } KalamMergedRow;
 
 /* To be embedded and zeroed; open and close as often as needed. */

@@ -33,7 +33,6 @@
 #include "src/backend/compat.h"
 #include "src/backend/keyrange.h"
 #include "src/backend/planner.h"
-#include "src/backend/rowlock.h"
 #include "src/backend/table.h"
 
 /*
@@ -290,49 +289,27 @@ needs_columns(RelOptInfo *rel, List *quals)
 	return !bms_is_empty(attrs);
 }
 
-/* Must the scan lock its rows, and how?  -1: no. */
-static int
-lock_of_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, LockWaitPolicy *wait)
+/*
+ * Must the scan lock the rows that it returns?  Row triggers of UPDATE and
+ * DELETE get the old row as the scan saw it, so it must be the newest.  Without
+ * them the modification locks, and SELECT ... FOR UPDATE locks what it returns.
+ */
+static bool
+scan_must_lock(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
-	PlanRowMark *mark = get_plan_rowmark(root->rowMarks, rel->relid);
 	Relation	relation;
-	int			lock = -1;
+	bool		lock;
 
-	*wait = LockWaitBlock;
-	if (mark != NULL)
-	{
-		*wait = mark->waitPolicy;
-		switch (mark->strength)
-		{
-			case LCS_NONE:
-				break;
-			case LCS_FORKEYSHARE:
-				return KALAM_LOCK_KEY_SHARE;
-			case LCS_FORSHARE:
-				return KALAM_LOCK_SHARE;
-			case LCS_FORNOKEYUPDATE:
-				return KALAM_LOCK_NO_KEY_UPDATE;
-			case LCS_FORUPDATE:
-				return KALAM_LOCK_UPDATE;
-		}
-	}
-
-	/*
-	 * Row triggers get the old row as the scan saw it, so it must be the newest:
-	 * the scan locks it then.  Without them the modification does.
-	 */
-	if (bms_is_member(rel->relid, root->all_result_relids) &&
-		(root->parse->commandType == CMD_UPDATE || root->parse->commandType == CMD_DELETE))
-	{
-		relation = table_open(relid, NoLock);
-		if (relation->trigdesc != NULL &&
-			(relation->trigdesc->trig_update_before_row ||
-			 relation->trigdesc->trig_update_after_row ||
-			 relation->trigdesc->trig_delete_before_row ||
-			 relation->trigdesc->trig_delete_after_row))
-			lock = KALAM_LOCK_UPDATE;
-		table_close(relation, NoLock);
-	}
+	if (!bms_is_member(rel->relid, root->all_result_relids) ||
+		(root->parse->commandType != CMD_UPDATE && root->parse->commandType != CMD_DELETE))
+		return false;
+	relation = table_open(relid, NoLock);
+	lock = relation->trigdesc != NULL &&
+		(relation->trigdesc->trig_update_before_row ||
+		 relation->trigdesc->trig_update_after_row ||
+		 relation->trigdesc->trig_delete_before_row ||
+		 relation->trigdesc->trig_delete_after_row);
+	table_close(relation, NoLock);
 	return lock;
 }
 
@@ -348,8 +325,9 @@ kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 	List	   *filters = NIL;
 	List	   *private;
 	ListCell   *lc;
-	LockWaitPolicy wait;
-	int			lock = lock_of_scan(root, rel, relid, &wait);
+	PlanRowMark *mark = get_plan_rowmark(root->rowMarks, rel->relid);
+	bool		marked = mark != NULL && mark->strength != LCS_NONE;
+	bool		lock = scan_must_lock(root, rel, relid);
 
 	foreach(lc, clauses)
 	{
@@ -378,9 +356,9 @@ kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 
 	private = list_make5(kalam_bounds_to_list(bounds),
 						 linitial(path->fdw_private),
-						 makeBoolean(!needs_columns(rel, filters) && lock < 0),
-						 makeInteger(lock),
-						 makeInteger((int) wait));
+						 makeBoolean(!needs_columns(rel, filters) && !lock && !marked),
+						 makeBoolean(lock),
+						 makeBoolean(marked));
 	return make_foreignscan(tlist, filters, rel->relid, values, private, NIL,
 							key_quals, outer_plan);
 }

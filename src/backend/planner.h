@@ -14,8 +14,8 @@ enum KalamScanPrivate
 	KALAM_PRIVATE_BOUNDS,		/* list of lists: kalam_bounds_to_list */
 	KALAM_PRIVATE_REVERSE,		/* Boolean: against the key's order */
 	KALAM_PRIVATE_NO_COLUMNS,	/* Boolean: rows are only counted */
-	KALAM_PRIVATE_LOCK,			/* Integer: KalamRowLockMode, -1: none */
-	KALAM_PRIVATE_WAIT			/* Integer: LockWaitPolicy */
+	KALAM_PRIVATE_LOCK,			/* Boolean: the scan locks its rows */
+	KALAM_PRIVATE_MARK			/* Boolean: rows may be locked later: rowmark.h */
 };
 
 extern void kalam_planner_install(void);	/* hooks */

@@ -25,6 +25,7 @@
 #include "src/backend/planner.h"
 #include "src/backend/row.h"
 #include "src/backend/rowlock.h"
+#include "src/backend/rowmark.h"
 #include "src/backend/scan.h"
 #include "src/backend/snapshot.h"
 
@@ -38,8 +39,8 @@ typedef struct KalamScan
 	bool		reverse;
 	bool		no_columns;
 	bool		want_keys;
-	int			lock;			/* KalamRowLockMode, -1: none */
-	LockWaitPolicy wait;
+	bool		lock;			/* rows are locked before they are returned */
+	KalamMarkedRows *marked;	/* they may be locked later; else NULL */
 	ExprState  *recheck;		/* key conditions, for rows read again */
 
 	TupleTableSlot *slot;
@@ -76,15 +77,20 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	scan->bound_context = node->ss.ps.ps_ExprContext;
 	scan->reverse = boolVal(list_nth(private, KALAM_PRIVATE_REVERSE));
 	scan->no_columns = boolVal(list_nth(private, KALAM_PRIVATE_NO_COLUMNS));
-	scan->lock = intVal(list_nth(private, KALAM_PRIVATE_LOCK));
-	scan->wait = (LockWaitPolicy) intVal(list_nth(private, KALAM_PRIVATE_WAIT));
-	scan->want_keys = scan->lock >= 0 || (scan->table->nkeys == 0 && plan->fsSystemCol);
-	if (scan->lock >= 0)
+	scan->lock = boolVal(list_nth(private, KALAM_PRIVATE_LOCK));
+	scan->want_keys = scan->lock || (scan->table->nkeys == 0 && plan->fsSystemCol);
+	if (scan->lock)
 		scan->recheck = ExecInitQual(plan->fdw_recheck_quals, (PlanState *) node);
 	scan->slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(scan->rel), &TTSOpsMinimalTuple);
 	scan->stamp = kalam_snapshot_stamp(estate->es_snapshot);
 	scan->command_id = estate->es_snapshot->curcid;
 	scan->owner = GetCurrentSubTransactionId();
+	if (boolVal(list_nth(private, KALAM_PRIVATE_MARK)))
+	{
+		scan->want_keys = true;
+		scan->marked = kalam_marked_rows_begin(estate, plan->scan.scanrelid, scan->rel,
+											   scan->table, scan->stamp);
+	}
 }
 
 /* Computes the range from the parameters of now and opens it. */
@@ -161,10 +167,8 @@ lock_row(KalamScan *scan, ForeignScanState *node, const KalamMergedRow *row)
 	memcpy(key, row->key, key_len);
 	if (kalam_object_is_new(kalam_get_be32(key)))
 		return true;
-	if (kalam_row_lock(kalam_get_be32(key), key, key_len, (KalamRowLockMode) scan->lock,
-					   scan->wait, scan->table->relid,
-					   RelationGetRelationName(scan->rel)) == KALAM_LOCK_SKIPPED)
-		return false;
+	(void) kalam_row_lock(kalam_get_be32(key), key, key_len, KALAM_LOCK_UPDATE, LockWaitBlock,
+						  scan->table->relid, RelationGetRelationName(scan->rel));
 	if (row->own)
 		return true;
 
@@ -215,7 +219,9 @@ kalam_iterate_scan(ForeignScanState *node)
 		if (scan->table->nkeys == 0 && row.key != NULL)
 			kalam_row_id_to_tid(kalam_get_be64(row.key + KALAM_KEY_PREFIX_BYTES),
 								&scan->slot->tts_tid);
-		if (scan->lock >= 0)
+		if (scan->marked)
+			kalam_marked_rows_add(scan->marked, &row, &scan->slot->tts_tid);
+		else if (scan->lock)
 		{
 			MemoryContext old = MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
 			bool		keep = lock_row(scan, node, &row);

@@ -313,7 +313,8 @@ after_end(void)
 		ereport(LOG,
 				(errmsg("kalam storage process (PID %d) has ended", (int) last_child_pid)));
 
-	if (ms_since(child_started) >= SHORT_LIFE_MS)
+	/* one that never served has failed, however long it tried */
+	if (child_served && ms_since(child_started) >= SHORT_LIFE_MS)
 		short_lives = 0;
 	else
 		short_lives = Min(short_lives + 1, child_served ? 1 : lengthof(delays_ms) - 1);

@@ -1,0 +1,241 @@
+/*
+ * rowmark.c
+ *	  Late row locking: see rowmark.h.
+ *
+ * After the lock the row is compared with what the scan saw; the executor puts
+ * one that has changed through the query again.  Small rows are kept with their
+ * keys, so that an unchanged one, the usual case, needs no second look-up.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "lib/ilist.h"
+#include "nodes/execnodes.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "src/backend/row.h"
+#include "src/backend/rowlock.h"
+#include "src/backend/rowmark.h"
+
+/* Rows are copied along with their keys up to this much memory per scan. */
+#define COPIES_BYTES	(1024 * 1024)
+
+typedef struct MarkedRow
+{
+	MinimalTuple copy;			/* or NULL: to be looked up */
+	uint32		own_command;	/* of an own version: who wrote it, plus one; 0: stored */
+	uint16		key_len;
+	uint8		key[FLEXIBLE_ARRAY_MEMBER];
+} MarkedRow;
+
+struct KalamMarkedRows
+{
+	dlist_node	node;			/* in active */
+	EState	   *estate;
+	Index		rti;
+	Relation	rel;
+	KalamTable *table;
+	uint64		stamp;
+	MemoryContext context;
+	MarkedRow **rows;
+	uint64		nrows;
+	uint64		size;
+	Size		copied;
+};
+
+static dlist_head active = DLIST_STATIC_INIT(active);
+
+/* The query's memory goes, also behind an error. */
+static void
+forget(void *arg)
+{
+	dlist_delete(&((KalamMarkedRows *) arg)->node);
+}
+
+KalamMarkedRows *
+kalam_marked_rows_begin(EState *estate, Index rti, Relation rel, KalamTable *table, uint64 stamp)
+{
+	MemoryContext cxt = estate->es_query_cxt;
+	KalamMarkedRows *rows = MemoryContextAllocZero(cxt, sizeof(KalamMarkedRows));
+	MemoryContextCallback *callback = MemoryContextAlloc(cxt, sizeof(MemoryContextCallback));
+
+	rows->estate = estate;
+	rows->rti = rti;
+	rows->rel = rel;
+	rows->table = table;
+	rows->stamp = stamp;
+	rows->context = cxt;
+	dlist_push_head(&active, &rows->node);
+	callback->func = forget;
+	callback->arg = rows;
+	MemoryContextRegisterResetCallback(cxt, callback);
+	return rows;
+}
+
+void
+kalam_marked_rows_add(KalamMarkedRows *rows, const KalamMergedRow *row, ItemPointer tid)
+{
+	MarkedRow  *m = MemoryContextAlloc(rows->context, offsetof(MarkedRow, key) + row->key_len);
+
+	m->copy = NULL;
+	m->own_command = row->own_command;
+	m->key_len = (uint16) row->key_len;
+	memcpy(m->key, row->key, row->key_len);
+	if (rows->copied + row->tuple->t_len <= COPIES_BYTES)
+	{
+		m->copy = MemoryContextAlloc(rows->context, row->tuple->t_len);
+		memcpy(m->copy, row->tuple, row->tuple->t_len);
+		rows->copied += row->tuple->t_len;
+	}
+
+	if (rows->nrows == rows->size)
+	{
+		uint64		size = Max(64, 2 * rows->size);
+
+		if (rows->rows == NULL)
+			rows->rows = MemoryContextAlloc(rows->context, size * sizeof(MarkedRow *));
+		else
+			rows->rows = repalloc_huge(rows->rows, size * sizeof(MarkedRow *));
+		rows->size = size;
+	}
+	rows->rows[rows->nrows] = m;
+	kalam_row_id_to_tid(rows->nrows, tid);
+	rows->nrows++;
+}
+
+RowMarkType
+kalam_row_mark_type(RangeTblEntry *rte, LockClauseStrength strength)
+{
+	switch (strength)
+	{
+		case LCS_NONE:
+			break;
+		case LCS_FORKEYSHARE:
+			return ROW_MARK_KEYSHARE;
+		case LCS_FORSHARE:
+			return ROW_MARK_SHARE;
+		case LCS_FORNOKEYUPDATE:
+			return ROW_MARK_NOKEYEXCLUSIVE;
+		case LCS_FORUPDATE:
+			return ROW_MARK_EXCLUSIVE;
+	}
+	return ROW_MARK_COPY;
+}
+
+static KalamRowLockMode
+lock_mode(RowMarkType type)
+{
+	switch (type)
+	{
+		case ROW_MARK_KEYSHARE:
+			return KALAM_LOCK_KEY_SHARE;
+		case ROW_MARK_SHARE:
+			return KALAM_LOCK_SHARE;
+		case ROW_MARK_NOKEYEXCLUSIVE:
+			return KALAM_LOCK_NO_KEY_UPDATE;
+		default:
+			return KALAM_LOCK_UPDATE;
+	}
+}
+
+static KalamMarkedRows *
+find_rows(EState *estate, Index rti)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &active)
+	{
+		KalamMarkedRows *rows = dlist_container(KalamMarkedRows, node, iter.cur);
+
+		if (rows->estate == estate && rows->rti == rti)
+			return rows;
+	}
+	elog(ERROR, "a row to be locked comes from no scan of a kalam table");
+	return NULL;
+}
+
+/* Fills the slot with a copy. */
+static void
+give(TupleTableSlot *slot, KalamMarkedRows *rows, MinimalTuple tuple, Datum rowid)
+{
+	ExecForceStoreMinimalTuple(heap_copy_minimal_tuple(tuple), slot, true);
+	slot->tts_tid = *(ItemPointer) DatumGetPointer(rowid);
+	slot->tts_tableOid = RelationGetRelid(rows->rel);
+}
+
+/* The row as the scan saw it, which is still the newest. */
+static void
+give_unchanged(TupleTableSlot *slot, KalamMarkedRows *rows, MarkedRow *m, Datum rowid)
+{
+	KalamRange	range = {0};
+	KalamRow   *row;
+
+	if (m->copy != NULL)
+	{
+		give(slot, rows, m->copy, rowid);
+		return;
+	}
+	range.object_id = kalam_get_be32(m->key);
+	range.flags = KALAM_SCAN_POINT | KALAM_SCAN_NEWEST;
+	range.lower = m->key;
+	range.lower_len = m->key_len;
+	row = kalam_get(&range);
+	if (row == NULL)
+		elog(ERROR, "a locked row of a kalam table is gone");
+	give(slot, rows, kalam_row_tuple(row), rowid);
+	pfree(row);
+}
+
+void
+kalam_refetch_row(EState *estate, ExecRowMark *erm, Datum rowid, TupleTableSlot *slot,
+				  bool *updated)
+{
+	KalamMarkedRows *rows = find_rows(estate, erm->rti);
+	uint64		number = kalam_tid_to_row_id((ItemPointer) DatumGetPointer(rowid));
+	MarkedRow  *m;
+	KalamStaged *staged = kalam_staged_here();
+	KalamStagedKey *k;
+	KalamStagedVersion *own;
+	KalamRow   *newest;
+
+	ExecClearTuple(slot);
+	if (number >= rows->nrows)
+		elog(ERROR, "a row to be locked was not read by its scan");
+	m = rows->rows[number];
+
+	if (!kalam_object_is_new(kalam_get_be32(m->key)) &&
+		kalam_row_lock(kalam_get_be32(m->key), m->key, m->key_len, lock_mode(erm->markType),
+					   erm->waitPolicy, RelationGetRelid(rows->rel),
+					   RelationGetRelationName(rows->rel)) == KALAM_LOCK_SKIPPED)
+		return;
+
+	k = staged ? kalam_staged_find(staged, m->key, m->key_len) : NULL;
+	own = k ? kalam_staged_newest(k) : NULL;
+	if (own != NULL)
+	{
+		/* changed by this command or a later one: not to be returned, as in heap */
+		if (own->op == KALAM_CHANGE_PUT && m->own_command == own->command_id + 1)
+			give(slot, rows, kalam_staged_tuple(own), rowid);
+		return;
+	}
+
+	switch (kalam_row_fate(m->key, m->key_len, rows->stamp, &newest))
+	{
+		case KALAM_ROW_AS_BEFORE:
+			give_unchanged(slot, rows, m, rowid);
+			return;
+		case KALAM_ROW_GONE:
+			if (IsolationUsesXactSnapshot())
+				kalam_raise_serialization(true);
+			return;
+		case KALAM_ROW_UPDATED:
+			if (IsolationUsesXactSnapshot())
+				kalam_raise_serialization(false);
+			give(slot, rows, kalam_row_tuple(newest), rowid);
+			pfree(newest);
+			*updated = true;
+			return;
+	}
+}
