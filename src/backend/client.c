@@ -11,6 +11,7 @@
 
 #include <unistd.h>
 
+#include "access/xlog.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "portability/instr_time.h"
@@ -103,6 +104,12 @@ kalam_client_ready(void)
 					 errmsg("the kalam store could not be opened: %s", reason),
 					 errhint("See the server's log; the store is tried again every few seconds.")));
 		}
+
+		if (RecoveryInProgress())
+			ereport(ERROR,
+					(errcode(ERRCODE_CANNOT_CONNECT_NOW),
+					 errmsg("kalam tables cannot be used while the server is in recovery"),
+					 errdetail("Their rows are not replicated; the store is opened when recovery ends.")));
 
 		if (deadline == 0)
 			deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), READY_TIMEOUT_MS);

@@ -93,9 +93,15 @@ unpin(int pin)
 {
 	KalamSlot  *slot = kalam_slot(kalam_segment, kalam_my_slot_index());
 
+	uint32		npins = atomic_load_explicit(&slot->npins, memory_order_relaxed);
+
 	Assert(pin_users[pin] > 0);
-	if (--pin_users[pin] == 0)
-		atomic_store_explicit(&slot->pins[pin], 0, memory_order_release);
+	if (--pin_users[pin] > 0)
+		return;
+	atomic_store_explicit(&slot->pins[pin], 0, memory_order_release);
+	while (npins > 0 && pin_users[npins - 1] == 0)
+		npins--;
+	atomic_store_explicit(&slot->npins, npins, memory_order_release);
 }
 
 /* ---- entries and queries ---- */
