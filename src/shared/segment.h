@@ -36,7 +36,7 @@
 #define KALAM_CACHE_LINE		64
 #define KALAM_BLOCK_BYTES		(128 * 1024) /* one block, header included */
 #define KALAM_CHANNEL_BLOCKS	4			/* blocks in flight per channel */
-#define KALAM_PINS_PER_SLOT		64
+#define KALAM_PINS_PER_SLOT		1024
 #define KALAM_BUCKETS			65536		/* stamps per key hash, a power of two */
 #define KALAM_MAX_KEY_BYTES		2704		/* longest stored key, prefix included */
 #define KALAM_MESSAGE_BYTES		512
@@ -118,6 +118,8 @@ typedef enum KalamOp
 										 * whether the newest version differs
 										 * from the one at `stamp` */
 #define KALAM_SCAN_AFTER_LOWER	0x0040	/* lower itself is excluded */
+#define KALAM_SCAN_KEYS_ONLY	0x0080	/* KEYS, and tuples have no body: their
+										 * tuple_len is KALAM_TUPLE_BODY_OFFSET */
 #define KALAM_COMMIT_SYNC		0x0100	/* on disk before the answer */
 #define KALAM_RESOLVE_APPLY		0x0200	/* else drop */
 #define KALAM_COMMIT_BULK		0x0400	/* a large one: object changes first, then

@@ -26,9 +26,9 @@
 #include "src/storage/store_dir.h"
 
 #define FILE_BYTES	(UINT64_C(256) << 20)
+#define CHECK_BYTES	(UINT64_C(8) << 20)	/* rows between two looks at free space */
 #define NAME_BYTES	64
 #define SUFFIX		".sst"
-#define MIN_FREE_BYTES (UINT64_C(64) << 20)
 
 typedef struct BulkFile
 {
@@ -48,6 +48,8 @@ struct BulkLoad
 	BulkFile   *files;
 	uint32_t	nfiles;
 	EngineFile *writer;			/* of the last file, or NULL */
+	uint64_t	file_bytes;		/* of the files that are complete */
+	uint64_t	unchecked_bytes;	/* of rows since free space was looked at */
 	uint32_t	object_id;		/* of the rows that come now */
 	bool		skip;			/* they go to an object that is dropped */
 	NewObject  *created;
@@ -62,16 +64,32 @@ struct BulkLoad
 	size_t		capacity;
 };
 
-static _Atomic uint32_t counter;
+static _Atomic uint64_t last_number;
+
+/* Files of earlier processes, and of earlier loads, have other numbers. */
+static uint64_t
+next_number(void)
+{
+	uint64_t	last = atomic_load(&last_number);
+	uint64_t	number;
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	do
+	{
+		number = (uint64_t) now.tv_sec * 1000000000u + (uint64_t) now.tv_nsec;
+		if (number <= last)
+			number = last + 1;
+	} while (!atomic_compare_exchange_weak(&last_number, &last, number));
+	return number;
+}
 
 BulkLoad *
 bulk_open(void)
 {
 	BulkLoad   *l = calloc(1, sizeof(BulkLoad));
-	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	l->number = (uint64_t) now.tv_sec << 20 | (atomic_fetch_add(&counter, 1) & 0xfffff);
+	l->number = next_number();
 	return l;
 }
 
@@ -117,8 +135,11 @@ finish_file(BulkLoad *l, EngineError *err)
 {
 	EngineFile *w = l->writer;
 
+	if (w == NULL)
+		return true;
+	l->file_bytes += engine_file_bytes(w);
 	l->writer = NULL;
-	return w == NULL || engine_file_finish(w, err);
+	return engine_file_finish(w, err);
 }
 
 /* May rows go to the object, and how are they stored? */
@@ -153,18 +174,21 @@ next_file(BulkLoad *l, uint32_t id, EngineError *err)
 
 	if (!finish_file(l, err) || !find_options(l, id, &options, err))
 		return false;
-	if (store_dir_free_bytes() < MIN_FREE_BYTES)
-	{
-		engine_error(err, KALAM_ERR_DISK_FULL, "less than %u MB are free in the data directory",
-					 (unsigned) (MIN_FREE_BYTES >> 20));
+	if (!store_dir_has_room(0, err))
 		return false;
-	}
 	l->files = realloc(l->files, (l->nfiles + 1) * sizeof(BulkFile));
 	f = &l->files[l->nfiles];
 	f->object_id = id;
 	snprintf(f->name, sizeof(f->name), "%016" PRIx64 "-%u" SUFFIX, l->number, l->nfiles);
 	l->nfiles++;
 	snprintf(path, sizeof(path), "%s/%s", store_dir_bulk(), f->name);
+	if (access(path, F_OK) == 0)
+	{
+		/* the clock went back: not ours to overwrite, nor to remove */
+		l->nfiles--;
+		engine_error(err, KALAM_ERR_IO, "file \"%s\" exists already", path);
+		return false;
+	}
 	l->writer = engine_file_create(storage.engine, options, path, err);
 	return l->writer != NULL;
 }
@@ -200,6 +224,13 @@ add_row(BulkLoad *l, const Change *c, uint32_t id, EngineError *err)
 		return true;
 	if (engine_file_bytes(l->writer) > FILE_BYTES && !next_file(l, id, err))
 		return false;
+	l->unchecked_bytes += c->value_len;
+	if (l->unchecked_bytes > CHECK_BYTES)
+	{
+		l->unchecked_bytes = 0;
+		if (!store_dir_has_room(0, err))
+			return false;
+	}
 	if (c->op == KALAM_CHANGE_DELETE)
 		return engine_file_delete(l->writer, c->key, c->key_len, err);
 	return engine_file_put(l->writer, c->key, c->key_len, c->value, c->value_len, err);
@@ -279,6 +310,12 @@ bulk_stream(const BulkLoad *l, size_t *len)
 {
 	*len = l->len;
 	return l->bytes;
+}
+
+uint64_t
+bulk_bytes(const BulkLoad *l)
+{
+	return l->file_bytes;
 }
 
 uint32_t

@@ -24,6 +24,7 @@ extern bool bulk_end(BulkLoad *load, EngineError *err);
 
 /* The stream that stands for the load, valid until it is closed. */
 extern const uint8_t *bulk_stream(const BulkLoad *load, size_t *len);
+extern uint64_t bulk_bytes(const BulkLoad *load);	/* of its files */
 extern uint32_t bulk_max_object_id(const BulkLoad *load);
 
 /* keep: the files are named in the store now; else they are removed. */

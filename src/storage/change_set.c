@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "src/storage/bulk.h"
+#include "src/storage/stop_point.h"
 #include "src/storage/storage.h"
 
 /* more written keys than this are stamped as "everything" */
@@ -40,7 +41,7 @@ typedef struct Marks
 /* Files of one object are ingested by one call. */
 typedef struct Ingest
 {
-	uint32_t	object_id;
+	uint32_t	object_id;		/* KALAM_OBJECT_NONE: it is only to be removed */
 	char	   *path;
 } Ingest;
 
@@ -301,9 +302,22 @@ note_ingest(ChangeSet *s, const Change *c, EngineError *err)
 }
 
 bool
-change_set_note_file(void *set, const Change *c, EngineError *err)
+change_set_forget_file(void *set, const Change *c, EngineError *err)
 {
-	return c->op != KALAM_CHANGE_INGEST || note_ingest(set, c, err);
+	ChangeSet  *s = set;
+
+	if (c->op != KALAM_CHANGE_INGEST)
+		return true;
+	if (!note_ingest(s, c, err))
+		return false;
+	s->ingests[s->ningests - 1].object_id = KALAM_OBJECT_NONE;
+	return true;
+}
+
+bool
+change_set_has_files(const ChangeSet *s)
+{
+	return s->ningests > 0;
 }
 
 bool
@@ -311,14 +325,15 @@ change_set_ingest(ChangeSet *s, EngineError *err)
 {
 	for (uint32_t i = s->ningested, n; i < s->ningests; i += n)
 	{
-		Object	   *o = find_object(s, s->ingests[i].object_id);
+		uint32_t	id = s->ingests[i].object_id;
+		Object	   *o = id != KALAM_OBJECT_NONE ? find_object(s, id) : NULL;
 		const char **paths;
 		bool		good;
 
-		for (n = 1; i + n < s->ningests && s->ingests[i + n].object_id == s->ingests[i].object_id;)
+		for (n = 1; i + n < s->ningests && s->ingests[i + n].object_id == id;)
 			n++;
 		if (o == NULL)
-			continue;			/* dropped since */
+			continue;			/* dropped since, or not to be taken in */
 		paths = malloc(n * sizeof(char *));
 		for (uint32_t j = 0; j < n; j++)
 			paths[j] = s->ingests[i + j].path;
@@ -326,7 +341,11 @@ change_set_ingest(ChangeSet *s, EngineError *err)
 		free(paths);
 		if (!good)
 			return false;
+		if (i + n < s->ningests)
+			STOP_POINT("between_objects");
 	}
+	if (s->ningested < s->ningests)
+		STOP_POINT("after_ingest");
 	s->ningested = s->ningests;
 	return true;
 }
@@ -492,8 +511,12 @@ change_set_finish(ChangeSet *s)
 	for (uint32_t i = 0; i < s->ndoomed; i++)
 		objects_destroy(s->doomed[i]);
 	s->ndoomed = 0;
+	if (s->ningests > 0)
+		STOP_POINT("before_unlink");
 	for (uint32_t i = 0; i < s->ningests; i++)
 		(void) unlink(s->ingests[i].path);
+	if (s->ningests > 0)
+		STOP_POINT("after_unlink");
 	forget_ingests(s, 0);
 	s->max_object_id = 0;
 	memset(&s->now, 0, sizeof(s->now));

@@ -32,8 +32,11 @@ extern bool change_set_needs_space(const ChangeSet *s);
  */
 extern bool change_set_ingest(ChangeSet *s, EngineError *err);
 
-/* ChangeFunction: notes only the files, to be removed by change_set_finish. */
-extern bool change_set_note_file(void *set, const Change *change, EngineError *err);
+/* ChangeFunction: of an entry that is dropped, files are to be removed, no more. */
+extern bool change_set_forget_file(void *set, const Change *change, EngineError *err);
+
+/* Will change_set_finish remove files? */
+extern bool change_set_has_files(const ChangeSet *s);
 
 extern EngineBatch *change_set_batch(ChangeSet *s);
 extern uint32_t change_set_max_object_id(const ChangeSet *s);

@@ -230,9 +230,9 @@ make_entry(Cursor *c, const uint8_t *key, size_t key_len, const uint8_t *value, 
 		return false;
 	}
 	e->body = value + KALAM_VALUE_HEADER_BYTES;
-	e->body_len = value_len - KALAM_VALUE_HEADER_BYTES;
+	e->body_len = c->flags & KALAM_SCAN_KEYS_ONLY ? 0 : value_len - KALAM_VALUE_HEADER_BYTES;
 	e->key = key;
-	e->key_len = c->flags & KALAM_SCAN_KEYS ? key_len : 0;
+	e->key_len = c->flags & (KALAM_SCAN_KEYS | KALAM_SCAN_KEYS_ONLY) ? key_len : 0;
 	tuple_len = KALAM_TUPLE_BODY_OFFSET + e->body_len;
 	e->size = KALAM_ROW_TUPLE_OFFSET + KALAM_ALIGN8(tuple_len) + KALAM_ALIGN8(e->key_len);
 	e->head.size = (uint32_t) e->size;

@@ -91,7 +91,10 @@ database_options(const EngineConfig *config, EngineError *err)
 	uint64_t	buffer = 64 << 20;
 
 	/* what has no setter in the C interface */
-	rocksdb_get_options_from_string(plain, "track_and_verify_wals_in_manifest=true", o, &message);
+	rocksdb_get_options_from_string(plain, config->little_space ?
+									"track_and_verify_wals_in_manifest=true;"
+									"avoid_flush_during_recovery=true" :
+									"track_and_verify_wals_in_manifest=true", o, &message);
 	rocksdb_options_destroy(plain);
 	if (!ok(message, err))
 	{
@@ -107,7 +110,7 @@ database_options(const EngineConfig *config, EngineError *err)
 	rocksdb_options_set_max_open_files(o, config->max_open_files);
 	rocksdb_options_set_max_background_jobs(o, (int) config->background_jobs);
 	rocksdb_options_set_db_write_buffer_size(o, config->write_buffer_bytes);
-	rocksdb_options_set_max_total_wal_size(o, 256 << 20);
+	rocksdb_options_set_max_total_wal_size(o, 128 << 20);
 	rocksdb_options_set_avoid_unnecessary_blocking_io(o, 1);
 	rocksdb_options_set_skip_stats_update_on_db_open(o, 1);
 	rocksdb_options_set_db_log_dir(o, config->log_directory);
@@ -450,6 +453,13 @@ engine_write(Engine *e, EngineBatch *b, bool sync, EngineError *err)
 
 	rocksdb_write(e->db, sync ? e->write_synced : e->write_plain, BATCH(b), &message);
 	return ok(message, err);
+}
+
+bool
+engine_write_left_nothing(const EngineError *err)
+{
+	/* RocksDB's words: the end of the record is missing, or nothing was begun */
+	return strstr(err->message, "While appending to file") != NULL;
 }
 
 /* ---- sorted files ---- */

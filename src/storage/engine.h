@@ -38,6 +38,7 @@ typedef struct EngineConfig
 	uint64_t	write_buffer_bytes;
 	uint32_t	background_jobs;
 	int			max_open_files;
+	bool		little_space;	/* writes as few files as it can while opening */
 	/* options of a family that exists, by name */
 	KalamObjectOptions (*options_of) (const char *name, void *arg);
 	void	   *options_arg;
@@ -76,6 +77,9 @@ extern void engine_batch_release(EngineBatch *b);	/* forgets the mark */
 extern size_t engine_batch_bytes(EngineBatch *b);
 extern uint32_t engine_batch_count(EngineBatch *b);
 extern bool engine_write(Engine *e, EngineBatch *b, bool sync, EngineError *err);
+
+/* Is it sure that a write that failed so is not found when the store is opened again? */
+extern bool engine_write_left_nothing(const EngineError *err);
 
 /* ---- sorted files ---- */
 

@@ -121,6 +121,8 @@ give_up(const EngineError *err)
 	KalamSegment *seg = storage.seg;
 
 	log_fatal("%s", err->message);
+	if (err->code == KALAM_ERR_DISK_FULL)
+		store_dir_free_ballast();
 	seg->failure_code = err->code;
 	snprintf(seg->failure_message, sizeof(seg->failure_message), "%s", err->message);
 	atomic_store(&seg->state, KALAM_STORAGE_FAILED);
@@ -129,7 +131,7 @@ give_up(const EngineError *err)
 
 /* Opens the database; its lock may be held by a predecessor for a moment. */
 static Engine *
-open_engine(EngineError *err)
+open_engine_once(EngineError *err)
 {
 	const KalamConfig *config = &storage.seg->config;
 	EngineConfig ec = {
@@ -139,6 +141,7 @@ open_engine(EngineError *err)
 		.write_buffer_bytes = config->write_buffer_bytes,
 		.background_jobs = config->background_jobs > 0 ? config->background_jobs : 2,
 		.max_open_files = file_limit(),
+		.little_space = store_dir_free_bytes() < store_dir_reserve_bytes(),
 		.options_of = store_dir_hint,
 	};
 	uint64_t	deadline = now_ns() + (uint64_t) LOCK_WAIT_MS * 1000000;
@@ -161,6 +164,16 @@ open_engine(EngineError *err)
 	}
 }
 
+static Engine *
+open_engine(EngineError *err)
+{
+	Engine	   *e = open_engine_once(err);
+
+	if (e == NULL && err->code == KALAM_ERR_DISK_FULL && store_dir_free_ballast())
+		e = open_engine_once(err);
+	return e;
+}
+
 static void
 open_all(void)
 {
@@ -169,12 +182,15 @@ open_all(void)
 
 	if (!store_dir_open(config->data_directory, config->system_identifier, LOCK_WAIT_MS, &err))
 		give_up(&err);
-	storage.engine = open_engine(&err);
+	store_dir_set_reserve(config->write_buffer_bytes);
+	if (store_dir_can_open(&err))
+		storage.engine = open_engine(&err);
 	if (storage.engine == NULL)
 		give_up(&err);
 	stamps_open();
 	if (!objects_open(&err) || !committer_recover(&err))
 		give_up(&err);
+	store_dir_make_ballast();
 	channels_open();
 	atomic_store(&storage.seg->state, KALAM_STORAGE_RECOVERING);
 	if (!committer_open() || !upkeep_open() ||

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "src/storage/bulk.h"
-#include "src/storage/change_stream.h"
 #include "src/storage/objects.h"
 
 #define STATE_KEY_BYTES (KALAM_KEY_PREFIX_BYTES + 2)
@@ -75,11 +74,11 @@ static char **files;			/* that entries name */
 static uint32_t nfiles;
 
 bool
-pending_next_load(uint8_t *key)
+pending_next_load(uint64_t *full_xid)
 {
 	if (nloads == 0)
 		return false;
-	pending_key(loads[--nloads], key);
+	*full_xid = loads[--nloads];
 	return true;
 }
 
@@ -156,6 +155,34 @@ pending_open(uint32_t *max_object_id, EngineError *err)
 	if (good && engine_iter_end(it, err) != ENGINE_ITER_END)
 		good = false;
 	engine_iter_close(it);
+	return good;
+}
+
+bool
+pending_feed(uint64_t full_xid, ChangeFunction fn, void *arg, EngineError *err)
+{
+	uint8_t		key[PENDING_KEY_BYTES];
+	ChangeStream stream = {0};
+	EngineValue *v;
+	const uint8_t *bytes;
+	size_t		len;
+	bool		good;
+
+	pending_key(full_xid, key);
+	if (!engine_get(storage.engine, objects_pending(), NULL, key, PENDING_KEY_BYTES, &v, err))
+		return false;
+	if (v == NULL)
+		return true;
+	bytes = engine_value_bytes(v, &len);
+	good = len >= KALAM_VALUE_HEADER_BYTES && bytes[0] == KALAM_VALUE_FORMAT;
+	if (!good)
+		engine_error(err, KALAM_ERR_CORRUPT, "a pending transaction has an unknown format");
+	good = good &&
+		change_stream_feed(&stream, bytes + KALAM_VALUE_HEADER_BYTES,
+						   len - KALAM_VALUE_HEADER_BYTES, fn, arg, err) &&
+		change_stream_end(&stream, err);
+	change_stream_free(&stream);
+	engine_value_release(v);
 	return good;
 }
 

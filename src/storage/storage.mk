@@ -4,7 +4,9 @@
 #	kalam_storage			the program
 #	build/asan/kalam_storage	with AddressSanitizer and UBSan
 #	build/tsan/kalam_storage	with ThreadSanitizer
-#	build/FLAVOUR/test_segment, build/FLAVOUR/test_storage	unit tests
+#	build/stop/kalam_storage	with the stop points of stop_point.h
+#	build/FLAVOUR/test_segment, test_storage, test_bulk, test_full_disk	unit tests
+#	build/plain/test_stops	deaths at stop points; wants build/stop/kalam_storage
 #	storage-check			all of it, run
 
 STORAGE_CC ?= $(CC)
@@ -14,18 +16,25 @@ STORAGE_CFLAGS = -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror -fvisibil
 # directly; through the shared one they cost a fifth of a scan.
 STORAGE_STATIC_ROCKSDB := $(wildcard $(shell $(CC) -print-file-name=librocksdb.a))
 ifneq ($(STORAGE_STATIC_ROCKSDB),)
-STORAGE_LIBS = $(STORAGE_STATIC_ROCKSDB) -lsnappy -lbz2 -lz -llz4 -lzstd -lgflags -lstdc++ -lm -ldl
+STORAGE_LIBS_plain = $(STORAGE_STATIC_ROCKSDB) -lsnappy -lbz2 -lz -llz4 -lzstd -lgflags -lstdc++ -lm -ldl
 else
-STORAGE_LIBS = -lrocksdb -lm
+STORAGE_LIBS_plain = -lrocksdb -lm
 endif
+STORAGE_LIBS_asan = $(STORAGE_LIBS_plain)
+STORAGE_LIBS_stop = $(STORAGE_LIBS_plain)
+
 
 STORAGE_SOURCES = $(sort $(wildcard src/storage/*.c)) src/shared/segment.c
 STORAGE_HEADERS = $(wildcard src/storage/*.h src/shared/*.h test/unit/*.h)
 
-STORAGE_FLAVOURS = plain asan tsan
+# Suppressions of ThreadSanitizer can then name the library.
+STORAGE_LIBS_tsan = -lrocksdb -lm
+
+STORAGE_FLAVOURS = plain asan tsan stop
 STORAGE_FLAGS_plain =
 STORAGE_FLAGS_asan = -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 STORAGE_FLAGS_tsan = -O1 -fsanitize=thread
+STORAGE_FLAGS_stop = -DKALAM_STOP_POINTS
 STORAGE_ENV_plain =
 STORAGE_ENV_asan = ASAN_OPTIONS=detect_leaks=1:abort_on_error=0
 STORAGE_ENV_tsan = TSAN_OPTIONS="suppressions=$(CURDIR)/test/unit/tsan.supp halt_on_error=1"
@@ -38,21 +47,14 @@ build/$(1)/%.o: %.c $$(STORAGE_HEADERS)
 	$$(STORAGE_CC) $$(STORAGE_CFLAGS) $$(STORAGE_FLAGS_$(1)) -c -o $$@ $$<
 
 build/$(1)/kalam_storage: $$(STORAGE_OBJECTS_$(1))
-	$$(STORAGE_CC) $$(STORAGE_CFLAGS) $$(STORAGE_FLAGS_$(1)) -o $$@ $$^ $$(STORAGE_LIBS)
+	$$(STORAGE_CC) $$(STORAGE_CFLAGS) $$(STORAGE_FLAGS_$(1)) -o $$@ $$^ $$(STORAGE_LIBS_$(1))
 
-build/$(1)/test_segment: build/$(1)/test/unit/test_segment.o build/$(1)/src/shared/segment.o
-	$$(STORAGE_CC) $$(STORAGE_CFLAGS) $$(STORAGE_FLAGS_$(1)) -o $$@ $$^
-
-build/$(1)/test_storage: build/$(1)/test/unit/test_storage.o build/$(1)/src/shared/segment.o
+build/$(1)/test_%: build/$(1)/test/unit/test_%.o build/$(1)/src/shared/segment.o
 	$$(STORAGE_CC) $$(STORAGE_CFLAGS) $$(STORAGE_FLAGS_$(1)) -o $$@ $$^
 
 build/$(1)/storage_bench: build/$(1)/bench/storage_bench.o build/$(1)/src/shared/segment.o
 	$$(STORAGE_CC) $$(STORAGE_CFLAGS) $$(STORAGE_FLAGS_$(1)) -o $$@ $$^
 
-.PHONY: storage-check-$(1)
-storage-check-$(1): build/$(1)/test_segment build/$(1)/test_storage build/$(1)/kalam_storage
-	$$(STORAGE_ENV_$(1)) build/$(1)/test_segment
-	$$(STORAGE_ENV_$(1)) build/$(1)/test_storage build/$(1)/kalam_storage
 endef
 
 $(foreach f,$(STORAGE_FLAVOURS),$(eval $(call storage_flavour,$(f))))
@@ -60,5 +62,25 @@ $(foreach f,$(STORAGE_FLAVOURS),$(eval $(call storage_flavour,$(f))))
 kalam_storage: build/plain/kalam_storage
 	cp $< $@
 
-.PHONY: storage-check
-storage-check: $(foreach f,$(STORAGE_FLAVOURS),storage-check-$(f))
+.PHONY: storage-check storage-check-plain storage-check-asan storage-check-tsan
+
+define storage_run
+	$(STORAGE_ENV_$(1)) build/$(1)/test_segment
+	$(STORAGE_ENV_$(1)) build/$(1)/test_storage build/$(1)/kalam_storage
+	$(STORAGE_ENV_$(1)) build/$(1)/test_bulk build/$(1)/kalam_storage
+endef
+
+STORAGE_TESTS = test_segment test_storage test_bulk test_full_disk kalam_storage
+
+storage-check-plain: $(STORAGE_TESTS:%=build/plain/%) build/plain/test_stops build/stop/kalam_storage
+	$(call storage_run,plain)
+	build/plain/test_stops build/stop/kalam_storage
+	build/plain/test_full_disk build/plain/kalam_storage
+
+storage-check-asan: $(STORAGE_TESTS:%=build/asan/%)
+	$(call storage_run,asan)
+
+storage-check-tsan: $(STORAGE_TESTS:%=build/tsan/%)
+	$(call storage_run,tsan)
+
+storage-check: storage-check-plain storage-check-asan storage-check-tsan

@@ -5,7 +5,9 @@
  *	 FORMAT		"kalam store format N\nsystem <identifier>\n", written once
  *	 families	one line per family: name, compression, false positives per
  *				million; appended by creation, rewritten at every start
- *	 db/ log/	RocksDB's files and its own log;  bulk/ is reserved
+ *	 ballast	room for opening the store on a full disk
+ *	 db/ log/	RocksDB's files and its own log
+ *	 bulk/		sorted files of large transactions (bulk.c)
  *
  * The lock is a flock on the directory itself, gone when the process is.  The
  * main thread opens and closes; store_dir_hint_add is called by one thread at a
@@ -294,4 +296,73 @@ store_dir_free_bytes(void)
 	if (fstatvfs(root_fd, &v) != 0)
 		return UINT64_MAX;
 	return (uint64_t) v.f_bavail * v.f_frsize;
+}
+
+/* ---- room ---- */
+
+#define LEAST_RESERVE_BYTES (UINT64_C(64) << 20)
+
+static uint64_t reserve_bytes = LEAST_RESERVE_BYTES;
+
+void
+store_dir_set_reserve(uint64_t write_buffer_bytes)
+{
+	reserve_bytes = LEAST_RESERVE_BYTES + write_buffer_bytes;
+}
+
+uint64_t
+store_dir_reserve_bytes(void)
+{
+	return reserve_bytes;
+}
+
+bool
+store_dir_has_room(uint64_t bytes, EngineError *err)
+{
+	if (store_dir_free_bytes() >= reserve_bytes + bytes)
+		return true;
+	engine_error(err, KALAM_ERR_DISK_FULL, "less than %llu MB are free in the data directory",
+				 (unsigned long long) ((reserve_bytes + bytes) >> 20));
+	return false;
+}
+
+#define BALLAST_BYTES (UINT64_C(16) << 20)
+#define OPEN_BYTES (UINT64_C(8) << 20)
+
+bool
+store_dir_can_open(EngineError *err)
+{
+	if (store_dir_free_bytes() >= OPEN_BYTES ||
+		(store_dir_free_ballast() && store_dir_free_bytes() >= OPEN_BYTES))
+		return true;
+	engine_error(err, KALAM_ERR_DISK_FULL, "less than %u MB are free in data directory \"%s\"",
+				 (unsigned) (OPEN_BYTES >> 20), root);
+	return false;
+}
+
+void
+store_dir_make_ballast(void)
+{
+	int			fd;
+
+	if (faccessat(root_fd, "ballast", F_OK, 0) == 0 ||
+		store_dir_free_bytes() < reserve_bytes + 2 * BALLAST_BYTES)
+		return;
+	fd = openat(root_fd, "ballast", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || posix_fallocate(fd, 0, (off_t) BALLAST_BYTES) != 0)
+	{
+		log_warning("could not reserve room in \"%s\"", root);
+		(void) unlinkat(root_fd, "ballast", 0);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+bool
+store_dir_free_ballast(void)
+{
+	if (unlinkat(root_fd, "ballast", 0) != 0)
+		return false;
+	log_info("gave up the room that was reserved in \"%s\"", root);
+	return true;
 }

@@ -20,6 +20,25 @@ extern const char *store_dir_bulk(void);
 extern uint64_t store_dir_free_bytes(void);
 
 /*
+ * With less room than the reserve nothing is written any more that needs some:
+ * what is in memory must still find its way into files.  Constant once threads
+ * run.
+ */
+extern void store_dir_set_reserve(uint64_t write_buffer_bytes);
+extern uint64_t store_dir_reserve_bytes(void);
+
+/* Is there room for so many bytes, and the reserve?  Else fills err. */
+extern bool store_dir_has_room(uint64_t bytes, EngineError *err);
+
+/*
+ * A file that only keeps room: given up when the disk is full, so that the
+ * store can be opened again there; made again when there is plenty.
+ */
+extern bool store_dir_can_open(EngineError *err);	/* else RocksDB would abort */
+extern void store_dir_make_ballast(void);
+extern bool store_dir_free_ballast(void);	/* was there one? */
+
+/*
  * Options of families by name, for opening them: a file "families" that says
  * what each family was created with.  Only a hint: losing it means that files
  * written until the next start have default options.

@@ -14,6 +14,7 @@
 
 #include "src/storage/log.h"
 #include "src/storage/storage.h"
+#include "src/storage/store_dir.h"
 
 typedef enum JobState
 {
@@ -70,7 +71,13 @@ work(UpkeepJob *job)
 	ObjectRange r = object_range(object_id(job->object));
 	EngineFamily *f = object_family(job->object);
 
-	job->good = engine_flush(storage.engine, f, &job->err);
+	/* RocksDB stops, or aborts, when a file that it writes cannot be completed */
+	job->good = store_dir_free_bytes() >= store_dir_reserve_bytes() / 2;
+	if (job->good)
+		job->good = engine_flush(storage.engine, f, &job->err);
+	else
+		engine_error(&job->err, KALAM_ERR_DISK_FULL, "less than %llu MB are free in the data directory",
+					 (unsigned long long) (store_dir_reserve_bytes() >> 21));
 	if (job->good && job->op == KALAM_OP_COMPACT)
 		engine_compact(storage.engine, f, r.lower, 4, r.upper, 4);
 	object_put(job->object);

@@ -33,6 +33,7 @@ typedef struct TestStore
 	_Atomic pid_t pid;
 	_Atomic uint32_t deaths;	/* raised when the storage process was reaped */
 	uint32_t	spin_us;		/* of clients that wait */
+	bool		may_end;		/* by itself: somebody reaps it */
 } TestStore;
 
 static inline double
@@ -122,6 +123,8 @@ test_store_reap(TestStore *s)
 		atomic_store(&s->seg->state, KALAM_STORAGE_DOWN);
 	atomic_fetch_add(&s->seg->epoch, 1);
 	atomic_fetch_add(&s->deaths, 1);
+	for (uint32_t i = 0; i < s->seg->nchannels; i++)
+		kalam_channel_notify(kalam_channel(s->seg, i));
 	return status;
 }
 
@@ -251,7 +254,7 @@ test_check_alive(TestStore *s)
 	siginfo_t	info = {0};
 	pid_t		pid = s->pid;
 
-	if (pid == 0 || waitid(P_PID, (id_t) pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+	if (s->may_end || pid == 0 || waitid(P_PID, (id_t) pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
 		info.si_pid != pid || info.si_status == SIGKILL || info.si_status == 0)
 		return;
 	fprintf(stderr, "the storage process ended unexpectedly, with status %d\n", info.si_status);

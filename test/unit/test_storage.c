@@ -4,128 +4,9 @@
  *	  backends at once.  Usage: test_storage PROGRAM
  */
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <sys/stat.h>
 
-#include "test/unit/check.h"
-#include "test/unit/store_client.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SLOW 1
-#else
-#define SLOW 0
-#endif
-
-static const char *program;
-static char directory[256];
-static TestStore store;
-static uint32_t next_object = 300;
-
-/* ---- helpers ---- */
-
-static int
-remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void) st;
-	(void) flag;
-	(void) ftw;
-	return remove(path);
-}
-
-static void
-remove_tree(const char *path)
-{
-	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static TestChannel
-rpc(uint32_t slot)
-{
-	return test_channel(&store, KALAM_RPC_CHANNEL(slot));
-}
-
-static TestChannel
-scan_channel(uint32_t slot)
-{
-	return test_channel(&store, KALAM_SCAN_CHANNEL(slot));
-}
-
-static uint32_t
-commit(TestChannel *c)
-{
-	test_end(c);
-	return test_finish(c);
-}
-
-/* A new object with rows 0 .. n, each of size bytes. */
-static uint32_t
-make_object(uint64_t n, size_t size)
-{
-	TestChannel c = rpc(0);
-	uint32_t	id = next_object++;
-
-	test_begin(&c, KALAM_OP_COMMIT)->serial = 1;
-	test_create(&c, id, KALAM_COMPRESSION_LZ4, 10000);
-	for (uint64_t i = 0; i < n; i++)
-		test_put(&c, id, i, 1, i, size);
-	CHECK_EQUAL(commit(&c), KALAM_OK);
-	return id;
-}
-
-static uint32_t
-put_one(uint32_t slot, uint32_t object, uint64_t row, uint64_t serial, uint64_t tag, uint32_t flags)
-{
-	TestChannel c = rpc(slot);
-	KalamRequest *r = test_begin(&c, KALAM_OP_COMMIT);
-
-	r->serial = serial;
-	r->flags = flags;
-	test_put(&c, object, row, serial, tag, 16);
-	return commit(&c);
-}
-
-static long
-count_rows(uint32_t slot, uint32_t object, uint64_t stamp)
-{
-	TestChannel c = scan_channel(slot);
-
-	test_scan_begin(&c, object, stamp, stamp == 0 ? KALAM_SCAN_NEWEST : 0);
-	test_post(&c, KALAM_LANE_READ);
-	return test_drain(&c);
-}
-
-/* The row's tag at the stamp (0: newest), or -1. */
-static int64_t
-point(uint32_t slot, uint32_t object, uint64_t row, uint64_t stamp)
-{
-	TestChannel c = rpc(slot);
-	KalamRequest *r = test_scan_begin(&c, object, stamp,
-									  KALAM_SCAN_POINT | (stamp == 0 ? KALAM_SCAN_NEWEST : 0));
-	const KalamRow *found;
-	int64_t		tag = -1;
-
-	test_range(r, row, 0);
-	r->upper_len = 0;
-	test_post(&c, KALAM_LANE_READ);
-	found = test_next(&c);
-	if (found != NULL)
-	{
-		tag = (int64_t) test_row_tag(found);
-		CHECK(test_next(&c) == NULL);
-	}
-	CHECK_EQUAL(c.code, KALAM_OK);
-	return tag;
-}
-
-static void
-start_and_serve(void)
-{
-	REQUIRE(test_store_start(&store));
-	REQUIRE(test_serve(&store) == KALAM_OK);
-	CHECK_EQUAL(atomic_load(&store.seg->state), KALAM_STORAGE_READY);
-}
+#include "test/unit/store_fixture.h"
 
 /* ---- start ---- */
 
@@ -675,18 +556,6 @@ test_commits(void)
 	CHECK_EQUAL(count_rows(1, id, 0), rows);
 }
 
-static uint32_t
-resolve(uint64_t xid, bool apply)
-{
-	TestChannel c = rpc(0);
-	KalamRequest *r = test_begin(&c, KALAM_OP_RESOLVE);
-
-	r->full_xid = xid;
-	r->flags = apply ? KALAM_RESOLVE_APPLY : 0;
-	test_post(&c, KALAM_LANE_COMMIT);
-	return test_finish(&c);
-}
-
 static void
 test_prepared(void)
 {
@@ -953,6 +822,7 @@ typedef struct Writer
 	pthread_t	thread;
 	uint32_t	slot;
 	uint32_t	object;
+	uint32_t	deaths;			/* of the store, when the round began */
 	uint64_t	acknowledged;	/* rows 0 .. acknowledged are in */
 	uint64_t	doubtful;		/* a row whose commit the storage process did not answer */
 	uint64_t	doubtful_stamp;
@@ -973,6 +843,7 @@ write_until_death(void *arg)
 		bool		large = row % 50 == 49;
 
 		test_begin(&c, KALAM_OP_COMMIT)->flags = row % 2 ? KALAM_COMMIT_SYNC : 0;
+		c.deaths = w->deaths;
 		/* the row, and for a large one some that are overwritten each time */
 		for (uint64_t i = 0; large && i < 1500; i++)
 			if (!test_put(&c, w->object, 1000000000 + i, 1, row, 80))
@@ -1011,6 +882,8 @@ test_nothing_acknowledged_is_lost(void)
 		uint64_t	recovered;
 		double		start;
 
+		for (uint32_t i = 0; i < WRITERS; i++)
+			writers[i].deaths = atomic_load(&store.deaths);
 		for (uint32_t i = 0; i < WRITERS; i++)
 			pthread_create(&writers[i].thread, NULL, write_until_death, &writers[i]);
 		test_sleep_ms(150 + 37 * round);
@@ -1227,14 +1100,7 @@ test_directories(void)
 int
 main(int argc, char **argv)
 {
-	KalamConfig config;
-	char		main_directory[300];
-	static const struct
-	{
-		const char *name;
-		void		(*run) (void);
-	}			tests[] = {
-#define TEST(f) {#f, f}
+	static const FixtureTest tests[] = {
 		TEST(test_only_the_supervisor_is_served_while_recovering),
 		TEST(test_scans),
 		TEST(test_big_rows),
@@ -1262,20 +1128,9 @@ main(int argc, char **argv)
 		return 2;
 	}
 	program = argv[1];
-	snprintf(directory, sizeof(directory), "%s/kalam_test_XXXXXX",
-			 getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
-	REQUIRE(mkdtemp(directory) != NULL);
-	snprintf(main_directory, sizeof(main_directory), "%s/main", directory);
-	config = test_config(main_directory);
-	test_store_init(&store, program, &config);
-	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-	{
-		double		start = test_now();
-
-		tests[i].run();
-		printf("%-60s %6.2f s\n", tests[i].name, test_now() - start);
-		fflush(stdout);
-	}
+	fixture_directory();
+	fixture_store("main");
+	fixture_run(tests, sizeof(tests) / sizeof(tests[0]));
 	test_store_kill(&store, SIGTERM);
 	test_store_free(&store);
 	remove_tree(directory);

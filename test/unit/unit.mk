@@ -1,4 +1,5 @@
-# Unit tests and fuzzers of what has no PostgreSQL in it (src/shared).
+# Unit tests and fuzzers of what has no PostgreSQL in it (src/shared), and
+# fuzzers of parsers of the storage program, without RocksDB.
 #
 #   make unit-check          the tests
 #   make unit-check-asan     under AddressSanitizer and UBSan
@@ -10,11 +11,13 @@
 # UNIT_SOURCES_NAME lists; a fuzzer the same way from test/fuzz/fuzz_NAME.c.
 
 UNIT_TESTS = keycodec staged catalog
-UNIT_FUZZERS = keycodec staged catalog
+UNIT_FUZZERS = keycodec staged catalog change_stream key_stream
 
 UNIT_SOURCES_keycodec = src/shared/keycodec.c
 UNIT_SOURCES_staged = src/shared/staged.c
 UNIT_SOURCES_catalog = src/shared/catalog.c
+UNIT_SOURCES_change_stream = src/storage/change_stream.c
+UNIT_SOURCES_key_stream = src/storage/key_stream.c
 
 UNIT_FUZZ_SECONDS ?= 10
 

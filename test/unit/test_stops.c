@@ -1,0 +1,292 @@
+/*
+ * test_stops.c
+ *	  Deaths of the storage process at the stop points of stop_point.h, and again
+ *	  while its successor completes what was begun.
+ *	  Usage: test_stops PROGRAM, which is built with -DKALAM_STOP_POINTS
+ */
+#include <pthread.h>
+
+#include "test/unit/bulk_fixture.h"
+
+static void
+stop_at(const char *point)
+{
+	if (point != NULL)
+		setenv("KALAM_STOP_AT", point, 1);
+	else
+		unsetenv("KALAM_STOP_AT");
+}
+
+static void *
+reap(void *arg)
+{
+	(void) arg;
+	test_store_reap(&store);
+	return NULL;
+}
+
+/* Starts it so that it dies at the point; somebody waits for that. */
+static pthread_t
+start_to_die(const char *point)
+{
+	pthread_t	reaper;
+
+	stop_at(point);
+	start_and_serve();
+	stop_at(NULL);
+	REQUIRE(pthread_create(&reaper, NULL, reap, NULL) == 0);
+	return reaper;
+}
+
+static void
+wait_for_death(pthread_t reaper)
+{
+	uint32_t	epoch = atomic_load(&store.seg->epoch);
+	pid_t		pid = store.pid;
+
+	for (int i = 0; i < 1000 && store.pid != 0 && atomic_load(&store.seg->epoch) == epoch; i++)
+		test_sleep_ms(10);
+	if (!CHECK(store.pid == 0))
+		kill(pid, SIGKILL);
+	pthread_join(reaper, NULL);
+}
+
+/* Starts it; if there is a point, one before dies there at the latest. */
+static void
+restart_through(const char *again)
+{
+	if (again != NULL)
+	{
+		stop_at(again);
+		if (test_store_start(&store))
+			test_store_kill(&store, SIGKILL);	/* it did not come by there */
+		stop_at(NULL);
+	}
+	REQUIRE(test_store_start(&store));
+}
+
+static const char *const commit_points[] = {
+	"before_entry", "after_entry", "between_objects", "after_ingest", "after_batch", "before_unlink",
+	"after_unlink"
+};
+static const char *const resolve_points[] = {
+	"between_objects", "after_ingest", "after_batch", "before_unlink", "after_unlink"
+};
+
+#define LENGTH(a) ((int) (sizeof(a) / sizeof((a)[0])))
+
+/* A load of rows and deletions in an old object, and of a new object. */
+static uint32_t
+send_load(TestChannel *c, KalamOp op, uint64_t xid, uint32_t old, uint32_t created)
+{
+	begin_bulk(c, op, xid);
+	test_create(c, created, 1, 10000);
+	for (uint64_t i = 0; i < 1000; i++)
+		if (i % 2 == 0)
+			test_put(c, old, i, 1, 9, 40);
+		else
+			test_delete(c, old, i);
+	put_rows(c, old, 1000, 4000, 9);
+	put_rows(c, created, 0, 3000, 9);
+	return end_bulk(c);
+}
+
+static void
+expect_load(bool there, uint32_t old, uint32_t created)
+{
+	if (there)
+	{
+		expect_rows(old, 3500, 3500 * 9);
+		expect_rows(created, 3000, 3000 * 9);
+	}
+	else
+	{
+		expect_rows(old, 1000, 1000 * 999 / 2);
+		CHECK_EQUAL(count_rows(0, created, 0), -1);
+	}
+	CHECK(files_become(0));
+	CHECK_EQUAL(atomic_load(&store.seg->pending), 0);
+}
+
+static void
+test_commit_that_stops(void)
+{
+	for (int p = 0; p < LENGTH(commit_points); p++)
+		for (int again = -1; again < LENGTH(resolve_points); again++)
+		{
+			pthread_t	reaper = start_to_die(commit_points[p]);
+			uint32_t	old = make_object(1000, 40);
+			uint32_t	created = next_object++;
+			uint32_t	code;
+			TestChannel c = rpc(0);
+			bool		survived;
+
+			code = send_load(&c, KALAM_OP_COMMIT, 0, old, created);
+			CHECK_EQUAL(code, strstr(commit_points[p], "unlink") != NULL ? KALAM_OK : TEST_DIED);
+			wait_for_death(reaper);
+			restart_through(again < 0 ? NULL : resolve_points[again]);
+			REQUIRE(test_serve(&store) == KALAM_OK);
+			survived = atomic_load(&c.ch->result.commit_stamp) != 0 &&
+				atomic_load(&c.ch->result.commit_stamp) <= atomic_load(&store.seg->recovered);
+			CHECK_EQUAL(survived, p > 0);
+			expect_load(p > 0, old, created);
+			test_store_kill(&store, SIGKILL);
+		}
+}
+
+static void
+test_prepare_that_stops(void)
+{
+	for (int p = 0; p < 2; p++)
+	{
+		pthread_t	reaper = start_to_die(p == 0 ? "before_entry" : "after_entry");
+		uint32_t	old = make_object(1000, 40);
+		uint32_t	created = next_object++;
+		TestChannel c = rpc(0);
+		bool		survived;
+
+		CHECK_EQUAL(send_load(&c, KALAM_OP_PREPARE, 2000, old, created), TEST_DIED);
+		wait_for_death(reaper);
+		restart_through(NULL);
+		survived = atomic_load(&c.ch->result.commit_stamp) <= atomic_load(&store.seg->recovered);
+		CHECK_EQUAL(survived, p == 1);
+		CHECK_EQUAL(atomic_load(&store.seg->pending), p);
+		CHECK_EQUAL(files_left(), 2 * p);
+		CHECK_EQUAL(supervisor_resolve(2000, p == 1), KALAM_OK);
+		REQUIRE(test_serve(&store) == KALAM_OK);
+		expect_load(p == 1, old, created);
+		test_store_kill(&store, SIGKILL);
+	}
+}
+
+/* The supervisor resolves before it serves, and the process dies in it. */
+static void
+resolve_to_death(const char *point, uint64_t xid, bool apply)
+{
+	pthread_t	reaper;
+	uint32_t	code;
+
+	stop_at(point);
+	REQUIRE(test_store_start(&store));
+	stop_at(NULL);
+	REQUIRE(pthread_create(&reaper, NULL, reap, NULL) == 0);
+	code = supervisor_resolve(xid, apply);
+	CHECK(code == KALAM_OK || code == TEST_DIED);
+	if (code == KALAM_OK && atomic_load(&store.seg->pending) == 0 && store.pid != 0)
+	{
+		test_sleep_ms(50);		/* nothing was pending, or it dies behind the answer */
+		if (store.pid != 0)
+			kill(store.pid, SIGKILL);
+	}
+	wait_for_death(reaper);
+}
+
+static void
+test_resolve_that_stops(void)
+{
+	for (int apply = 0; apply < 2; apply++)
+		for (int p = 0; p < LENGTH(resolve_points); p++)
+			for (int again = -1; again < LENGTH(resolve_points); again++)
+			{
+				uint32_t	old,
+							created;
+				TestChannel c = rpc(0);
+				pthread_t	reaper;
+
+				/* dropping takes in nothing */
+				if (!apply && (p < 2 || (again >= 0 && again < 2)))
+					continue;
+				reaper = start_to_die(resolve_points[p]);
+				old = make_object(1000, 40);
+				created = next_object++;
+				CHECK_EQUAL(send_load(&c, KALAM_OP_PREPARE, 2100, old, created), KALAM_OK);
+				resolve(2100, apply);
+				wait_for_death(reaper);
+				if (again >= 0)
+					resolve_to_death(resolve_points[again], 2100, apply);
+				restart_through(NULL);
+				CHECK_EQUAL(supervisor_resolve(2100, apply), KALAM_OK);
+				REQUIRE(test_serve(&store) == KALAM_OK);
+				expect_load(apply, old, created);
+				test_store_kill(&store, SIGKILL);
+			}
+}
+
+/* A stamp that was lost is used again; who asks late is not deceived. */
+static void
+test_lost_stamp_stays_lost(void)
+{
+	pthread_t	reaper = start_to_die("before_entry");
+	uint32_t	old = make_object(1000, 40);
+	TestChannel c = rpc(0);
+
+	CHECK_EQUAL(send_load(&c, KALAM_OP_COMMIT, 0, old, next_object++), TEST_DIED);
+	wait_for_death(reaper);
+	for (int i = 0; i < 3; i++)
+	{
+		restart_through(NULL);
+		REQUIRE(test_serve(&store) == KALAM_OK);
+		CHECK(atomic_load(&c.ch->result.commit_stamp) > atomic_load(&store.seg->recovered));
+		test_store_kill(&store, SIGKILL);
+	}
+}
+
+/* Files of a load that was never complete go at start; so does what is strange there. */
+static void
+test_leftovers(void)
+{
+	TestChannel c = rpc(0);
+	uint32_t	old;
+	char		path[KALAM_PATH_BYTES + 40];
+	FILE	   *f;
+
+	start_and_serve();
+	old = make_object(10, 16);
+	CHECK_EQUAL(prepare_rows(2200, old, 100, 3000, 1), KALAM_OK);
+	begin_bulk(&c, KALAM_OP_COMMIT, 0);
+	put_rows(&c, old, 100, 50000, 1);
+	CHECK(files_become(2));
+	test_store_kill(&store, SIGKILL);
+	snprintf(path, sizeof(path), "%s/bulk/0000000000000001-0.sst", store.seg->config.data_directory);
+	f = fopen(path, "w");
+	REQUIRE(f != NULL);
+	fputs("no sorted file", f);
+	fclose(f);
+	CHECK_EQUAL(files_left(), 3);
+	start_and_serve();
+	CHECK_EQUAL(files_left(), 1);
+	CHECK_EQUAL(resolve(2200, true), KALAM_OK);
+	CHECK_EQUAL(count_rows(0, old, 0), 2910);
+	CHECK(files_become(0));
+	test_store_kill(&store, SIGKILL);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const FixtureTest tests[] = {
+		TEST(test_leftovers),
+		TEST(test_commit_that_stops),
+		TEST(test_prepare_that_stops),
+		TEST(test_resolve_that_stops),
+		TEST(test_lost_stamp_stays_lost),
+	};
+	KalamConfig config;
+	char		path[300];
+
+	if (argc != 2)
+	{
+		fprintf(stderr, "usage: test_stops PROGRAM\n");
+		return 2;
+	}
+	program = argv[1];
+	fixture_directory();
+	snprintf(path, sizeof(path), "%s/stops", directory);
+	config = test_config(path);
+	config.max_families = 12;	/* later objects share families */
+	test_store_init(&store, program, &config);
+	fixture_run(tests, sizeof(tests) / sizeof(tests[0]));
+	test_store_free(&store);
+	remove_tree(directory);
+	return check_report("test_stops");
+}
