@@ -115,28 +115,26 @@ wait_for_restart(void)
 
 /*
  * The storage process died with our changes on their way.  Are they in the
- * store?  It learned their stamp before it wrote, and its successor knows the
- * last stamp that was written.
+ * store?  It learned their stamp before it wrote; its successor knows the last
+ * stamp that was written, and marks the stamps of requests that were lost.
  */
 static bool
 survived(KalamChannel *ch)
 {
 	uint32		old_epoch = ch->req.epoch;
-	uint64		stamp = atomic_load(&ch->result.commit_stamp);
-	uint64		recovered;
-	uint32		epoch;
+	uint64		stamp;
 
 	/* while it may be alive (only the postmaster is gone) it can still write */
-	if (stamp == 0 && atomic_load(&kalam_segment->epoch) != old_epoch)
+	if (atomic_load(&ch->result.commit_stamp) == 0 &&
+		atomic_load(&kalam_segment->epoch) != old_epoch)
 		return false;
-	epoch = wait_for_restart();
-	recovered = atomic_load(&kalam_segment->recovered);
-	if (epoch != old_epoch + 1 || atomic_load(&kalam_segment->epoch) != epoch)
+	if (wait_for_restart() == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
 				 errmsg("the kalam storage process ended during COMMIT, and whether the transaction was committed is not known"),
 				 errhint("Look at the rows that it wrote before running it again.")));
-	return stamp <= recovered;
+	stamp = atomic_load(&ch->result.commit_stamp);
+	return stamp != 0 && stamp <= atomic_load(&kalam_segment->recovered);
 }
 
 /*

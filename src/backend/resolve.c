@@ -226,7 +226,7 @@ read_pending(int *count)
 	kalam_put_key_prefix(lower, KALAM_OBJECT_PENDING, KALAM_KEY_KIND_META);
 	kalam_put_key_prefix(upper, KALAM_OBJECT_PENDING, KALAM_KEY_KIND_META + 1);
 	range.object_id = KALAM_OBJECT_PENDING;
-	range.flags = KALAM_SCAN_NEWEST | KALAM_SCAN_KEYS;
+	range.flags = KALAM_SCAN_NEWEST | KALAM_SCAN_KEYS_ONLY;
 	range.lower = lower;
 	range.lower_len = sizeof(lower);
 	range.upper = upper;
@@ -243,6 +243,9 @@ read_pending(int *count)
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("the kalam store holds a pending transaction with a key of %d bytes",
 							row->key_len)));
+		/* a load without an xid, which storage itself is taking in */
+		if (kalam_get_be64(key + KALAM_KEY_PREFIX_BYTES) >> 63)
+			continue;
 		if (*count == size)
 		{
 			size *= 2;

@@ -34,9 +34,19 @@ channels_open(void)
 	memset(chans, 0, storage.nchannels * sizeof(Chan));
 	for (uint32_t i = 0; i < storage.nchannels; i++)
 	{
-		chans[i].shared = kalam_channel(storage.seg, i);
+		KalamChannel *ch = kalam_channel(storage.seg, i);
+		uint32_t	finished = atomic_load(&ch->generation);
+
+		/*
+		 * What a predecessor left unanswered is finished.  It must not look like
+		 * ours when its owner writes the next request over it, before it raises
+		 * the generation.
+		 */
+		if (ch->req.epoch == storage.epoch)
+			finished = atomic_load(&ch->done);
+		chans[i].shared = ch;
 		chans[i].index = i;
-		atomic_init(&chans[i].claim, claim_word(atomic_load(&chans[i].shared->done), CLAIM_FREE));
+		atomic_init(&chans[i].claim, claim_word(finished, CLAIM_FREE));
 	}
 }
 
