@@ -29,6 +29,9 @@
 #define COUNT_TURN 8192
 #define COUNT_BLOCK 65536
 
+/* a scan that has read so much is a long one */
+#define LONG_BYTES (8 << 20)
+
 #define MAX_ENTRY_BYTES (UINT64_C(1) << 31)
 
 typedef struct Key
@@ -59,6 +62,8 @@ struct Cursor
 	uint32_t	target;			/* bytes after which a block goes out */
 	EngineIter *iter;
 	uint64_t	patience;
+	uint64_t	bytes;			/* read so far, about */
+	bool		is_long;
 	EngineValue *value;			/* POINT: what was found */
 
 	/* the block under way */
@@ -483,6 +488,7 @@ step_count(Cursor *c, KalamBlock *b, EngineError *err)
 			return CURSOR_ERROR;
 		note_last(c, key, key_len);
 		c->nrows++;
+		c->bytes += key_len + value_len;
 		if (++c->rows == c->max_rows)
 			return finish_block(c, b, CURSOR_LAST);
 		engine_iter_move(c->iter, reverse(c));
@@ -517,6 +523,7 @@ step_rows(Cursor *c, KalamBlock *b, EngineError *err)
 		write_entry(&c->entry, b->data + c->used);
 		note_last(c, key, key_len);
 		c->used += (uint32_t) c->entry.size;
+		c->bytes += c->entry.size;
 		c->nrows++;
 		c->patience = FIRST_PATIENCE;
 		if (++c->rows == c->max_rows)
@@ -550,11 +557,21 @@ cursor_step(Cursor *c, KalamBlock *block, EngineError *err)
 	if (c->flags & KALAM_SCAN_POINT)
 		return step_point(c, block, err);
 	lane_slow();
+	if (!c->is_long && c->bytes > LONG_BYTES)
+	{
+		c->is_long = true;
+		if (c->iter != NULL)
+			drop_iterator(c);
+	}
 	if (c->iter == NULL)
 	{
+		EngineIter *(*open) (Engine *, EngineFamily *, EngineSnapshot *, const uint8_t *, size_t,
+							 const uint8_t *, size_t, uint64_t) =
+			c->is_long ? engine_iter_open_long : engine_iter_open;
+
 		if (key_compare(c->lower.bytes, c->lower.len, c->upper.bytes, c->upper.len) >= 0)
 			return finish_block(c, block, CURSOR_LAST);
-		c->iter = engine_iter_open(storage.engine, object_family(c->object),
+		c->iter = open(storage.engine, object_family(c->object),
 								   stamp_snapshot(c->stamp), c->lower.bytes, c->lower.len,
 								   c->upper.bytes, c->upper.len, c->patience);
 		engine_iter_start(c->iter, reverse(c));

@@ -17,6 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define LONG_READAHEAD_BYTES	(1 << 20)
+
 struct EngineFamily
 {
 	rocksdb_column_family_handle_t *handle;
@@ -666,9 +668,9 @@ engine_first_existing(Engine *e, EngineFamily *f, EngineSnapshot *s, uint32_t n,
 	return good;
 }
 
-EngineIter *
-engine_iter_open(Engine *e, EngineFamily *f, EngineSnapshot *s, const uint8_t *lower,
-				 size_t lower_len, const uint8_t *upper, size_t upper_len, uint64_t max_skip)
+static EngineIter *
+iter_open(Engine *e, EngineFamily *f, EngineSnapshot *s, const uint8_t *lower, size_t lower_len,
+		  const uint8_t *upper, size_t upper_len, uint64_t max_skip, bool is_long)
 {
 	EngineIter *it = malloc(sizeof(EngineIter));
 
@@ -676,8 +678,27 @@ engine_iter_open(Engine *e, EngineFamily *f, EngineSnapshot *s, const uint8_t *l
 	rocksdb_readoptions_set_iterate_lower_bound(it->options, (const char *) lower, lower_len);
 	rocksdb_readoptions_set_iterate_upper_bound(it->options, (const char *) upper, upper_len);
 	rocksdb_readoptions_set_max_skippable_internal_keys(it->options, max_skip);
+	if (is_long)
+	{
+		rocksdb_readoptions_set_fill_cache(it->options, 0);
+		rocksdb_readoptions_set_readahead_size(it->options, LONG_READAHEAD_BYTES);
+	}
 	it->it = rocksdb_create_iterator_cf(e->db, it->options, f->handle);
 	return it;
+}
+
+EngineIter *
+engine_iter_open(Engine *e, EngineFamily *f, EngineSnapshot *s, const uint8_t *lower,
+				 size_t lower_len, const uint8_t *upper, size_t upper_len, uint64_t max_skip)
+{
+	return iter_open(e, f, s, lower, lower_len, upper, upper_len, max_skip, false);
+}
+
+EngineIter *
+engine_iter_open_long(Engine *e, EngineFamily *f, EngineSnapshot *s, const uint8_t *lower,
+					  size_t lower_len, const uint8_t *upper, size_t upper_len, uint64_t max_skip)
+{
+	return iter_open(e, f, s, lower, lower_len, upper, upper_len, max_skip, true);
 }
 
 void

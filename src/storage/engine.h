@@ -126,6 +126,15 @@ extern bool engine_first_existing(Engine *e, EngineFamily *f, EngineSnapshot *s,
 extern EngineIter *engine_iter_open(Engine *e, EngineFamily *f, EngineSnapshot *s,
 									const uint8_t *lower, size_t lower_len, const uint8_t *upper,
 									size_t upper_len, uint64_t max_skip);
+
+/*
+ * The same for a long read: it leaves the block cache to others and reads the
+ * files in large pieces.
+ */
+extern EngineIter *engine_iter_open_long(Engine *e, EngineFamily *f, EngineSnapshot *s,
+										 const uint8_t *lower, size_t lower_len,
+										 const uint8_t *upper, size_t upper_len,
+										 uint64_t max_skip);
 extern void engine_iter_close(EngineIter *it);
 extern void engine_iter_start(EngineIter *it, bool reverse);
 
