@@ -63,7 +63,8 @@ struct Cursor
 	EngineIter *iter;
 	uint64_t	patience;
 	uint64_t	bytes;			/* read so far, about */
-	bool		is_long;
+	bool		is_long;		/* reads past the block cache */
+	bool		long_decided;
 	EngineValue *value;			/* POINT: what was found */
 
 	/* the block under way */
@@ -472,6 +473,10 @@ out_of_rows(Cursor *c, KalamBlock *b, EngineError *err)
 	return CURSOR_ERROR;
 }
 
+/*
+ * Counts a turn.  Only its last key is looked at: from there the scan goes on if
+ * the iterator has to be made anew.
+ */
 static CursorStep
 step_count(Cursor *c, KalamBlock *b, EngineError *err)
 {
@@ -479,20 +484,33 @@ step_count(Cursor *c, KalamBlock *b, EngineError *err)
 			   *value;
 	size_t		key_len,
 				value_len;
+	uint32_t	n;
 
-	for (uint32_t i = 0; i < COUNT_TURN; i++)
+	for (n = 0; n < COUNT_TURN && c->rows + n < c->max_rows; n++)
 	{
-		if (!engine_iter_entry(c->iter, &key, &key_len, &value, &value_len))
-			return out_of_rows(c, b, err);
-		if (!check_key(c, key_len, err))
-			return CURSOR_ERROR;
-		note_last(c, key, key_len);
-		c->nrows++;
-		c->bytes += key_len + value_len;
-		if (++c->rows == c->max_rows)
-			return finish_block(c, b, CURSOR_LAST);
-		engine_iter_move(c->iter, reverse(c));
+		if (n > 0)
+			engine_iter_move(c->iter, reverse(c));
+		if (!engine_iter_valid(c->iter))
+		{
+			CursorStep	step;
+
+			c->nrows += n;
+			step = out_of_rows(c, b, err);
+			if (step == CURSOR_AGAIN)
+				c->nrows -= n;	/* they are behind the last key: once more */
+			return step;
+		}
 	}
+	if (!engine_iter_entry(c->iter, &key, &key_len, &value, &value_len) ||
+		!check_key(c, key_len, err))
+		return CURSOR_ERROR;
+	note_last(c, key, key_len);
+	c->nrows += n;
+	c->rows += n;
+	c->bytes += n * (key_len + value_len);
+	if (c->rows == c->max_rows)
+		return finish_block(c, b, CURSOR_LAST);
+	engine_iter_move(c->iter, reverse(c));
 	return c->nrows >= COUNT_BLOCK ? finish_block(c, b, CURSOR_BLOCK) : CURSOR_AGAIN;
 }
 
@@ -549,6 +567,24 @@ step_big(Cursor *c, KalamBlock *b)
 	return CURSOR_BLOCK;
 }
 
+/*
+ * A scan that has read this much will probably read all.  If the block cache
+ * cannot hold it, it would only drive out what others read again.
+ */
+static void
+decide_long(Cursor *c)
+{
+	uint64_t	rows,
+				bytes;
+
+	c->long_decided = true;
+	engine_family_size(storage.engine, object_family(c->object), &rows, &bytes);
+	/* compressed to about a half */
+	c->is_long = 2 * bytes > storage.seg->config.block_cache_bytes;
+	if (c->is_long && c->iter != NULL)
+		drop_iterator(c);
+}
+
 CursorStep
 cursor_step(Cursor *c, KalamBlock *block, EngineError *err)
 {
@@ -557,12 +593,8 @@ cursor_step(Cursor *c, KalamBlock *block, EngineError *err)
 	if (c->flags & KALAM_SCAN_POINT)
 		return step_point(c, block, err);
 	lane_slow();
-	if (!c->is_long && c->bytes > LONG_BYTES)
-	{
-		c->is_long = true;
-		if (c->iter != NULL)
-			drop_iterator(c);
-	}
+	if (!c->long_decided && c->bytes > LONG_BYTES)
+		decide_long(c);
 	if (c->iter == NULL)
 	{
 		EngineIter *(*open) (Engine *, EngineFamily *, EngineSnapshot *, const uint8_t *, size_t,
