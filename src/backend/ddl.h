@@ -14,16 +14,18 @@
 
 extern void kalam_ddl_install(void);	/* hooks */
 
+extern void kalam_ddl_at_precommit(void);
+extern void kalam_ddl_at_xact_end(bool committed);
+extern void kalam_ddl_at_subcommit(SubTransactionId sub, SubTransactionId parent);
+extern void kalam_ddl_at_subabort(SubTransactionId sub);
+
+/* ---- reconcile.c (reconcile.h has what only ddl.c calls) ---- */
+
 /* Gives the table an object to write to, if it has none. */
 extern void kalam_table_require_object(KalamTable *table, Relation rel);
 
 /* ExecForeignTruncate. */
 extern void kalam_exec_truncate(List *rels, DropBehavior behavior, bool restart_seqs);
-
-extern void kalam_ddl_at_precommit(void);
-extern void kalam_ddl_at_xact_end(bool committed);
-extern void kalam_ddl_at_subcommit(SubTransactionId sub, SubTransactionId parent);
-extern void kalam_ddl_at_subabort(SubTransactionId sub);
 
 /* ---- record.c ---- */
 
