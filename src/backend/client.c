@@ -56,7 +56,7 @@ release_slot(int code, Datum arg)
 /*
  * Marks this process's slot as used.  A predecessor that exited has given its
  * pins back; a request of it that is still being stopped is waited for when
- * the channel is used (see channel_wait_idle).
+ * the channel is used (see kalam_channel_prepare).
  */
 static void
 claim_slot(void)
@@ -287,8 +287,8 @@ kalam_channel_start(KalamChannel *ch, KalamLaneKind lane)
 
 /* ---- errors ---- */
 
-int
-kalam_code_sqlstate(KalamCode code)
+static int
+code_sqlstate(KalamCode code)
 {
 	switch (code)
 	{
@@ -340,7 +340,7 @@ kalam_channel_raise(const KalamChannel *ch)
 			break;
 		default:
 			ereport(ERROR,
-					(errcode(kalam_code_sqlstate(code)),
+					(errcode(code_sqlstate(code)),
 					 errmsg("kalam storage: %s", message[0] ? message : "unknown error")));
 	}
 }

@@ -75,6 +75,9 @@ extern void kalam_cursor_close(KalamCursor *cursor);
 /* One row by key, copied to the current context, or NULL. */
 extern KalamRow *kalam_get(const KalamRange *range);
 
+/* The same for the newest committed version of a key. */
+extern KalamRow *kalam_get_newest(const uint8 *key, size_t key_len);
+
 /* A (sub)transaction ended: drops its cursors without waiting.  Never raises. */
 extern void kalam_cursors_at_abort(SubTransactionId sub);	/* Invalid: all */
 extern void kalam_cursors_at_subcommit(SubTransactionId sub, SubTransactionId parent);
@@ -101,8 +104,5 @@ extern void kalam_stream_finish(KalamStream *st, KalamLaneKind lane);
 
 /* For the supervisor: makes calls work while storage recovers. */
 extern void kalam_client_use_supervisor_mode(void);
-
-/* SQLSTATE for a code. */
-extern int	kalam_code_sqlstate(KalamCode code);
 
 #endif							/* KALAM_CLIENT_H */

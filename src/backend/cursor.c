@@ -373,6 +373,18 @@ kalam_get(const KalamRange *range)
 	return copy;
 }
 
+KalamRow *
+kalam_get_newest(const uint8 *key, size_t key_len)
+{
+	KalamRange	range = {0};
+
+	range.object_id = kalam_get_be32(key);
+	range.flags = KALAM_SCAN_POINT | KALAM_SCAN_NEWEST;
+	range.lower = key;
+	range.lower_len = key_len;
+	return kalam_get(&range);
+}
+
 /* ---- ends of transactions ---- */
 
 void

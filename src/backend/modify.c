@@ -26,7 +26,6 @@
 #include "src/backend/modify.h"
 #include "src/backend/row.h"
 #include "src/backend/rowlock.h"
-#include "src/backend/shmem.h"
 #include "src/backend/snapshot.h"
 
 /* Of one result relation while a statement runs. */
@@ -35,7 +34,7 @@ typedef struct KalamModify
 	int			users;			/* INSERT routing may share it with UPDATE */
 	Relation	rel;
 	KalamTable *table;
-	ModifyTableState *mtstate;	/* NULL in COPY */
+	ModifyTableState *mtstate;	/* has no plan in COPY */
 	KalamOnConflict on_conflict;
 	bool		ready;			/* the object exists */
 	bool		object_is_new;
@@ -110,7 +109,7 @@ begin_modify_state(ResultRelInfo *info, ModifyTableState *mtstate)
 }
 
 static void
-end_modify_state(ResultRelInfo *info)
+end_modify(EState *estate, ResultRelInfo *info)
 {
 	KalamModify *m = info->ri_FdwState;
 
@@ -177,12 +176,6 @@ begin_insert(ModifyTableState *mtstate, ResultRelInfo *info)
 				 errmsg("ON CONFLICT DO UPDATE is not supported on kalam tables")));
 }
 
-static void
-end_modify(EState *estate, ResultRelInfo *info)
-{
-	end_modify_state(info);
-}
-
 /* ---- constraints and keys ---- */
 
 static void
@@ -205,27 +198,6 @@ lock_key(KalamModify *m, const uint8 *key, size_t key_len)
 							  RelationGetRelationName(m->rel));
 }
 
-static KalamStagedVersion *
-own_version(const uint8 *key, size_t key_len)
-{
-	KalamStaged *staged = kalam_staged_here();
-	KalamStagedKey *k = staged ? kalam_staged_find(staged, key, key_len) : NULL;
-
-	return k ? kalam_staged_newest(k) : NULL;
-}
-
-/* A row in the way that the transaction's snapshot does not see is 40001. */
-static void
-check_visible(EState *estate, const uint8 *key, size_t key_len)
-{
-	KalamRow   *newest;
-
-	if (estate->es_snapshot != NULL &&
-		kalam_row_fate(key, key_len, kalam_snapshot_stamp(estate->es_snapshot),
-					   &newest) != KALAM_ROW_AS_BEFORE)
-		kalam_raise_serialization(false);
-}
-
 /*
  * Puts the slot's row under a key that must not be taken.  False if it is, and
  * the table says to ignore that.
@@ -236,16 +208,19 @@ put_new_row(EState *estate, KalamModify *m, TupleTableSlot *slot, const uint8 *k
 {
 	KalamStagedVersion *own;
 	KalamStagedVersion *version;
+	KalamRow   *newest;
 
 	lock_key(m, key, key_len);
-	own = own_version(key, key_len);
+	own = kalam_own_version(key, key_len);
 	if (on_conflict == KALAM_CONFLICT_IGNORE)
 	{
 		if (own != NULL ? own->op == KALAM_CHANGE_PUT :
 			!m->object_is_new && kalam_key_exists(key, key_len))
 		{
-			if (own == NULL && IsolationUsesXactSnapshot())
-				check_visible(estate, key, key_len);
+			/* one that the transaction's snapshot does not see is 40001 */
+			if (own == NULL && IsolationUsesXactSnapshot() && estate->es_snapshot != NULL)
+				(void) kalam_row_fate(key, key_len, kalam_snapshot_stamp(estate->es_snapshot),
+									  &newest);
 			return false;
 		}
 	}
@@ -341,7 +316,7 @@ lock_and_recheck(EState *estate, ResultRelInfo *info, const uint8 *key, size_t k
 	MemoryContext old;
 
 	lock_key(m, key, key_len);
-	own = own_version(key, key_len);
+	own = kalam_own_version(key, key_len);
 	if (own != NULL)
 	{
 		if (own->command_id < estate->es_snapshot->curcid)
@@ -362,12 +337,8 @@ lock_and_recheck(EState *estate, ResultRelInfo *info, const uint8 *key, size_t k
 		case KALAM_ROW_AS_BEFORE:
 			return GO_ON;
 		case KALAM_ROW_GONE:
-			if (IsolationUsesXactSnapshot())
-				kalam_raise_serialization(true);
 			return SKIP;
 		case KALAM_ROW_UPDATED:
-			if (IsolationUsesXactSnapshot())
-				kalam_raise_serialization(false);
 			break;
 	}
 
@@ -462,37 +433,39 @@ delete_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 }
 
 /*
- * The executor calls these in memory that lives as long as the query; what a
- * row needs goes with the row.
+ * The executor calls us in memory that lives as long as the query; what a row
+ * needs goes with the row.
  */
+typedef TupleTableSlot *(*RowFunction) (EState *, ResultRelInfo *, TupleTableSlot *,
+										TupleTableSlot *);
+
 static TupleTableSlot *
-exec_insert(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTableSlot *plan_slot)
+in_row_memory(RowFunction function, EState *estate, ResultRelInfo *info, TupleTableSlot *slot,
+			  TupleTableSlot *plan_slot)
 {
 	MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
 
-	slot = insert_row(estate, info, slot, plan_slot);
+	slot = function(estate, info, slot, plan_slot);
 	MemoryContextSwitchTo(old);
 	return slot;
+}
+
+static TupleTableSlot *
+exec_insert(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTableSlot *plan_slot)
+{
+	return in_row_memory(insert_row, estate, info, slot, plan_slot);
 }
 
 static TupleTableSlot *
 exec_update(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTableSlot *plan_slot)
 {
-	MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
-
-	slot = update_row(estate, info, slot, plan_slot);
-	MemoryContextSwitchTo(old);
-	return slot;
+	return in_row_memory(update_row, estate, info, slot, plan_slot);
 }
 
 static TupleTableSlot *
 exec_delete(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTableSlot *plan_slot)
 {
-	MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
-
-	slot = delete_row(estate, info, slot, plan_slot);
-	MemoryContextSwitchTo(old);
-	return slot;
+	return in_row_memory(delete_row, estate, info, slot, plan_slot);
 }
 
 static int

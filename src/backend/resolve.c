@@ -13,6 +13,7 @@
 #include "port/atomics.h"
 #include "src/backend/client.h"
 #include "src/backend/resolve.h"
+#include "src/backend/row.h"
 #include "src/backend/shmem.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
@@ -235,8 +236,7 @@ read_pending(int *count)
 	cursor = kalam_cursor_open(&range);
 	while ((row = kalam_cursor_next(cursor)) != NULL)
 	{
-		const uint8 *key = (const uint8 *) row +
-			KALAM_ALIGN8(KALAM_ROW_TUPLE_OFFSET + row->tuple_len);
+		const uint8 *key = kalam_row_key(row);
 
 		if (row->key_len != KALAM_KEY_PREFIX_BYTES + sizeof(uint64))
 			ereport(ERROR,

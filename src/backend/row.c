@@ -80,6 +80,19 @@ kalam_stage_slot(TupleTableSlot *slot, const uint8 *key, size_t key_len)
 	return version;
 }
 
+/* With heap's messages. */
+static void pg_attribute_noreturn()
+raise_serialization(bool deleted)
+{
+	if (deleted)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent delete")));
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to concurrent update")));
+}
+
 KalamRowFate
 kalam_row_fate(const uint8 *key, size_t key_len, uint64 stamp, KalamRow **newest)
 {
@@ -101,12 +114,14 @@ kalam_row_fate(const uint8 *key, size_t key_len, uint64 stamp, KalamRow **newest
 	row = kalam_get(&range);
 	if (row == NULL)
 		elog(ERROR, "kalam storage did not answer about a row");
-	if ((row->flags & KALAM_ROW_CHANGED) && !(row->flags & KALAM_ROW_ABSENT))
+	gone = (row->flags & KALAM_ROW_ABSENT) != 0;
+	if (IsolationUsesXactSnapshot() && (gone || (row->flags & KALAM_ROW_CHANGED)))
+		raise_serialization(gone);
+	if (!gone && (row->flags & KALAM_ROW_CHANGED))
 	{
 		*newest = row;
 		return KALAM_ROW_UPDATED;
 	}
-	gone = (row->flags & KALAM_ROW_ABSENT) != 0;
 	pfree(row);
 	return gone ? KALAM_ROW_GONE : KALAM_ROW_AS_BEFORE;
 }
@@ -114,45 +129,23 @@ kalam_row_fate(const uint8 *key, size_t key_len, uint64 stamp, KalamRow **newest
 bool
 kalam_key_exists(const uint8 *key, size_t key_len)
 {
-	KalamRange	range = {0};
-	KalamRow   *row;
+	KalamRow   *row = kalam_get_newest(key, key_len);
 
-	range.object_id = kalam_get_be32(key);
-	range.flags = KALAM_SCAN_POINT | KALAM_SCAN_NEWEST;
-	range.lower = key;
-	range.lower_len = key_len;
-	row = kalam_get(&range);
 	if (row == NULL)
 		return false;
 	pfree(row);
 	return true;
 }
 
-void
-kalam_raise_serialization(bool deleted)
-{
-	if (deleted)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access due to concurrent delete")));
-	ereport(ERROR,
-			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("could not serialize access due to concurrent update")));
-}
-
 bool
 kalam_object_is_new(uint32 object_id)
 {
-	KalamStaged *staged = kalam_staged_here();
 	uint8		key[4];
-	KalamStagedKey *k;
+	KalamStagedVersion *own;
 
-	if (staged == NULL)
-		return false;
 	kalam_put_be32(key, object_id);
-	k = kalam_staged_find(staged, key, sizeof(key));
-	return k != NULL && kalam_staged_newest(k) != NULL &&
-		kalam_staged_newest(k)->op == KALAM_CHANGE_CREATE_OBJECT;
+	own = kalam_own_version(key, sizeof(key));
+	return own != NULL && own->op == KALAM_CHANGE_CREATE_OBJECT;
 }
 
 /* "Key (a, b)=(1, 2) already exists." for a row that was to be written. */

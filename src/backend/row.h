@@ -38,16 +38,14 @@ typedef enum KalamRowFate
 
 /*
  * Compares the newest committed version of a locked key with the one at the
- * stamp; newest is palloc'd.  Most often answered without a request.
+ * stamp; newest is palloc'd.  Most often answered without a request.  From
+ * repeatable read on, a row that is not as before raises 40001.
  */
 extern KalamRowFate kalam_row_fate(const uint8 *key, size_t key_len, uint64 stamp,
 								   KalamRow **newest);
 
 /* Does the key exist now, committed? */
 extern bool kalam_key_exists(const uint8 *key, size_t key_len);
-
-/* Raises 40001 with heap's message. */
-extern void kalam_raise_serialization(bool deleted) pg_attribute_noreturn();
 
 /* Was the object created by this transaction, so that nobody else knows it? */
 extern bool kalam_object_is_new(uint32 object_id);

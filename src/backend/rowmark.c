@@ -169,7 +169,6 @@ give(TupleTableSlot *slot, KalamMarkedRows *rows, MinimalTuple tuple, Datum rowi
 static void
 give_unchanged(TupleTableSlot *slot, KalamMarkedRows *rows, MarkedRow *m, Datum rowid)
 {
-	KalamRange	range = {0};
 	KalamRow   *row;
 
 	if (m->copy != NULL)
@@ -177,11 +176,7 @@ give_unchanged(TupleTableSlot *slot, KalamMarkedRows *rows, MarkedRow *m, Datum 
 		give(slot, rows, m->copy, rowid);
 		return;
 	}
-	range.object_id = kalam_get_be32(m->key);
-	range.flags = KALAM_SCAN_POINT | KALAM_SCAN_NEWEST;
-	range.lower = m->key;
-	range.lower_len = m->key_len;
-	row = kalam_get(&range);
+	row = kalam_get_newest(m->key, m->key_len);
 	if (row == NULL)
 		elog(ERROR, "a locked row of a kalam table is gone");
 	give(slot, rows, kalam_row_tuple(row), rowid);
@@ -195,8 +190,6 @@ kalam_refetch_row(EState *estate, ExecRowMark *erm, Datum rowid, TupleTableSlot 
 	KalamMarkedRows *rows = find_rows(estate, erm->rti);
 	uint64		number = kalam_tid_to_row_id((ItemPointer) DatumGetPointer(rowid));
 	MarkedRow  *m;
-	KalamStaged *staged = kalam_staged_here();
-	KalamStagedKey *k;
 	KalamStagedVersion *own;
 	KalamRow   *newest;
 
@@ -211,8 +204,7 @@ kalam_refetch_row(EState *estate, ExecRowMark *erm, Datum rowid, TupleTableSlot 
 					   RelationGetRelationName(rows->rel)) == KALAM_LOCK_SKIPPED)
 		return;
 
-	k = staged ? kalam_staged_find(staged, m->key, m->key_len) : NULL;
-	own = k ? kalam_staged_newest(k) : NULL;
+	own = kalam_own_version(m->key, m->key_len);
 	if (own != NULL)
 	{
 		/* changed by this command or a later one: not to be returned, as in heap */
@@ -227,12 +219,8 @@ kalam_refetch_row(EState *estate, ExecRowMark *erm, Datum rowid, TupleTableSlot 
 			give_unchanged(slot, rows, m, rowid);
 			return;
 		case KALAM_ROW_GONE:
-			if (IsolationUsesXactSnapshot())
-				kalam_raise_serialization(true);
 			return;
 		case KALAM_ROW_UPDATED:
-			if (IsolationUsesXactSnapshot())
-				kalam_raise_serialization(false);
 			give(slot, rows, kalam_row_tuple(newest), rowid);
 			pfree(newest);
 			*updated = true;

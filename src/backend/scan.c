@@ -177,12 +177,8 @@ lock_row(KalamScan *scan, ForeignScanState *node, const KalamMergedRow *row)
 		case KALAM_ROW_AS_BEFORE:
 			return true;
 		case KALAM_ROW_GONE:
-			if (IsolationUsesXactSnapshot())
-				kalam_raise_serialization(true);
 			return false;
 		case KALAM_ROW_UPDATED:
-			if (IsolationUsesXactSnapshot())
-				kalam_raise_serialization(false);
 			break;
 	}
 	scan->newest = newest;

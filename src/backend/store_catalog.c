@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 
 #include "src/backend/client.h"
+#include "src/backend/row.h"
 #include "src/backend/store_catalog.h"
 #include "src/backend/transaction.h"
 #include "src/shared/protocol.h"
@@ -76,24 +77,14 @@ KalamCatalogTable *
 kalam_catalog_get(Oid database, Oid relid)
 {
 	uint8		key[TABLE_KEY_BYTES];
-	KalamRange	range = {0};
+	KalamStagedVersion *own;
 	KalamRow   *row;
-	KalamStaged *staged = kalam_staged_here();
 
 	table_key(key, database, relid);
-	if (staged != NULL)
-	{
-		KalamStagedKey *k = kalam_staged_find(staged, key, sizeof(key));
-		KalamStagedVersion *v = k ? kalam_staged_newest(k) : NULL;
-
-		if (v != NULL)
-			return v->op == KALAM_CHANGE_PUT ? decode_staged(v) : NULL;
-	}
-	range.object_id = KALAM_OBJECT_CATALOG;
-	range.flags = KALAM_SCAN_POINT | KALAM_SCAN_NEWEST;
-	range.lower = key;
-	range.lower_len = sizeof(key);
-	row = kalam_get(&range);
+	own = kalam_own_version(key, sizeof(key));
+	if (own != NULL)
+		return own->op == KALAM_CHANGE_PUT ? decode_staged(own) : NULL;
+	row = kalam_get_newest(key, sizeof(key));
 	return row ? decode_row(row) : NULL;
 }
 
@@ -124,11 +115,7 @@ list_letter(List *list, char letter, Oid database)
 	cursor = kalam_cursor_open(&range);
 	while ((row = kalam_cursor_next(cursor)) != NULL)
 	{
-		const uint8 *key = (const uint8 *) row + KALAM_ROW_TUPLE_OFFSET +
-			KALAM_ALIGN8(row->tuple_len);
-
-		k = staged ? kalam_staged_find(staged, key, row->key_len) : NULL;
-		if (k != NULL && kalam_staged_newest(k) != NULL)
+		if (kalam_own_version(kalam_row_key(row), row->key_len) != NULL)
 			continue;
 		t = decode_row(row);
 		t->kept = letter == KALAM_CATALOG_KEPT;
@@ -216,11 +203,9 @@ kalam_catalog_forget_kept(const KalamCatalogTable *table)
 KalamObjectOptions
 kalam_catalog_object_options(uint32 object_id)
 {
-	KalamStaged *staged = kalam_staged_here();
 	uint8		key[KALAM_KEY_PREFIX_BYTES + 1 + 4];
 	uint8	   *id = key + KALAM_KEY_PREFIX_BYTES + 1;
-	KalamStagedKey *k;
-	KalamRange	range = {0};
+	KalamStagedVersion *own;
 	KalamRow   *row;
 	KalamObjectRecord record;
 
@@ -229,18 +214,13 @@ kalam_catalog_object_options(uint32 object_id)
 	kalam_put_be32(id, object_id);
 
 	/* created by this transaction: the change is under the bare id */
-	k = staged ? kalam_staged_find(staged, id, 4) : NULL;
-	if (k != NULL && kalam_staged_newest(k) != NULL &&
-		kalam_staged_newest(k)->op == KALAM_CHANGE_CREATE_OBJECT)
+	own = kalam_own_version(id, 4);
+	if (own != NULL && own->op == KALAM_CHANGE_CREATE_OBJECT)
 	{
-		memcpy(&record.options, kalam_staged_newest(k)->value, sizeof(record.options));
+		memcpy(&record.options, own->value, sizeof(record.options));
 		return record.options;
 	}
-	range.object_id = KALAM_OBJECT_CATALOG;
-	range.flags = KALAM_SCAN_POINT | KALAM_SCAN_NEWEST;
-	range.lower = key;
-	range.lower_len = sizeof(key);
-	row = kalam_get(&range);
+	row = kalam_get_newest(key, sizeof(key));
 	if (row == NULL || row->tuple_len < KALAM_TUPLE_BODY_OFFSET + sizeof(record))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),

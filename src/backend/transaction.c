@@ -89,6 +89,14 @@ kalam_staged_here(void)
 	return staged;
 }
 
+KalamStagedVersion *
+kalam_own_version(const uint8 *key, size_t key_len)
+{
+	KalamStagedKey *k = staged ? kalam_staged_find(staged, key, key_len) : NULL;
+
+	return k ? kalam_staged_newest(k) : NULL;
+}
+
 /* Readies the staged changes for a write by the current subtransaction. */
 static void
 begin_write(void)

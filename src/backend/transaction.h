@@ -20,6 +20,9 @@ extern void kalam_transaction_install(void);	/* from _PG_init: callbacks */
 /* The staged changes of this transaction, or NULL if there are none. */
 extern KalamStaged *kalam_staged_here(void);
 
+/* The newest own version of a key, by whatever command; NULL if there is none. */
+extern KalamStagedVersion *kalam_own_version(const uint8 *key, size_t key_len);
+
 /*
  * Stages a change by the current command.  For a row the caller gets room for
  * a MinimalTuple of tuple_len bytes, 8-aligned, zeroed, to fill at once.

@@ -119,12 +119,6 @@ stamp_snapshot(Stamp *s)
 	return s->snapshot;
 }
 
-uint64_t
-stamp_number(Stamp *s)
-{
-	return s->number;
-}
-
 /* Marks what the slots pin.  Under lock. */
 static void
 mark_pins(void)

@@ -16,7 +16,6 @@ extern Stamp *stamps_get(uint64_t stamp);
 extern Stamp *stamps_newest(void);	/* of the published one */
 extern void stamp_put(Stamp *s);
 extern EngineSnapshot *stamp_snapshot(Stamp *s);
-extern uint64_t stamp_number(Stamp *s);
 
 /*
  * Commit thread: takes a snapshot of the store as it is and publishes it as
