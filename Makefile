@@ -8,6 +8,7 @@
 #   make check           everything that is tested, in servers of its own
 #   make bench           kalam against heap (bench/run)
 #   make WERROR=1        warnings are errors
+#   make CHECKED=1       with assertions, and places where tests stop a process
 
 PG_CONFIG ?= pg_config
 
@@ -33,6 +34,9 @@ endif
 
 # Only what SQL calls is visible from outside.
 PG_CPPFLAGS = -I$(srcdir) -D'PGDLLEXPORT=__attribute__((visibility("default")))'
+ifdef CHECKED
+PG_CPPFLAGS += -DKALAM_STOP_POINTS -DUSE_ASSERT_CHECKING
+endif
 PG_CFLAGS = -std=gnu11 -fvisibility=hidden $(WARNINGS) -Wno-declaration-after-statement
 
 EXTRA_CLEAN = $(BUILD) kalam_storage

@@ -25,6 +25,7 @@
 #include "src/backend/client.h"
 #include "src/backend/client_internal.h"
 #include "src/backend/shmem.h"
+#include "src/backend/stop_point.h"
 #include "src/backend/transaction.h"
 #include "src/shared/protocol.h"
 
@@ -198,7 +199,9 @@ kalam_commit_begin(KalamStaged *staged, uint64 serial, uint64 max_row_id,
 
 	PG_TRY();
 	{
+		KALAM_STOP_POINT("commit_begin");
 		send_changes(&stream, staged, bulk);
+		KALAM_STOP_POINT("commit_sent");
 		CHECK_FOR_INTERRUPTS();
 	}
 	PG_CATCH();
@@ -212,6 +215,7 @@ kalam_commit_begin(KalamStaged *staged, uint64 serial, uint64 max_row_id,
 	if (has_xid)
 		state = COMMIT_PENDING;
 	kalam_stream_finish(&stream, KALAM_LANE_COMMIT);
+	KALAM_STOP_POINT("commit_finished");
 	if (!kalam_channel_wait(ch, KALAM_WAIT_DONE, false))
 	{
 		if (!survived(ch))
@@ -229,6 +233,7 @@ kalam_commit_begin(KalamStaged *staged, uint64 serial, uint64 max_row_id,
 		kalam_channel_raise(ch);
 	}
 
+	KALAM_STOP_POINT("commit_stored");
 	if (has_xid)
 		ForceSyncCommit();		/* recovery asks the commit log */
 	else
@@ -271,6 +276,7 @@ kalam_commit_end(bool committed)
 			break;
 
 		case COMMIT_PENDING:
+			KALAM_STOP_POINT(committed ? "before_apply" : "before_drop");
 			/* if this fails, the supervisor does it as soon as it can */
 			if (!resolve(committed) && committed)
 				ereport(WARNING,
@@ -278,6 +284,7 @@ kalam_commit_end(bool committed)
 						 errhint("It does so when it runs again.")));
 			break;
 	}
+	KALAM_STOP_POINT("commit_ended");
 	state = COMMIT_NONE;
 	if (committed)
 		RESUME_INTERRUPTS();

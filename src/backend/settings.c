@@ -11,6 +11,7 @@
 #include <limits.h>
 
 #include "src/backend/shmem.h"
+#include "src/backend/stop_point.h"
 #include "utils/guc.h"
 
 char	   *kalam_data_directory;
@@ -86,6 +87,17 @@ kalam_settings_define(void)
 							PGC_USERSET,
 							GUC_UNIT_KB,
 							NULL, NULL, NULL);
+
+#ifdef KALAM_STOP_POINTS
+	DefineCustomStringVariable("kalam.stop_at",
+							   "Names places at which this session stops.",
+							   NULL,
+							   &kalam_stop_at,
+							   "",
+							   PGC_USERSET,
+							   0,
+							   NULL, NULL, NULL);
+#endif
 
 	MarkGUCPrefixReserved("kalam");
 }

@@ -59,7 +59,7 @@ endef
 
 $(foreach f,$(STORAGE_FLAVOURS),$(eval $(call storage_flavour,$(f))))
 
-kalam_storage: build/plain/kalam_storage
+kalam_storage: build/$(if $(CHECKED),stop,plain)/kalam_storage
 	cp $< $@
 
 .PHONY: storage-check storage-check-plain storage-check-asan storage-check-tsan

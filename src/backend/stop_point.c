@@ -1,0 +1,73 @@
+/*
+ * stop_point.c
+ *	  What a test makes a backend do at a named place: see stop_point.h.
+ */
+#include "postgres.h"
+
+#include "src/backend/stop_point.h"
+
+#ifdef KALAM_STOP_POINTS
+
+#include <signal.h>
+
+#include "miscadmin.h"
+#include "src/backend/shmem.h"
+#include "storage/lock.h"
+
+char	   *kalam_stop_at = NULL;
+
+/* As pg_advisory_lock(1) has it. */
+static void
+wait_for_release(void)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 1, 1);
+	/* for the session: there may be no transaction left to own it */
+	(void) LockAcquire(&tag, ShareLock, true, false);
+	LockRelease(&tag, ShareLock, true);
+}
+
+static void
+act(const char *name, const char *action)
+{
+	if (strcmp(action, "wait") == 0)
+		wait_for_release();
+	else if (strcmp(action, "error") == 0)
+		elog(ERROR, "stopped at \"%s\"", name);
+	else if (strcmp(action, "kill") == 0)
+		kill(MyProcPid, SIGKILL);
+	else if (strcmp(action, "kill_storage") == 0)
+		kill(atomic_load(&kalam_segment->storage_pid), SIGKILL);
+	else if (strcmp(action, "kill_server") == 0)
+	{
+		kill(PostmasterPid, SIGKILL);
+		kill(MyProcPid, SIGKILL);
+	}
+	else
+		elog(FATAL, "unknown action \"%s\" in kalam.stop_at", action);
+}
+
+void
+kalam_stop_point(const char *name)
+{
+	size_t		len = strlen(name);
+
+	for (const char *at = kalam_stop_at; at != NULL && *at != '\0';)
+	{
+		size_t		item = strcspn(at, ",");
+
+		if (item > len && strncmp(at, name, len) == 0 && at[len] == '=')
+		{
+			char		action[32];
+
+			strlcpy(action, at + len + 1, Min(sizeof(action), item - len));
+			act(name, action);
+		}
+		at += item;
+		if (*at == ',')
+			at++;
+	}
+}
+
+#endif							/* KALAM_STOP_POINTS */
