@@ -100,6 +100,8 @@ BEGIN;
 INSERT INTO t VALUES (404, 'prepared');
 PREPARE TRANSACTION 'kalam';
 SELECT k FROM t WHERE v = 'prepared';
+COMMIT PREPARED 'kalam';
+SELECT k FROM t WHERE v = 'prepared';
 
 -- locks
 BEGIN;

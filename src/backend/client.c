@@ -58,8 +58,8 @@ release_slot(int code, Datum arg)
  * pins back; a request of it that is still being stopped is waited for when
  * the channel is used (see kalam_channel_prepare).
  */
-static void
-claim_slot(void)
+void
+kalam_client_claim(void)
 {
 	KalamSlot  *slot;
 
@@ -84,7 +84,7 @@ kalam_client_ready(void)
 {
 	TimestampTz deadline = 0;
 
-	claim_slot();
+	kalam_client_claim();
 	for (;;)
 	{
 		uint32		epoch = atomic_load(&kalam_segment->epoch);

@@ -21,6 +21,9 @@
  */
 extern uint32 kalam_client_ready(void);
 
+/* Just claims the slot, which the functions that do not raise leave to others. */
+extern void kalam_client_claim(void);
+
 /* The session's request channel, idle, with a clean request for op in it. */
 extern KalamChannel *kalam_rpc_begin(KalamOp op);
 

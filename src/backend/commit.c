@@ -8,6 +8,9 @@
  * Postgres' commit record is on disk, storage applies it.  Whoever dies in
  * between: the supervisor asks the commit log and applies or drops it.
  *
+ * A prepared transaction has an entry in pending as well, with its row locks; it
+ * is applied or dropped when it is finished, by whoever meets it (indoubt.c).
+ *
  * From the moment that the store may have the changes until the end of the
  * transaction, interrupts are held: a cancel must not make an ABORT of it.
  */
@@ -24,6 +27,9 @@
 
 #include "src/backend/client.h"
 #include "src/backend/client_internal.h"
+#include "src/backend/indoubt.h"
+#include "src/backend/resolve.h"
+#include "src/backend/rowlock.h"
 #include "src/backend/shmem.h"
 #include "src/backend/stop_point.h"
 #include "src/backend/transaction.h"
@@ -35,10 +41,11 @@ static enum
 {
 	COMMIT_NONE,
 	COMMIT_DONE,				/* one-phase: it is in the store */
+	COMMIT_IN_DOUBT,			/* two-phase: nothing of it is in the store */
 	COMMIT_PENDING				/* two-phase: it may be pending under full_xid */
 }			state = COMMIT_NONE;
 
-static uint64 full_xid = 0;
+static uint64 full_xid = 0;		/* 0: one-phase */
 
 static void
 send_change(KalamStream *stream, const KalamStagedVersion *v)
@@ -94,6 +101,15 @@ send_changes(KalamStream *stream, KalamStaged *staged, bool bulk)
 		if (v != NULL && !is_object_change(v))
 			send_change(stream, v);
 	}
+}
+
+static void
+send_locks(KalamStream *stream, const StringInfoData *locks)
+{
+	KalamChange change = {.op = KALAM_CHANGE_LOCKS, .value_len = locks->len};
+
+	kalam_stream_put(stream, &change, sizeof(change));
+	kalam_stream_put(stream, locks->data, locks->len);
 }
 
 /* Sleeps until storage serves again, without raising.  Its epoch, or 0. */
@@ -167,40 +183,35 @@ flush_sequences(List *sequences)
 	}
 }
 
-void
-kalam_commit_begin(KalamStaged *staged, uint64 serial, uint64 max_row_id,
-				   bool two_phase, List *sequences)
+/*
+ * Sends the changes; returns with interrupts held.  locks: of a transaction
+ * that is being prepared, else NULL.
+ */
+static void
+send_transaction(const KalamTransactionChanges *changes, bool sync, const StringInfoData *locks)
 {
 	KalamStream stream;
-	bool		has_xid;
-	bool		sync = synchronous_commit > SYNCHRONOUS_COMMIT_OFF;
-	bool		bulk = kalam_staged_bytes(staged) > (uint64) kalam_bulk_load_threshold * 1024;
 	KalamChannel *ch;
+	bool		bulk = changes->staged != NULL &&
+		kalam_staged_bytes(changes->staged) > (uint64) kalam_bulk_load_threshold * 1024;
 
-	if (two_phase || IsolationIsSerializable())
-		(void) GetTopTransactionId();
-	has_xid = TransactionIdIsValid(GetTopTransactionIdIfAny());
-	if (!has_xid && sync)
-		flush_sequences(sequences);
-
-	kalam_stream_begin(&stream, has_xid ? KALAM_OP_PREPARE : KALAM_OP_COMMIT);
+	kalam_stream_begin(&stream, full_xid != 0 ? KALAM_OP_PREPARE : KALAM_OP_COMMIT);
 	ch = stream.ch;
-	ch->req.serial = serial;
-	ch->req.max_row_id = max_row_id;
-	if (has_xid || sync)
+	ch->req.serial = changes->serial;
+	ch->req.max_row_id = changes->max_row_id;
+	ch->req.full_xid = full_xid;
+	if (sync)
 		ch->req.flags |= KALAM_COMMIT_SYNC;
 	if (bulk)
 		ch->req.flags |= KALAM_COMMIT_BULK;
-	if (has_xid)
-	{
-		full_xid = U64FromFullTransactionId(GetTopFullTransactionId());
-		ch->req.full_xid = full_xid;
-	}
 
 	PG_TRY();
 	{
 		KALAM_STOP_POINT("commit_begin");
-		send_changes(&stream, staged, bulk);
+		if (locks != NULL && locks->len > 0)
+			send_locks(&stream, locks);
+		if (changes->staged != NULL)
+			send_changes(&stream, changes->staged, bulk);
 		KALAM_STOP_POINT("commit_sent");
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -212,7 +223,7 @@ kalam_commit_begin(KalamStaged *staged, uint64 serial, uint64 max_row_id,
 	PG_END_TRY();
 
 	HOLD_INTERRUPTS();
-	if (has_xid)
+	if (full_xid != 0)
 		state = COMMIT_PENDING;
 	kalam_stream_finish(&stream, KALAM_LANE_COMMIT);
 	KALAM_STOP_POINT("commit_finished");
@@ -232,12 +243,55 @@ kalam_commit_begin(KalamStaged *staged, uint64 serial, uint64 max_row_id,
 		RESUME_INTERRUPTS();
 		kalam_channel_raise(ch);
 	}
-
 	KALAM_STOP_POINT("commit_stored");
-	if (has_xid)
+}
+
+/* From here on the transaction is known by its transaction id. */
+static void
+enter_doubt(void)
+{
+	uint64		id = U64FromFullTransactionId(GetTopFullTransactionId());
+
+	kalam_indoubt_enter(id);
+	full_xid = id;
+	state = COMMIT_IN_DOUBT;
+}
+
+void
+kalam_commit_begin(const KalamTransactionChanges *changes)
+{
+	bool		sync = synchronous_commit > SYNCHRONOUS_COMMIT_OFF;
+
+	full_xid = 0;
+	if (changes->two_phase || IsolationIsSerializable() ||
+		TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		enter_doubt();
+	else if (sync)
+		flush_sequences(changes->sequences);
+
+	send_transaction(changes, sync || full_xid != 0, NULL);
+
+	if (full_xid != 0)
 		ForceSyncCommit();		/* recovery asks the commit log */
 	else
 		state = COMMIT_DONE;
+}
+
+/*
+ * Until Postgres has prepared it, it can be cancelled, and is dropped then.
+ * What it wrote to WAL is flushed by Postgres.
+ */
+void
+kalam_commit_prepare(const KalamTransactionChanges *changes)
+{
+	StringInfoData locks;
+
+	initStringInfo(&locks);
+	kalam_row_locks_pack(&locks);
+	enter_doubt();
+	send_transaction(changes, true, &locks);
+	RESUME_INTERRUPTS();
+	pfree(locks.data);
 }
 
 /* Tells storage how the transaction of full_xid ended.  Never raises. */
@@ -246,19 +300,48 @@ resolve(bool committed)
 {
 	for (int attempt = 0; attempt < 3; attempt++)
 	{
-		KalamChannel *ch = kalam_rpc_begin_noerror(KALAM_OP_RESOLVE);
-
-		if (ch != NULL)
-		{
-			ch->req.full_xid = full_xid;
-			ch->req.flags = committed ? KALAM_RESOLVE_APPLY : 0;
-			if (kalam_rpc_finish_noerror(ch) == KALAM_OK)
-				return true;
-		}
+		if (kalam_resolve_noerror(full_xid, committed))
+			return true;
 		if (!committed || wait_for_restart() == 0)
 			return false;
 	}
 	return false;
+}
+
+/* The row locks become the transaction id's. */
+static void
+hand_over_locks(void)
+{
+	TransactionId xid = XidFromFullTransactionId(FullTransactionIdFromU64(full_xid));
+
+	if (!kalam_indoubt_keep_locks(full_xid))
+		return;					/* applied by somebody: not needed any more */
+	kalam_row_locks_hand_over(xid);
+	if (!kalam_indoubt_has(full_xid))
+		kalam_row_locks_forget(xid);	/* in between */
+}
+
+/*
+ * What others may see of it they must not see older than it is: it stays in
+ * doubt, and its row locks with it, until storage has applied it.
+ */
+static void
+leave_behind(void)
+{
+	ereport(WARNING,
+			(errmsg("the transaction is committed, but the kalam storage process could not apply it yet"),
+			 errhint("It does so when it runs again.")));
+	hand_over_locks();
+}
+
+void
+kalam_commit_prepared(void)
+{
+	if (state != COMMIT_PENDING)
+		return;
+	KALAM_STOP_POINT("prepare_ended");
+	hand_over_locks();
+	state = COMMIT_NONE;
 }
 
 void
@@ -275,13 +358,17 @@ kalam_commit_end(bool committed)
 						(errmsg("changes to kalam tables were committed before the transaction failed")));
 			break;
 
+		case COMMIT_IN_DOUBT:
+			kalam_indoubt_leave(full_xid);
+			break;
+
 		case COMMIT_PENDING:
 			KALAM_STOP_POINT(committed ? "before_apply" : "before_drop");
 			/* if this fails, the supervisor does it as soon as it can */
-			if (!resolve(committed) && committed)
-				ereport(WARNING,
-						(errmsg("the transaction is committed, but the kalam storage process could not apply it yet"),
-						 errhint("It does so when it runs again.")));
+			if (resolve(committed) || !committed)
+				kalam_indoubt_leave(full_xid);
+			else
+				leave_behind();
 			break;
 	}
 	KALAM_STOP_POINT("commit_ended");

@@ -30,6 +30,7 @@
 #include "utils/syscache.h"
 
 #include "src/backend/ddl.h"
+#include "src/backend/indoubt.h"
 #include "src/backend/reconcile.h"
 #include "src/backend/shmem.h"
 #include "src/backend/transaction.h"
@@ -234,6 +235,10 @@ kalam_ProcessUtility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 
 	if (!IsTransactionState())
 		return;
+	if (IsA(stmt, TransactionStmt) &&
+		(((TransactionStmt *) stmt)->kind == TRANS_STMT_COMMIT_PREPARED ||
+		 ((TransactionStmt *) stmt)->kind == TRANS_STMT_ROLLBACK_PREPARED))
+		kalam_indoubt_finish_prepared();
 	if (IsA(stmt, AlterTableStmt))
 		note_attached_partitions((AlterTableStmt *) stmt);
 	process_touched();

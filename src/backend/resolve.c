@@ -12,8 +12,10 @@
 #include "access/xact.h"
 #include "port/atomics.h"
 #include "src/backend/client.h"
+#include "src/backend/indoubt.h"
 #include "src/backend/resolve.h"
 #include "src/backend/row.h"
+#include "src/backend/rowlock.h"
 #include "src/backend/shmem.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
@@ -147,8 +149,8 @@ in_commit_log(FullTransactionId fxid, FullTransactionId next)
  * The lock on the id is also held a little longer, until the backend has had
  * its chance to apply the changes itself.
  */
-static bool
-holds_its_id(TransactionId xid)
+bool
+kalam_transaction_holds_id(TransactionId xid)
 {
 	LOCKTAG		tag;
 
@@ -177,7 +179,7 @@ judge(FullTransactionId fxid, uint64 serial, bool serve)
 	if (!TransactionIdIsNormal(xid) || !FullTransactionIdPrecedes(fxid, next))
 		return VERDICT_DROP;
 
-	running = holds_its_id(xid);
+	running = kalam_transaction_holds_id(xid);
 
 	LWLockAcquire(XactTruncationLock, LW_SHARED);
 	if (!in_commit_log(fxid, next))
@@ -201,14 +203,71 @@ judge(FullTransactionId fxid, uint64 serial, bool serve)
 
 /* ---- resolving ---- */
 
-static void
-resolve(uint64 full_xid, bool apply)
+void
+kalam_resolve(uint64 full_xid, bool apply)
 {
 	KalamChannel *ch = kalam_rpc_begin(KALAM_OP_RESOLVE);
 
 	ch->req.full_xid = full_xid;
 	ch->req.flags = apply ? KALAM_RESOLVE_APPLY : 0;
 	kalam_rpc_finish(ch);
+}
+
+bool
+kalam_resolve_noerror(uint64 full_xid, bool apply)
+{
+	KalamChannel *ch = kalam_rpc_begin_noerror(KALAM_OP_RESOLVE);
+
+	if (ch == NULL)
+		return false;
+	ch->req.full_xid = full_xid;
+	ch->req.flags = apply ? KALAM_RESOLVE_APPLY : 0;
+	return kalam_rpc_finish_noerror(ch) == KALAM_OK;
+}
+
+/* It was resolved: nobody waits for it any more. */
+static void
+resolve(uint64 full_xid, bool apply)
+{
+	kalam_resolve(full_xid, apply);
+	kalam_indoubt_leave(full_xid);
+}
+
+/*
+ * A prepared transaction from before the server's start: its row locks, which
+ * its entry has first, are held again.
+ */
+static void
+restore_prepared(uint64 full_xid)
+{
+	uint8		key[KALAM_KEY_PREFIX_BYTES + sizeof(uint64)];
+	KalamRow   *row;
+	const char *stream;
+	TransactionId xid = XidFromFullTransactionId(FullTransactionIdFromU64(full_xid));
+	KalamChange change;
+	size_t		len;
+
+	if (kalam_indoubt_has(full_xid))
+		return;
+	kalam_put_key_prefix(key, KALAM_OBJECT_PENDING, KALAM_KEY_KIND_META);
+	kalam_put_be64(key + KALAM_KEY_PREFIX_BYTES, full_xid);
+	row = kalam_get_newest(key, sizeof(key));
+	if (row == NULL)
+		return;
+	kalam_row_locks_forget(xid);	/* of an attempt that failed */
+	stream = (const char *) row + KALAM_ROW_TUPLE_OFFSET + KALAM_TUPLE_BODY_OFFSET;
+	len = row->tuple_len - KALAM_TUPLE_BODY_OFFSET;
+	if (len >= KALAM_CHANGE_HEADER_BYTES)
+	{
+		memcpy(&change, stream, KALAM_CHANGE_HEADER_BYTES);
+		if (change.op == KALAM_CHANGE_LOCKS &&
+			change.value_len <= len - KALAM_CHANGE_HEADER_BYTES)
+			kalam_row_locks_restore(xid, stream + KALAM_CHANGE_HEADER_BYTES,
+									change.value_len / sizeof(KalamLockRecord));
+	}
+	kalam_indoubt_enter(full_xid);
+	(void) kalam_indoubt_keep_locks(full_xid);
+	pfree(row);
 }
 
 /* The pending entries that storage holds now. */
@@ -301,6 +360,8 @@ kalam_resolve_pending(bool serve)
 		switch (judge(FullTransactionIdFromU64(full_xid), entries[i].serial, serve))
 		{
 			case VERDICT_WAIT:
+				if (serve)
+					restore_prepared(full_xid);
 				break;
 			case VERDICT_APPLY:
 				resolve(full_xid, true);
@@ -322,6 +383,8 @@ kalam_resolve_pending(bool serve)
 				break;
 		}
 	}
+
+	kalam_indoubt_sweep();
 
 	nbefore = 0;
 	if (before != NULL)

@@ -15,10 +15,19 @@
  */
 extern void kalam_resolve_pending(bool serve);
 
+/* Has storage apply or drop one; nothing happens if that has been done.  Raises. */
+extern void kalam_resolve(uint64 full_xid, bool apply);
+
+/* The same at the end of a transaction: neither raises nor can be cancelled. */
+extern bool kalam_resolve_noerror(uint64 full_xid, bool apply);
+
+/* Is the transaction running or prepared, or its backend still at its end? */
+extern bool kalam_transaction_holds_id(TransactionId xid);
+
 /* Notes commits: from _PG_init under preload. */
 extern void kalam_resolve_install(void);
 
-/* Shared memory, requested and made with the supervisor's. */
+/* Shared memory: called from the hooks in shmem.c. */
 extern Size kalam_resolve_shmem_size(void);
 extern void kalam_resolve_shmem_init(void);
 

@@ -14,6 +14,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "src/backend/indoubt.h"
 #include "src/backend/rowlock.h"
 #include "src/backend/rowlock_table.h"
 #include "src/shared/segment.h"
@@ -62,7 +63,8 @@ static uint32 stack_size = 0;
 static LocalMark *marks = NULL;
 static uint32 marks_used = 0;
 static uint32 marks_size = 0;
-static int	inherited_locks = 0;
+static SubTransactionId inherited[MAX_INHERITED_LOCKS];
+static int	ninherited = 0;
 static LocalTransactionId my_lxid;
 
 /* This transaction, with the subtransaction whose lock others may wait for. */
@@ -198,6 +200,19 @@ mark_subxact(void)
 	return self.sub;
 }
 
+static void
+release_subxact_lock(SubTransactionId sub)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+	KalamRowLockHolder self = me(sub);
+	LOCKTAG		tag;
+
+	set_subxact_tag(&tag, &self);
+	CurrentResourceOwner = CurTransactionResourceOwner;
+	LockRelease(&tag, ExclusiveLock, false);
+	CurrentResourceOwner = owner;
+}
+
 /* ---- undoing ---- */
 
 /* Takes back the newest step.  Never raises. */
@@ -226,23 +241,83 @@ kalam_row_locks_held(void)
 	return stack_used > 0;
 }
 
-void
-kalam_row_locks_release(void)
+/* Nothing is held here any more. */
+static void
+forget_all(void)
 {
-	while (stack_used > 0)
-		undo_step();
-
 	if (local_objects != NULL)
 		MemoryContextReset(local_context);
 	local_objects = NULL;
 	last_object = NULL;
 	stack = NULL;
+	stack_used = 0;
 	stack_size = 0;
 	marks = NULL;
 	marks_used = 0;
 	marks_size = 0;
-	inherited_locks = 0;
+	ninherited = 0;
 }
+
+void
+kalam_row_locks_release(void)
+{
+	while (stack_used > 0)
+		undo_step();
+	forget_all();
+}
+
+/* ---- transactions that live on without their backend ---- */
+
+void
+kalam_row_locks_pack(StringInfo to)
+{
+	for (uint32 i = 0; i < stack_used; i++)
+	{
+		KalamLockRecord record;
+
+		if (stack[i].mode_before >= 0)
+			continue;			/* the step before made the entry */
+		kalam_entry_describe(&stack[i], &record);
+		appendBinaryStringInfo(to, (char *) &record, sizeof(record));
+	}
+
+	/* all of the transaction is one now; a prepared one would keep these locks */
+	while (ninherited > 0)
+		release_subxact_lock(inherited[--ninherited]);
+}
+
+void
+kalam_row_locks_hand_over(TransactionId xid)
+{
+	for (uint32 i = 0; i < stack_used; i++)
+		if (stack[i].mode_before < 0)
+			kalam_entry_hand_over(&stack[i], xid);
+	forget_all();
+}
+
+void
+kalam_row_locks_restore(TransactionId xid, const char *records, uint32 n)
+{
+	for (uint32 i = 0; i < n; i++)
+	{
+		KalamLockRecord record;
+
+		memcpy(&record, records + i * sizeof(record), sizeof(record));
+		if (!kalam_entry_restore(&record, xid))
+			ereport(ERROR,
+					(errcode(ERRCODE_OUT_OF_MEMORY),
+					 errmsg("too many locks on rows of kalam tables are held by prepared transactions"),
+					 errhint("Raise max_connections to what it was when they were prepared.")));
+	}
+}
+
+void
+kalam_row_locks_forget(TransactionId xid)
+{
+	kalam_entries_forget_xid(xid);
+}
+
+/* ---- ends of subtransactions ---- */
 
 void
 kalam_row_locks_subabort(SubTransactionId sub)
@@ -283,19 +358,10 @@ kalam_row_locks_subcommit(SubTransactionId sub, SubTransactionId parent)
 	 */
 	if (mark->lock_sub == InvalidSubTransactionId)
 		 /* there is none */ ;
-	else if (parent != TopSubTransactionId && inherited_locks < MAX_INHERITED_LOCKS)
-		inherited_locks++;
+	else if (parent != TopSubTransactionId && ninherited < MAX_INHERITED_LOCKS)
+		inherited[ninherited++] = mark->lock_sub;
 	else
-	{
-		ResourceOwner owner = CurrentResourceOwner;
-		KalamRowLockHolder self = me(mark->lock_sub);
-		LOCKTAG		tag;
-
-		set_subxact_tag(&tag, &self);
-		CurrentResourceOwner = CurTransactionResourceOwner;
-		LockRelease(&tag, ExclusiveLock, false);
-		CurrentResourceOwner = owner;
-	}
+		release_subxact_lock(mark->lock_sub);
 	marks_used--;
 }
 
@@ -349,6 +415,7 @@ wait_for(Request *req, const KalamRowLockHolder *holder, bool may_queue)
 	{
 		if (VirtualXactLock(vxid_of(holder), false))
 		{
+			kalam_indoubt_settle(NULL);
 			kalam_entries_forget(&req->key, holder);
 			return true;
 		}
@@ -388,6 +455,7 @@ wait_for(Request *req, const KalamRowLockHolder *holder, bool may_queue)
 	}
 
 	(void) VirtualXactLock(vxid_of(holder), true);
+	kalam_indoubt_settle(NULL);
 	kalam_entries_forget(&req->key, holder);
 	return true;
 }

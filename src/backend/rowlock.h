@@ -14,6 +14,7 @@
 #define KALAM_ROWLOCK_H
 
 #include "postgres.h"
+#include "lib/stringinfo.h"
 #include "nodes/lockoptions.h"
 
 /* Strength, as heap's.  A holder blocks those that heap's matrix says it blocks. */
@@ -50,6 +51,20 @@ extern void kalam_row_locks_release(void);
 
 /* Does this transaction hold any? */
 extern bool kalam_row_locks_held(void);
+
+/*
+ * PREPARE TRANSACTION.  Pack appends what this transaction holds as
+ * KalamLockRecords, and gives up what told its subtransactions apart; hand over makes it the locks of a transaction id, which is
+ * what others then wait for.  Pack may raise, hand over does not.
+ */
+extern void kalam_row_locks_pack(StringInfo to);
+extern void kalam_row_locks_hand_over(TransactionId xid);
+
+/* After a restart: takes packed locks for a prepared transaction.  May raise. */
+extern void kalam_row_locks_restore(TransactionId xid, const char *records, uint32 n);
+
+/* Releases what was handed over to xid.  Any process; never raises. */
+extern void kalam_row_locks_forget(TransactionId xid);
 
 /* Subtransactions: an aborted one gives back what it locked first. */
 extern void kalam_row_locks_subcommit(SubTransactionId sub, SubTransactionId parent);

@@ -578,6 +578,123 @@ kalam_entries_forget(const KalamRowLockKey *key, const KalamRowLockHolder *holde
 	LWLockRelease(object_lock);
 }
 
+/* ---- transactions without a backend ---- */
+
+static inline bool
+is_of_xid(const KalamRowLockHolder *holder, TransactionId xid)
+{
+	return holder->backend == InvalidBackendId && holder->lxid == xid;
+}
+
+static inline void
+set_holder_xid(KalamRowLockHolder *holder, TransactionId xid)
+{
+	holder->backend = InvalidBackendId;
+	holder->lxid = xid;
+	holder->sub = InvalidSubTransactionId;
+}
+
+void
+kalam_entry_describe(const KalamRowLockStep *step, KalamLockRecord *record)
+{
+	/* entries of self: nobody else changes them */
+	memset(record, 0, sizeof(*record));
+	record->whole_object = step->whole_object;
+	if (step->whole_object)
+	{
+		record->object_id = objects[step->entry].object_id;
+		record->mode = objects[step->entry].mode;
+	}
+	else
+	{
+		record->hash[0] = rows[step->entry].hash[0];
+		record->hash[1] = rows[step->entry].hash[1];
+		record->object_id = rows[step->entry].object_id;
+		record->mode = rows[step->entry].mode;
+	}
+}
+
+void
+kalam_entry_hand_over(const KalamRowLockStep *step, TransactionId xid)
+{
+	if (step->whole_object)
+	{
+		LWLockAcquire(object_lock, LW_EXCLUSIVE);
+		set_holder_xid(&objects[step->entry].holder, xid);
+		LWLockRelease(object_lock);
+	}
+	else
+	{
+		RowEntry   *row = &rows[step->entry];
+		LWLock	   *lock = partition_lock(row->hash);
+
+		LWLockAcquire(lock, LW_EXCLUSIVE);
+		set_holder_xid(&row->holder, xid);
+		LWLockRelease(lock);
+		own_row_counts[counter_of(row->object_id)]--;
+	}
+}
+
+bool
+kalam_entry_restore(const KalamLockRecord *record, TransactionId xid)
+{
+	KalamRowLockKey key;
+	KalamRowLockHolder holder;
+	KalamRowLockHolder blocker;
+	KalamRowLockStep step;
+
+	set_holder_xid(&holder, xid);
+	if (record->whole_object)
+		return kalam_object_entry_acquire(record->object_id, record->mode, KALAM_NO_ENTRY,
+										  &holder, &step, &blocker) == KALAM_ENTRY_CHANGED;
+
+	key.hash[0] = record->hash[0];
+	key.hash[1] = record->hash[1];
+	key.object_id = record->object_id;
+	if (kalam_row_entry_acquire(&key, record->mode, false, &holder, &step, &blocker) !=
+		KALAM_ENTRY_CHANGED)
+		return false;
+	own_row_counts[counter_of(record->object_id)]--;
+	return true;
+}
+
+void
+kalam_entries_forget_xid(TransactionId xid)
+{
+	for (uint32 b = 0; b < table->nbuckets; b++)
+	{
+		LWLock	   *lock = &partition_locks[b & (PARTITIONS - 1)].lock;
+		uint32	   *link = &row_buckets[b];
+
+		if (*link == KALAM_NO_ENTRY)
+			continue;			/* an entry of xid would have been there long since */
+		LWLockAcquire(lock, LW_EXCLUSIVE);
+		while (*link != KALAM_NO_ENTRY)
+		{
+			if (is_of_xid(&rows[*link].holder, xid))
+				remove_row(link);
+			else
+				link = &rows[*link].next;
+		}
+		LWLockRelease(lock);
+	}
+
+	LWLockAcquire(object_lock, LW_EXCLUSIVE);
+	for (int b = 0; b < OBJECT_BUCKETS; b++)
+	{
+		uint32	   *link = &table->object_buckets[b];
+
+		while (*link != KALAM_NO_ENTRY)
+		{
+			if (is_of_xid(&objects[*link].holder, xid))
+				remove_object(link);
+			else
+				link = &objects[*link].next;
+		}
+	}
+	LWLockRelease(object_lock);
+}
+
 bool
 kalam_object_has_other_rows(uint32 object_id)
 {

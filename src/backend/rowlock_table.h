@@ -16,6 +16,7 @@
 
 #include "postgres.h"
 #include "src/backend/rowlock.h"
+#include "src/shared/protocol.h"
 #include "storage/backendid.h"
 
 /*
@@ -29,7 +30,8 @@
  *
  * An entry is changed and removed by its holder alone.  It outlives its
  * transaction only by accident; then whoever has waited for the holder's end
- * removes it.
+ * removes it.  Entries of transactions without a backend are removed by whoever
+ * sees to the transaction's end.
  *
  * Escalation, from rows to the whole object.  The holder publishes its object
  * entry, and then passes once through every partition's lock.  A locker of a
@@ -48,7 +50,11 @@ typedef struct KalamRowLockKey
 	uint32		object_id;
 } KalamRowLockKey;
 
-/* Whose an entry is. */
+/*
+ * Whose an entry is: a virtual transaction id; or of a transaction that lives
+ * on without its backend (prepared, say) InvalidBackendId and its transaction
+ * id, which is how Postgres itself writes those.
+ */
 typedef struct KalamRowLockHolder
 {
 	BackendId	backend;
@@ -114,6 +120,21 @@ extern uint32 kalam_entry_undo(const KalamRowLockStep *step, const KalamRowLockH
 
 /* Removes what a transaction that has ended left at the key and the object. */
 extern void kalam_entries_forget(const KalamRowLockKey *key, const KalamRowLockHolder *holder);
+
+/* Describes the entry that a step of self made. */
+extern void kalam_entry_describe(const KalamRowLockStep *step, KalamLockRecord *record);
+
+/*
+ * Makes the entry that a step of self made one of a transaction without a
+ * backend.  Self forgets the step.
+ */
+extern void kalam_entry_hand_over(const KalamRowLockStep *step, TransactionId xid);
+
+/* Adds an entry of a transaction without a backend.  False: the table is full. */
+extern bool kalam_entry_restore(const KalamLockRecord *record, TransactionId xid);
+
+/* Removes all entries of a transaction without a backend.  Goes through the table. */
+extern void kalam_entries_forget_xid(TransactionId xid);
 
 /* Can there be row entries of others for the object?  Exact if false. */
 extern bool kalam_object_has_other_rows(uint32 object_id);

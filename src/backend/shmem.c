@@ -8,8 +8,8 @@
  * a crash it makes a new file: a storage process of before, which may take a
  * moment to die, then writes into memory that nobody else sees any more.
  *
- * Postgres' own shared memory holds what only backends touch: row locks and
- * the supervisor's notes.
+ * Postgres' own shared memory holds what only backends touch: row locks, the
+ * transactions in doubt and the supervisor's notes.
  */
 #include "postgres.h"
 
@@ -19,6 +19,8 @@
 
 #include "access/xlog.h"
 #include "miscadmin.h"
+#include "src/backend/indoubt.h"
+#include "src/backend/resolve.h"
 #include "src/backend/rowlock.h"
 #include "src/backend/shmem.h"
 #include "storage/backendid.h"
@@ -45,7 +47,8 @@ static const struct
 }			rooms[] =
 {
 	{kalam_row_lock_shmem_size, kalam_row_lock_shmem_request, kalam_row_lock_shmem_init},
-	{kalam_supervisor_shmem_size, NULL, kalam_supervisor_shmem_init},
+	{kalam_resolve_shmem_size, NULL, kalam_resolve_shmem_init},
+	{kalam_indoubt_shmem_size, NULL, kalam_indoubt_shmem_init},
 };
 
 static void

@@ -40,8 +40,4 @@ extern PGDLLEXPORT void kalam_supervisor_main(Datum arg);
 /* Is this process the supervisor? */
 extern bool kalam_am_supervisor;
 
-/* Shared memory: called from the hooks in shmem.c. */
-extern Size kalam_supervisor_shmem_size(void);
-extern void kalam_supervisor_shmem_init(void);
-
 #endif							/* KALAM_SHMEM_H */

@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 
 #include "src/backend/client.h"
+#include "src/backend/indoubt.h"
 #include "src/backend/shmem.h"
 #include "src/backend/snapshot.h"
 #include "src/backend/transaction.h"
@@ -207,6 +208,7 @@ kalam_snapshot_stamp(Snapshot snapshot)
 		if (xact_stamp == 0)
 		{
 			(void) kalam_client_ready();
+			kalam_indoubt_settle(snapshot);
 			xact_stamp = pin_newest(&xact_pin);
 		}
 		return xact_stamp;
@@ -218,6 +220,7 @@ kalam_snapshot_stamp(Snapshot snapshot)
 	if (entry->stamp == 0)
 	{
 		(void) kalam_client_ready();
+		kalam_indoubt_settle(snapshot);
 		entry->stamp = pin_newest(&entry->pin);
 	}
 	return entry->stamp;

@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 
 #include "src/backend/client.h"
+#include "src/backend/indoubt.h"
 #include "src/backend/row.h"
 #include "src/backend/store_catalog.h"
 #include "src/backend/transaction.h"
@@ -84,6 +85,7 @@ kalam_catalog_get(Oid database, Oid relid)
 	own = kalam_own_version(key, sizeof(key));
 	if (own != NULL)
 		return own->op == KALAM_CHANGE_PUT ? decode_staged(own) : NULL;
+	kalam_indoubt_settle(NULL);
 	row = kalam_get_newest(key, sizeof(key));
 	return row ? decode_row(row) : NULL;
 }
@@ -147,8 +149,10 @@ list_letter(List *list, char letter, Oid database)
 List *
 kalam_catalog_list(Oid database)
 {
-	List	   *list = list_letter(NIL, KALAM_CATALOG_TABLE, database);
+	List	   *list;
 
+	kalam_indoubt_settle(NULL);
+	list = list_letter(NIL, KALAM_CATALOG_TABLE, database);
 	return list_letter(list, KALAM_CATALOG_KEPT, database);
 }
 

@@ -27,6 +27,7 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "src/backend/client.h"
+#include "src/backend/indoubt.h"
 #include "src/backend/resolve.h"
 #include "src/backend/shmem.h"
 #include "storage/ipc.h"
@@ -561,7 +562,8 @@ kalam_supervisor_main(Datum arg)
 			bool		serve = state == KALAM_STORAGE_RECOVERING;
 
 			if (serve ||
-				(state == KALAM_STORAGE_READY && atomic_load(&seg->pending) > 0))
+				(state == KALAM_STORAGE_READY &&
+				 (atomic_load(&seg->pending) > 0 || kalam_indoubt_any())))
 			{
 				if (now >= next_resolve)
 				{
@@ -581,18 +583,6 @@ kalam_supervisor_main(Datum arg)
 
 		nap(Max(timeout_ms, 1));
 	}
-}
-
-Size
-kalam_supervisor_shmem_size(void)
-{
-	return kalam_resolve_shmem_size();
-}
-
-void
-kalam_supervisor_shmem_init(void)
-{
-	kalam_resolve_shmem_init();
 }
 
 void

@@ -361,30 +361,51 @@ forget_transaction(void)
 	two_phase = false;
 }
 
+static bool
+anything_staged(void)
+{
+	return staged != NULL && kalam_staged_count(staged) > 0;
+}
+
+/* Its last chance to fail. */
+static void
+pre_commit(bool prepare)
+{
+	KalamTransactionChanges changes;
+
+	kalam_ddl_at_precommit();
+	kalam_unique_checks_flush();
+	if (!anything_staged() && !(prepare && kalam_row_locks_held()))
+		return;
+
+	changes.staged = anything_staged() ? staged : NULL;
+	changes.serial = serial;
+	changes.max_row_id = max_row_id;
+	changes.two_phase = two_phase;
+	changes.sequences = sequences;
+	if (prepare)
+		kalam_commit_prepare(&changes);
+	else
+		kalam_commit_begin(&changes);
+}
+
 static void
 transaction_callback(XactEvent event, void *arg)
 {
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
-			kalam_ddl_at_precommit();
-			kalam_unique_checks_flush();
-			if (staged != NULL && kalam_staged_count(staged) > 0)
-				kalam_commit_begin(staged, serial, max_row_id, two_phase, sequences);
-			break;
-
 		case XACT_EVENT_PRE_PREPARE:
-			kalam_ddl_at_precommit();
-			if ((staged != NULL && kalam_staged_count(staged) > 0) || kalam_row_locks_held())
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("cannot PREPARE a transaction that has changed kalam tables or locked rows of them")));
+			pre_commit(event == XACT_EVENT_PRE_PREPARE);
 			break;
 
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
-			kalam_commit_end(event == XACT_EVENT_COMMIT);
+			if (event == XACT_EVENT_PREPARE)
+				kalam_commit_prepared();
+			else
+				kalam_commit_end(event == XACT_EVENT_COMMIT);
 			kalam_cursors_at_abort(InvalidSubTransactionId);
 			kalam_row_locks_release();
 			kalam_snapshots_at_xact_end();

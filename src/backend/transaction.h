@@ -65,8 +65,24 @@ extern void kalam_transaction_force_two_phase(void);
 
 /* ---- commit.c ---- */
 
-extern void kalam_commit_begin(KalamStaged *staged, uint64 serial, uint64 max_row_id,
-							   bool two_phase, List *sequences);
+/* What a transaction hands over to be committed. */
+typedef struct KalamTransactionChanges
+{
+	KalamStaged *staged;		/* NULL: it only locked rows */
+	uint64		serial;			/* version id of its rows */
+	uint64		max_row_id;		/* largest hidden row id, or 0 */
+	bool		two_phase;		/* even without a transaction id */
+	List	   *sequences;		/* OIDs: see flush_sequences */
+} KalamTransactionChanges;
+
+/* PRE_COMMIT: after this the changes are in the store, or pending there. */
+extern void kalam_commit_begin(const KalamTransactionChanges *changes);
+
+/* PRE_PREPARE: they are pending, with the row locks; PREPARE: it is done. */
+extern void kalam_commit_prepare(const KalamTransactionChanges *changes);
+extern void kalam_commit_prepared(void);
+
+/* COMMIT and ABORT.  Never raises. */
 extern void kalam_commit_end(bool committed);
 
 #endif							/* KALAM_TRANSACTION_H */

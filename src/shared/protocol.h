@@ -68,8 +68,11 @@ typedef enum KalamChangeOp
 	KALAM_CHANGE_DELETE,
 	KALAM_CHANGE_CREATE_OBJECT, /* key: 4 bytes object id; value: KalamObjectOptions */
 	KALAM_CHANGE_DROP_OBJECT,	/* key: 4 bytes object id */
-	KALAM_CHANGE_INGEST			/* storage's own, in pending: key: 4 bytes object id;
+	KALAM_CHANGE_INGEST,		/* storage's own, in pending: key: 4 bytes object id;
 								 * value: name of a sorted file in folder bulk */
+	KALAM_CHANGE_LOCKS			/* PREPARE: first, if at all; no key; value: the row
+								 * locks of a prepared transaction, KalamLockRecord
+								 * each.  Nothing to apply: kept for a restart */
 } KalamChangeOp;
 
 /*
@@ -86,6 +89,16 @@ typedef struct KalamChange
 } KalamChange;
 
 #define KALAM_CHANGE_HEADER_BYTES 8
+
+/* A row lock; kept across restarts, so that kalam_hash must stay what it is. */
+typedef struct KalamLockRecord
+{
+	uint64_t	hash[2];		/* of the key: kalam_hash with two seeds */
+	uint32_t	object_id;
+	uint8_t		mode;			/* 0 KEY SHARE, 1 SHARE, 2 NO KEY UPDATE, 3 UPDATE */
+	uint8_t		whole_object;	/* 1: all rows of the object; hash is 0 */
+	uint8_t		unused[2];		/* 0 */
+} KalamLockRecord;
 
 typedef enum KalamCompression
 {

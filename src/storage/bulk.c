@@ -242,10 +242,12 @@ bool
 bulk_add(void *load, const Change *c, EngineError *err)
 {
 	BulkLoad   *l = load;
-	uint32_t	id = kalam_get_be32(c->key);
+	uint32_t	id = c->op == KALAM_CHANGE_LOCKS ? KALAM_OBJECT_NONE : kalam_get_be32(c->key);
 
 	switch (c->op)
 	{
+		case KALAM_CHANGE_LOCKS:
+			break;
 		case KALAM_CHANGE_CREATE_OBJECT:
 			l->created = realloc(l->created, (l->ncreated + 1) * sizeof(NewObject));
 			l->created[l->ncreated].id = id;

@@ -363,6 +363,8 @@ change_set_add(void *set, const Change *c, EngineError *err)
 					 (unsigned) (MAX_BATCH_BYTES >> 20));
 		return false;
 	}
+	if (c->op == KALAM_CHANGE_LOCKS)
+		return true;
 	if (c->op == KALAM_CHANGE_PUT || c->op == KALAM_CHANGE_CREATE_OBJECT)
 		s->writes = true;
 	if (c->op == KALAM_CHANGE_CREATE_OBJECT)
@@ -545,9 +547,12 @@ bool
 change_check_add(void *check, const Change *c, EngineError *err)
 {
 	ChangeCheck *k = check;
-	uint32_t	id = kalam_get_be32(c->key);
+	uint32_t	id;
 	Object	   *o;
 
+	if (c->op == KALAM_CHANGE_LOCKS)
+		return true;
+	id = kalam_get_be32(c->key);
 	if (c->op == KALAM_CHANGE_INGEST)
 	{
 		engine_error(err, KALAM_ERR_PROTOCOL, "not an operation of a backend");

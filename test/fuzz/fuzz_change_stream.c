@@ -50,8 +50,9 @@ see(void *arg, const Change *c, EngineError *err)
 
 	MUST(c->key == c->bytes + KALAM_CHANGE_HEADER_BYTES);
 	MUST(c->value == c->key + c->key_len);
-	MUST(c->op >= KALAM_CHANGE_PUT && c->op <= KALAM_CHANGE_INGEST);
-	MUST(c->key_len >= 4 && c->key_len <= KALAM_MAX_KEY_BYTES);
+	MUST(c->op >= KALAM_CHANGE_PUT && c->op <= KALAM_CHANGE_LOCKS);
+	MUST(c->op == KALAM_CHANGE_LOCKS ? c->key_len == 0 :
+		 c->key_len >= 4 && c->key_len <= KALAM_MAX_KEY_BYTES);
 	MUST(c->value_len <= CHANGE_MAX_VALUE_BYTES);
 	if (c->op == KALAM_CHANGE_CREATE_OBJECT)
 		MUST(c->key_len == 4 && c->value_len == sizeof(KalamObjectOptions));
@@ -73,7 +74,7 @@ make_stream(Input *in, uint8_t *stream)
 
 	while (in->size > 0)
 	{
-		KalamChange h = {(uint8_t) (1 + take_byte(in) % 6), 0, 0, 0};
+		KalamChange h = {(uint8_t) (1 + take_byte(in) % 7), 0, 0, 0};
 		size_t		size;
 
 		switch (h.op)
@@ -89,6 +90,9 @@ make_stream(Input *in, uint8_t *stream)
 			case KALAM_CHANGE_CREATE_OBJECT:
 				h.key_len = 4;
 				h.value_len = sizeof(KalamObjectOptions);
+				break;
+			case KALAM_CHANGE_LOCKS:
+				h.value_len = take_byte(in) % 8 * (uint32_t) sizeof(KalamLockRecord);
 				break;
 			default:
 				h.key_len = 4;

@@ -565,6 +565,7 @@ test_prepared(void)
 	KalamRequest *r;
 	const KalamRow *row;
 	uint32_t	created = next_object++;
+	KalamLockRecord locks[3] = {{.object_id = id, .mode = 3}};
 
 	for (uint64_t xid = 700; xid < 704; xid++)
 	{
@@ -586,6 +587,19 @@ test_prepared(void)
 	CHECK_EQUAL(resolve(701, true), KALAM_OK);	/* not there: nothing happens */
 	CHECK_EQUAL(count_rows(0, id, 0), 6);
 	CHECK_EQUAL(atomic_load(&store.seg->pending), 1);
+
+	/* row locks are kept, and change nothing */
+	r = test_begin(&c, KALAM_OP_PREPARE);
+	r->full_xid = 705;
+	test_change(&c, KALAM_CHANGE_LOCKS, NULL, 0, locks, sizeof(locks));
+	test_put(&c, id, 7050000, 705, 705, 60);
+	CHECK_EQUAL(commit(&c), KALAM_OK);
+	CHECK_EQUAL(resolve(705, true), KALAM_OK);
+	CHECK_EQUAL(count_rows(0, id, 0), 7);
+	r = test_begin(&c, KALAM_OP_PREPARE);
+	r->full_xid = 706;
+	test_change(&c, KALAM_CHANGE_LOCKS, NULL, 0, locks, 7);
+	CHECK_EQUAL(commit(&c), KALAM_ERR_PROTOCOL);
 
 	/* one that makes an object, and one on an object that does not exist */
 	r = test_begin(&c, KALAM_OP_PREPARE);
@@ -628,7 +642,7 @@ test_prepared(void)
 	}
 	CHECK_EQUAL(atomic_load(&store.seg->pending), 0);
 	REQUIRE(test_serve(&store) == KALAM_OK);
-	CHECK_EQUAL(count_rows(0, id, 0), 2006);
+	CHECK_EQUAL(count_rows(0, id, 0), 2007);
 	CHECK_EQUAL(point(0, created, 1, 0), 42);
 }
 
