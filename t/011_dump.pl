@@ -73,5 +73,29 @@ is($node->safe_psql('bare', 'SELECT * FROM view'), '0', 'has empty tables');
 $node->safe_psql('source', 'INSERT INTO nk VALUES (-1, NULL)');
 command_ok([ 'pg_dumpall', '-g', '-f', "$dir/all", '-d', $conn ], 'pg_dumpall of the globals');
 
+# ---- an exported snapshot covers stored tables ----
+
+$node->safe_psql('postgres', q(
+	CREATE EXTENSION IF NOT EXISTS kalam_fdw;
+	CREATE TABLE h (n int); CREATE FOREIGN TABLE k (n int) SERVER kalam;
+	INSERT INTO h VALUES (1); INSERT INTO k VALUES (1);));
+{
+	my $from = KalamTest::Session->new($node);
+	my $into = KalamTest::Session->new($node);
+	my ($ok, $id) = $from->do('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_export_snapshot()');
+
+	chomp($id);
+	$node->safe_psql('postgres', 'INSERT INTO h VALUES (2); INSERT INTO k VALUES (2)');
+	$into->do("BEGIN ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION SNAPSHOT '$id'");
+	$node->safe_psql('postgres', 'INSERT INTO h VALUES (3); INSERT INTO k VALUES (3)');
+	is(($into->do('SELECT array_agg(n) FROM h'))[1], "{1}\n", 'an imported snapshot of heap tables');
+	is(($into->do('SELECT array_agg(n) FROM k'))[1], "{1}\n", 'and of kalam tables');
+	$from->do('COMMIT');
+	$node->safe_psql('postgres', 'INSERT INTO k VALUES (4); SELECT kalam.compact(\'k\')');
+	is(($into->do('SELECT array_agg(n) FROM k'))[1], "{1}\n", 'also when its source has ended');
+	$into->do('COMMIT');
+	is(($into->do('SELECT count(*) FROM k'))[1], "4\n", 'and no longer than its transaction');
+	$_->quit foreach $from, $into;
+}
 $node->stop;
 done_testing();

@@ -35,7 +35,8 @@
 #include "src/backend/transaction.h"
 #include "src/shared/protocol.h"
 
-#define RESTART_TIMEOUT_MS	30000
+#define RESTART_TIMEOUT_MS	30000	/* for an answer that only a successor has */
+#define APPLY_TIMEOUT_MS	5000	/* others wait for it where they must */
 
 static enum
 {
@@ -112,31 +113,40 @@ send_locks(KalamStream *stream, const StringInfoData *locks)
 	kalam_stream_put(stream, locks->data, locks->len);
 }
 
-/* Sleeps until storage serves again, without raising.  Its epoch, or 0. */
-static uint32
-wait_for_restart(void)
+/*
+ * Sleeps until storage serves again, without raising; a cancel ends the wait.
+ */
+static bool
+wait_for_restart(int timeout_ms)
 {
-	for (int waited_ms = 0; waited_ms < RESTART_TIMEOUT_MS; waited_ms += 10)
+	for (int waited_ms = 0; waited_ms < timeout_ms; waited_ms += 10)
 	{
 		uint32		epoch = atomic_load(&kalam_segment->epoch);
 
 		if (atomic_load(&kalam_segment->state) == KALAM_STORAGE_READY &&
 			atomic_load(&kalam_segment->epoch) == epoch)
-			return epoch;
-		if (!PostmasterIsAlive())
-			return 0;
+			return true;
+		if (!PostmasterIsAlive() || QueryCancelPending || ProcDiePending)
+			return false;
 		pg_usleep(10000);
 	}
-	return 0;
+	return false;
 }
+
+typedef enum Fate
+{
+	FATE_LOST,					/* it is not in the store and never will be */
+	FATE_STORED,
+	FATE_UNKNOWN				/* no storage process runs that could tell */
+} Fate;
 
 /*
  * The storage process died with our changes on their way.  Are they in the
  * store?  It learned their stamp before it wrote; its successor knows the last
  * stamp that was written, and marks the stamps of requests that were lost.
  */
-static bool
-survived(KalamChannel *ch)
+static Fate
+ask_successor(KalamChannel *ch)
 {
 	uint32		old_epoch = ch->req.epoch;
 	uint64		stamp;
@@ -144,14 +154,31 @@ survived(KalamChannel *ch)
 	/* while it may be alive (only the postmaster is gone) it can still write */
 	if (atomic_load(&ch->result.commit_stamp) == 0 &&
 		atomic_load(&kalam_segment->epoch) != old_epoch)
-		return false;
-	if (wait_for_restart() == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
-				 errmsg("the kalam storage process ended during COMMIT, and whether the transaction was committed is not known"),
-				 errhint("Look at the rows that it wrote before running it again.")));
+		return FATE_LOST;
+	if (!wait_for_restart(RESTART_TIMEOUT_MS))
+		return FATE_UNKNOWN;
 	stamp = atomic_load(&ch->result.commit_stamp);
-	return stamp != 0 && stamp <= atomic_load(&kalam_segment->recovered);
+	return stamp != 0 && stamp <= atomic_load(&kalam_segment->recovered) ? FATE_STORED : FATE_LOST;
+}
+
+/* Goes on if the changes are in the store all the same. */
+static void
+storage_died(KalamChannel *ch)
+{
+	Fate		fate = ask_successor(ch);
+
+	if (fate == FATE_STORED)
+		return;
+	RESUME_INTERRUPTS();
+	if (fate == FATE_LOST || full_xid != 0)
+		ereport(ERROR,			/* what is pending will be dropped */
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("the kalam storage process ended during COMMIT; the transaction was not committed"),
+				 errhint("It is started again by itself. Run the transaction again.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
+			 errmsg("the kalam storage process ended during COMMIT, and whether the transaction was committed is not known"),
+			 errhint("Look at the rows that it wrote before running it again.")));
 }
 
 /*
@@ -227,17 +254,10 @@ send_transaction(const KalamTransactionChanges *changes, bool sync, const String
 		state = COMMIT_PENDING;
 	kalam_stream_finish(&stream, KALAM_LANE_COMMIT);
 	KALAM_STOP_POINT("commit_finished");
+
+	/* while storage may yet write, an end of ours would let others overtake it */
 	if (!kalam_channel_wait(ch, KALAM_WAIT_DONE, false))
-	{
-		if (!survived(ch))
-		{
-			RESUME_INTERRUPTS();
-			ereport(ERROR,
-					(errcode(ERRCODE_CONNECTION_FAILURE),
-					 errmsg("the kalam storage process ended during COMMIT; the transaction was not committed"),
-					 errhint("It is started again by itself. Run the transaction again.")));
-		}
-	}
+		storage_died(ch);
 	else if (ch->result.code != KALAM_OK)
 	{
 		RESUME_INTERRUPTS();
@@ -298,14 +318,9 @@ kalam_commit_prepare(const KalamTransactionChanges *changes)
 static bool
 resolve(bool committed)
 {
-	for (int attempt = 0; attempt < 3; attempt++)
-	{
-		if (kalam_resolve_noerror(full_xid, committed))
-			return true;
-		if (!committed || wait_for_restart() == 0)
-			return false;
-	}
-	return false;
+	return kalam_resolve_noerror(full_xid, committed) ||
+		(committed && wait_for_restart(APPLY_TIMEOUT_MS) &&
+		 kalam_resolve_noerror(full_xid, committed));
 }
 
 /* The row locks become the transaction id's. */

@@ -33,6 +33,7 @@
 #include "src/backend/indoubt.h"
 #include "src/backend/reconcile.h"
 #include "src/backend/shmem.h"
+#include "src/backend/snapshot.h"
 #include "src/backend/transaction.h"
 
 /* A relation that the running statement has touched. */
@@ -239,6 +240,9 @@ kalam_ProcessUtility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 		(((TransactionStmt *) stmt)->kind == TRANS_STMT_COMMIT_PREPARED ||
 		 ((TransactionStmt *) stmt)->kind == TRANS_STMT_ROLLBACK_PREPARED))
 		kalam_indoubt_finish_prepared();
+	if (IsA(stmt, VariableSetStmt) && ((VariableSetStmt *) stmt)->kind == VAR_SET_MULTI &&
+		strcmp(((VariableSetStmt *) stmt)->name, "TRANSACTION SNAPSHOT") == 0)
+		kalam_snapshot_import(strVal(&linitial_node(A_Const, ((VariableSetStmt *) stmt)->args)->val));
 	if (IsA(stmt, AlterTableStmt))
 		note_attached_partitions((AlterTableStmt *) stmt);
 	process_touched();

@@ -23,6 +23,7 @@
 #include "src/backend/resolve.h"
 #include "src/backend/rowlock.h"
 #include "src/backend/shmem.h"
+#include "src/backend/snapshot.h"
 #include "storage/backendid.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
@@ -49,6 +50,7 @@ static const struct
 	{kalam_row_lock_shmem_size, kalam_row_lock_shmem_request, kalam_row_lock_shmem_init},
 	{kalam_resolve_shmem_size, NULL, kalam_resolve_shmem_init},
 	{kalam_indoubt_shmem_size, NULL, kalam_indoubt_shmem_init},
+	{kalam_snapshot_shmem_size, NULL, kalam_snapshot_shmem_init},
 };
 
 static void

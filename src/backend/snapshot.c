@@ -12,6 +12,10 @@
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
+#include "port/atomics.h"
+#include "storage/proc.h"
+#include "storage/shmem.h"
 #include "utils/memutils.h"
 
 #include "src/backend/client.h"
@@ -51,14 +55,25 @@ static ExecutorStart_hook_type prev_ExecutorStart = NULL;
 static ExecutorFinish_hook_type prev_ExecutorFinish = NULL;
 static ExecutorEnd_hook_type prev_ExecutorEnd = NULL;
 
+/*
+ * Stamps of transactions under repeatable read, in Postgres' shared memory, one
+ * per backend: whoever imports such a snapshot needs its stamp too.
+ */
+typedef struct SharedStamp
+{
+	/* the transaction's local id; 0: none.  Set after stamp, reset before unpin */
+	pg_atomic_uint32 lxid;
+	pg_atomic_uint64 stamp;
+} SharedStamp;
+
+static SharedStamp *shared_stamps = NULL;
+
 /* ---- pins ---- */
 
-static uint64
-pin_newest(int *pin)
+/* A pin word of this session that is not in use. */
+static uint32
+free_pin(KalamSlot *slot)
 {
-	KalamSlot  *slot = kalam_slot(kalam_segment, kalam_my_slot_index());
-	uint32		npins = atomic_load_explicit(&slot->npins, memory_order_relaxed);
-	uint64		stamp;
 	uint32		i;
 
 	for (i = 0; i < KALAM_PINS_PER_SLOT && pin_users[i] > 0; i++)
@@ -69,8 +84,19 @@ pin_newest(int *pin)
 				 errmsg("too many snapshots of kalam tables are open in this session"),
 				 errdetail("At most %d can be.", KALAM_PINS_PER_SLOT),
 				 errhint("Close cursors that are not needed.")));
-	if (i >= npins)
+	if (i >= atomic_load_explicit(&slot->npins, memory_order_relaxed))
 		atomic_store(&slot->npins, i + 1);
+	return i;
+}
+
+static uint64
+pin_newest(int *pin)
+{
+	KalamSlot  *slot = kalam_slot(kalam_segment, kalam_my_slot_index());
+	uint32		npins = atomic_load_explicit(&slot->npins, memory_order_relaxed);
+	uint32		i = free_pin(slot);
+	uint64		stamp;
+
 	stamp = kalam_pin_newest(kalam_segment, &slot->pins[i]);
 
 	/* share a pin of the same stamp */
@@ -103,6 +129,105 @@ unpin(int pin)
 	while (npins > 0 && pin_users[npins - 1] == 0)
 		npins--;
 	atomic_store_explicit(&slot->npins, npins, memory_order_release);
+}
+
+/* ---- snapshots of whole transactions ---- */
+
+static void
+share_stamp(void)
+{
+	SharedStamp *mine = &shared_stamps[MyBackendId - 1];
+
+	pg_atomic_write_u64(&mine->stamp, xact_stamp);
+	pg_write_barrier();
+	pg_atomic_write_u32(&mine->lxid, MyProc->lxid);
+}
+
+static void
+pin_for_transaction(Snapshot snapshot)
+{
+	(void) kalam_client_ready();
+	kalam_indoubt_settle(snapshot);
+	xact_stamp = pin_newest(&xact_pin);
+	share_stamp();
+}
+
+static void
+unpin_transaction(void)
+{
+	if (xact_stamp == 0)
+		return;
+	pg_atomic_write_u32(&shared_stamps[MyBackendId - 1].lxid, InvalidLocalTransactionId);
+	pg_memory_barrier();
+	unpin(xact_pin);
+	xact_stamp = 0;
+	xact_pin = -1;
+}
+
+/*
+ * Takes over the stamp of the transaction that exported a snapshot, if it has
+ * one.  Its pin keeps the stamp until ours does: it is still there when it is
+ * looked at again.
+ */
+void
+kalam_snapshot_import(const char *snapshot_id)
+{
+	KalamSlot  *slot;
+	SharedStamp *theirs;
+	unsigned int backend;
+	unsigned int lxid;
+	int			number;
+	uint64		stamp;
+	uint32		i;
+
+	/* as snapmgr.c writes them */
+	if (kalam_segment == NULL || xact_stamp != 0 ||
+		sscanf(snapshot_id, "%08X-%08X-%d", &backend, &lxid, &number) != 3 ||
+		backend < 1 || backend > (unsigned int) MaxBackends)
+		return;
+	theirs = &shared_stamps[backend - 1];
+	if (pg_atomic_read_u32(&theirs->lxid) != lxid)
+		return;
+	(void) kalam_client_ready();
+	slot = kalam_slot(kalam_segment, kalam_my_slot_index());
+	i = free_pin(slot);
+	pg_read_barrier();
+	stamp = pg_atomic_read_u64(&theirs->stamp);
+	atomic_store(&slot->pins[i], stamp);
+	pg_memory_barrier();
+	if (pg_atomic_read_u32(&theirs->lxid) != lxid)
+	{
+		atomic_store(&slot->pins[i], 0);
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("could not import the requested snapshot"),
+				 errdetail("The source transaction is not running anymore.")));
+	}
+	pin_users[i]++;
+	xact_pin = (int) i;
+	xact_stamp = stamp;
+	share_stamp();
+}
+
+Size
+kalam_snapshot_shmem_size(void)
+{
+	return mul_size(MaxBackends, sizeof(SharedStamp));
+}
+
+void
+kalam_snapshot_shmem_init(void)
+{
+	bool		found;
+
+	shared_stamps = ShmemInitStruct("kalam snapshots", kalam_snapshot_shmem_size(), &found);
+	if (found)
+		return;
+	for (int i = 0; i < MaxBackends; i++)
+	{
+		pg_atomic_init_u32(&shared_stamps[i].lxid, InvalidLocalTransactionId);
+		pg_atomic_init_u64(&shared_stamps[i].stamp, 0);
+	}
 }
 
 /* ---- entries and queries ---- */
@@ -206,11 +331,7 @@ kalam_snapshot_stamp(Snapshot snapshot)
 	if (IsolationUsesXactSnapshot())
 	{
 		if (xact_stamp == 0)
-		{
-			(void) kalam_client_ready();
-			kalam_indoubt_settle(snapshot);
-			xact_stamp = pin_newest(&xact_pin);
-		}
+			pin_for_transaction(snapshot);
 		return xact_stamp;
 	}
 
@@ -306,12 +427,7 @@ kalam_snapshots_at_xact_end(void)
 {
 	while (nrunning > 0)
 		end_query(nrunning - 1);
-	if (xact_stamp != 0)
-	{
-		unpin(xact_pin);
-		xact_stamp = 0;
-		xact_pin = -1;
-	}
+	unpin_transaction();
 }
 
 void

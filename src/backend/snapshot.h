@@ -18,6 +18,16 @@ extern void kalam_snapshot_install(void);	/* from _PG_init: executor hooks */
 /* The stamp for reads under this snapshot of the executor, pinned. */
 extern uint64 kalam_snapshot_stamp(Snapshot snapshot);
 
+/*
+ * SET TRANSACTION SNAPSHOT: reads at the stamp of the transaction that exported
+ * the snapshot, if that one is a repeatable read and has a stamp.
+ */
+extern void kalam_snapshot_import(const char *snapshot_id);
+
+/* Shared memory: called from the hooks in shmem.c. */
+extern Size kalam_snapshot_shmem_size(void);
+extern void kalam_snapshot_shmem_init(void);
+
 /* Callbacks; never raise. */
 extern void kalam_snapshots_at_xact_end(void);
 extern void kalam_snapshots_at_subabort(SubTransactionId sub);
