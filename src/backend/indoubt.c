@@ -202,6 +202,7 @@ kalam_indoubt_finish_prepared(void)
 {
 	if (shared == NULL || !kalam_indoubt_any())
 		return;
+	KALAM_STOP_POINT("finish_prepared");
 	kalam_client_claim();
 	for (uint32 i = 0; i < capacity(); i++)
 	{
