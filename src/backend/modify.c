@@ -190,10 +190,10 @@ check_constraints(EState *estate, ResultRelInfo *info, TupleTableSlot *slot)
 }
 
 static void
-lock_key(KalamModify *m, const uint8 *key, size_t key_len)
+lock_key(KalamModify *m, const uint8 *key, size_t key_len, KalamRowLockMode mode)
 {
 	if (!m->object_is_new)
-		(void) kalam_row_lock(m->table->object_id, key, key_len, KALAM_LOCK_UPDATE,
+		(void) kalam_row_lock(m->table->object_id, key, key_len, mode,
 							  LockWaitBlock, m->table->relid,
 							  RelationGetRelationName(m->rel));
 }
@@ -210,7 +210,7 @@ put_new_row(EState *estate, KalamModify *m, TupleTableSlot *slot, const uint8 *k
 	KalamStagedVersion *version;
 	KalamRow   *newest;
 
-	lock_key(m, key, key_len);
+	lock_key(m, key, key_len, KALAM_LOCK_UPDATE);
 	own = kalam_own_version(key, key_len);
 	if (on_conflict == KALAM_CONFLICT_IGNORE)
 	{
@@ -220,7 +220,7 @@ put_new_row(EState *estate, KalamModify *m, TupleTableSlot *slot, const uint8 *k
 			/* one that the transaction's snapshot does not see is 40001 */
 			if (own == NULL && IsolationUsesXactSnapshot() && estate->es_snapshot != NULL)
 				(void) kalam_row_fate(key, key_len, kalam_snapshot_stamp(estate->es_snapshot),
-									  &newest);
+									  KALAM_LOCK_UPDATE, &newest);
 			return false;
 		}
 	}
@@ -307,7 +307,7 @@ typedef enum Verdict
  */
 static Verdict
 lock_and_recheck(EState *estate, ResultRelInfo *info, const uint8 *key, size_t key_len,
-				 TupleTableSlot **plan_slot)
+				 KalamRowLockMode mode, TupleTableSlot **plan_slot)
 {
 	KalamModify *m = info->ri_FdwState;
 	KalamStagedVersion *own;
@@ -315,7 +315,7 @@ lock_and_recheck(EState *estate, ResultRelInfo *info, const uint8 *key, size_t k
 	TupleTableSlot *again;
 	MemoryContext old;
 
-	lock_key(m, key, key_len);
+	lock_key(m, key, key_len, mode);
 	own = kalam_own_version(key, key_len);
 	if (own != NULL)
 	{
@@ -332,7 +332,8 @@ lock_and_recheck(EState *estate, ResultRelInfo *info, const uint8 *key, size_t k
 	if (m->object_is_new || m->scan_locked)
 		return GO_ON;
 
-	switch (kalam_row_fate(key, key_len, kalam_snapshot_stamp(estate->es_snapshot), &newest))
+	switch (kalam_row_fate(key, key_len, kalam_snapshot_stamp(estate->es_snapshot), mode,
+						   &newest))
 	{
 		case KALAM_ROW_AS_BEFORE:
 			return GO_ON;
@@ -361,6 +362,21 @@ lock_and_recheck(EState *estate, ResultRelInfo *info, const uint8 *key, size_t k
 	return GO_ON_CHANGED;
 }
 
+/* Checks the new version of a row and gives its key.  True if that is another. */
+static bool
+new_row_key(EState *estate, ResultRelInfo *info, TupleTableSlot *slot,
+			const uint8 *old_key, size_t old_len, uint8 *new_key, size_t *new_len)
+{
+	KalamModify *m = info->ri_FdwState;
+
+	check_constraints(estate, info, slot);
+	if (m->table->nkeys == 0)
+		return false;
+	*new_len = kalam_table_row_key(m->table, m->rel, slot, new_key);
+	return *new_len != old_len || memcmp(old_key, new_key, old_len) != 0;
+}
+
+/* As in heap, those who only want the key to stay wait for changes of the key. */
 static TupleTableSlot *
 update_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTableSlot *plan_slot)
 {
@@ -369,10 +385,13 @@ update_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 	uint8		new_key[KALAM_MAX_KEY_BYTES];
 	size_t		old_len;
 	size_t		new_len;
+	bool		moves;
 
 	make_ready(m);
 	old_len = old_row_key(m, plan_slot, old_key);
-	switch (lock_and_recheck(estate, info, old_key, old_len, &plan_slot))
+	moves = new_row_key(estate, info, slot, old_key, old_len, new_key, &new_len);
+	switch (lock_and_recheck(estate, info, old_key, old_len,
+							 moves ? KALAM_LOCK_UPDATE : KALAM_LOCK_NO_KEY_UPDATE, &plan_slot))
 	{
 		case SKIP:
 			return NULL;
@@ -386,19 +405,14 @@ update_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 			slot->tts_tableOid = RelationGetRelid(m->rel);
 			if (m->rel->rd_att->constr && m->rel->rd_att->constr->has_generated_stored)
 				ExecComputeStoredGenerated(info, estate, slot, CMD_UPDATE);
+			moves = new_row_key(estate, info, slot, old_key, old_len, new_key, &new_len);
+			if (moves)
+				lock_key(m, old_key, old_len, KALAM_LOCK_UPDATE);
 			break;
 	}
 
-	check_constraints(estate, info, slot);
 	slot->tts_tableOid = RelationGetRelid(m->rel);
-	if (m->table->nkeys == 0)
-	{
-		(void) kalam_stage_slot(slot, old_key, old_len);
-		return slot;
-	}
-
-	new_len = kalam_table_row_key(m->table, m->rel, slot, new_key);
-	if (new_len == old_len && memcmp(old_key, new_key, old_len) == 0)
+	if (!moves)
 		(void) kalam_stage_slot(slot, old_key, old_len);
 	else
 	{
@@ -418,7 +432,7 @@ delete_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 
 	make_ready(m);
 	key_len = old_row_key(m, plan_slot, key);
-	verdict = lock_and_recheck(estate, info, key, key_len, &plan_slot);
+	verdict = lock_and_recheck(estate, info, key, key_len, KALAM_LOCK_UPDATE, &plan_slot);
 	if (verdict == SKIP)
 		return NULL;
 	kalam_stage_delete(key, key_len);

@@ -33,6 +33,7 @@
 #include "src/backend/compat.h"
 #include "src/backend/keyrange.h"
 #include "src/backend/planner.h"
+#include "src/backend/rowlock.h"
 #include "src/backend/table.h"
 
 /*
@@ -289,28 +290,45 @@ needs_columns(RelOptInfo *rel, List *quals)
 	return !bms_is_empty(attrs);
 }
 
-/*
- * Must the scan lock the rows that it returns?  Row triggers of UPDATE and
- * DELETE get the old row as the scan saw it, so it must be the newest.  Without
- * them the modification locks, and SELECT ... FOR UPDATE locks what it returns.
- */
+/* Does an UPDATE of the relation set columns of its key? */
 static bool
-scan_must_lock(PlannerInfo *root, RelOptInfo *rel, Oid relid)
+sets_key(PlannerInfo *root, RelOptInfo *rel, KalamTable *table)
 {
+	Bitmapset  *updated = planner_rt_fetch(rel->relid, root)->updatedCols;
+
+	for (int i = 0; i < table->nkeys; i++)
+		if (bms_is_member(table->keys[i].attnum - FirstLowInvalidHeapAttributeNumber, updated))
+			return true;
+	return false;
+}
+
+/*
+ * Must the scan lock the rows that it returns, and how?  Row triggers of UPDATE
+ * and DELETE get the old row as the scan saw it, so it must be the newest.
+ * Without them the modification locks, and SELECT ... FOR UPDATE locks what it
+ * returns.
+ */
+static int
+scan_lock_mode(PlannerInfo *root, RelOptInfo *rel, KalamTable *table)
+{
+	CmdType		command = root->parse->commandType;
 	Relation	relation;
 	bool		lock;
 
 	if (!bms_is_member(rel->relid, root->all_result_relids) ||
-		(root->parse->commandType != CMD_UPDATE && root->parse->commandType != CMD_DELETE))
-		return false;
-	relation = table_open(relid, NoLock);
+		(command != CMD_UPDATE && command != CMD_DELETE))
+		return KALAM_SCAN_LOCKS_NOTHING;
+	relation = table_open(table->relid, NoLock);
 	lock = relation->trigdesc != NULL &&
 		(relation->trigdesc->trig_update_before_row ||
 		 relation->trigdesc->trig_update_after_row ||
 		 relation->trigdesc->trig_delete_before_row ||
 		 relation->trigdesc->trig_delete_after_row);
 	table_close(relation, NoLock);
-	return lock;
+	if (!lock)
+		return KALAM_SCAN_LOCKS_NOTHING;
+	return command == CMD_UPDATE && !sets_key(root, rel, table) ?
+		KALAM_LOCK_NO_KEY_UPDATE : KALAM_LOCK_UPDATE;
 }
 
 ForeignScan *
@@ -327,7 +345,8 @@ kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 	ListCell   *lc;
 	PlanRowMark *mark = get_plan_rowmark(root->rowMarks, rel->relid);
 	bool		marked = mark != NULL && mark->strength != LCS_NONE;
-	bool		lock = scan_must_lock(root, rel, relid);
+	int			lock_mode = scan_lock_mode(root, rel, table);
+	bool		lock = lock_mode != KALAM_SCAN_LOCKS_NOTHING;
 
 	foreach(lc, clauses)
 	{
@@ -357,8 +376,13 @@ kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 	private = list_make5(kalam_bounds_to_list(bounds),
 						 linitial(path->fdw_private),
 						 makeBoolean(!needs_columns(rel, filters) && !lock && !marked),
-						 makeBoolean(lock),
+						 makeInteger(lock_mode),
 						 makeBoolean(marked));
+	if (lock)
+	{
+		key_quals = list_concat(key_quals, filters);
+		filters = NIL;
+	}
 	return make_foreignscan(tlist, filters, rel->relid, values, private, NIL,
 							key_quals, outer_plan);
 }

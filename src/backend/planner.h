@@ -8,15 +8,22 @@
 #include "postgres.h"
 #include "foreign/fdwapi.h"
 
-/* fdw_private of a ForeignScan; the bounds' values are its fdw_exprs. */
+/*
+ * fdw_private of a ForeignScan; the bounds' values are its fdw_exprs.  Its
+ * fdw_recheck_quals are a condition for each bound, and, when the scan locks,
+ * all others: it sees to them itself, before it locks.
+ */
 enum KalamScanPrivate
 {
 	KALAM_PRIVATE_BOUNDS,		/* list of lists: kalam_bounds_to_list */
 	KALAM_PRIVATE_REVERSE,		/* Boolean: against the key's order */
 	KALAM_PRIVATE_NO_COLUMNS,	/* Boolean: rows are only counted */
-	KALAM_PRIVATE_LOCK,			/* Boolean: the scan locks its rows */
+	KALAM_PRIVATE_LOCK,			/* Integer: how the scan locks its rows
+								 * (KalamRowLockMode), or KALAM_SCAN_LOCKS_NOTHING */
 	KALAM_PRIVATE_MARK			/* Boolean: rows may be locked later: rowmark.h */
 };
+
+#define KALAM_SCAN_LOCKS_NOTHING (-1)
 
 extern void kalam_planner_install(void);	/* hooks */
 

@@ -94,11 +94,13 @@ raise_serialization(bool deleted)
 }
 
 KalamRowFate
-kalam_row_fate(const uint8 *key, size_t key_len, uint64 stamp, KalamRow **newest)
+kalam_row_fate(const uint8 *key, size_t key_len, uint64 stamp, KalamRowLockMode mode,
+			   KalamRow **newest)
 {
 	KalamRange	range = {0};
 	KalamRow   *row;
 	bool		gone;
+	bool		changed;
 
 	*newest = NULL;
 	if (atomic_load_explicit(kalam_bucket(kalam_segment, kalam_hash(key, key_len, 0)),
@@ -115,9 +117,10 @@ kalam_row_fate(const uint8 *key, size_t key_len, uint64 stamp, KalamRow **newest
 	if (row == NULL)
 		elog(ERROR, "kalam storage did not answer about a row");
 	gone = (row->flags & KALAM_ROW_ABSENT) != 0;
-	if (IsolationUsesXactSnapshot() && (gone || (row->flags & KALAM_ROW_CHANGED)))
+	changed = (row->flags & KALAM_ROW_CHANGED) != 0 && mode != KALAM_LOCK_KEY_SHARE;
+	if (IsolationUsesXactSnapshot() && (gone || changed))
 		raise_serialization(gone);
-	if (!gone && (row->flags & KALAM_ROW_CHANGED))
+	if (!gone && changed)
 	{
 		*newest = row;
 		return KALAM_ROW_UPDATED;

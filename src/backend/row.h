@@ -10,6 +10,7 @@
 #include "utils/snapshot.h"
 
 #include "src/backend/client.h"
+#include "src/backend/rowlock.h"
 #include "src/backend/table.h"
 #include "src/backend/transaction.h"
 
@@ -39,10 +40,12 @@ typedef enum KalamRowFate
 /*
  * Compares the newest committed version of a locked key with the one at the
  * stamp; newest is palloc'd.  Most often answered without a request.  From
- * repeatable read on, a row that is not as before raises 40001.
+ * repeatable read on, a row that is not as before raises 40001.  For who locked
+ * it to keep only its key (KEY SHARE), as in heap, a row that is still there is
+ * as before.
  */
 extern KalamRowFate kalam_row_fate(const uint8 *key, size_t key_len, uint64 stamp,
-								   KalamRow **newest);
+								   KalamRowLockMode mode, KalamRow **newest);
 
 /* Does the key exist now, committed? */
 extern bool kalam_key_exists(const uint8 *key, size_t key_len);

@@ -165,10 +165,11 @@ give(TupleTableSlot *slot, KalamMarkedRows *rows, MinimalTuple tuple, Datum rowi
 	slot->tts_tableOid = RelationGetRelid(rows->rel);
 }
 
-/* The row as the scan saw it, which is still the newest. */
+/* The row as the scan saw it. */
 static void
 give_unchanged(TupleTableSlot *slot, KalamMarkedRows *rows, MarkedRow *m, Datum rowid)
 {
+	KalamRange	range = {0};
 	KalamRow   *row;
 
 	if (m->copy != NULL)
@@ -176,7 +177,12 @@ give_unchanged(TupleTableSlot *slot, KalamMarkedRows *rows, MarkedRow *m, Datum 
 		give(slot, rows, m->copy, rowid);
 		return;
 	}
-	row = kalam_get_newest(m->key, m->key_len);
+	range.object_id = kalam_get_be32(m->key);
+	range.flags = KALAM_SCAN_POINT;
+	range.stamp = rows->stamp;
+	range.lower = m->key;
+	range.lower_len = m->key_len;
+	row = kalam_get(&range);
 	if (row == NULL)
 		elog(ERROR, "a locked row of a kalam table is gone");
 	give(slot, rows, kalam_row_tuple(row), rowid);
@@ -213,7 +219,7 @@ kalam_refetch_row(EState *estate, ExecRowMark *erm, Datum rowid, TupleTableSlot 
 		return;
 	}
 
-	switch (kalam_row_fate(m->key, m->key_len, rows->stamp, &newest))
+	switch (kalam_row_fate(m->key, m->key_len, rows->stamp, lock_mode(erm->markType), &newest))
 	{
 		case KALAM_ROW_AS_BEFORE:
 			give_unchanged(slot, rows, m, rowid);

@@ -39,9 +39,11 @@ typedef struct KalamScan
 	bool		reverse;
 	bool		no_columns;
 	bool		want_keys;
-	bool		lock;			/* rows are locked before they are returned */
+	int			lock_mode;		/* rows are locked before they are returned, or
+								 * KALAM_SCAN_LOCKS_NOTHING */
 	KalamMarkedRows *marked;	/* they may be locked later; else NULL */
-	ExprState  *recheck;		/* key conditions, for rows read again */
+	ExprState  *filter;			/* if it locks: conditions beyond the range */
+	ExprState  *recheck;		/* all conditions, for rows read again */
 
 	TupleTableSlot *slot;
 	uint64		stamp;
@@ -56,6 +58,12 @@ typedef struct KalamScan
 	uint8		lower[KALAM_MAX_KEY_BYTES];
 	uint8		upper[KALAM_MAX_KEY_BYTES];
 } KalamScan;
+
+static inline bool
+locks(const KalamScan *scan)
+{
+	return scan->lock_mode != KALAM_SCAN_LOCKS_NOTHING;
+}
 
 void
 kalam_begin_scan(ForeignScanState *node, int eflags)
@@ -77,10 +85,15 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	scan->bound_context = node->ss.ps.ps_ExprContext;
 	scan->reverse = boolVal(list_nth(private, KALAM_PRIVATE_REVERSE));
 	scan->no_columns = boolVal(list_nth(private, KALAM_PRIVATE_NO_COLUMNS));
-	scan->lock = boolVal(list_nth(private, KALAM_PRIVATE_LOCK));
-	scan->want_keys = scan->lock || (scan->table->nkeys == 0 && plan->fsSystemCol);
-	if (scan->lock)
+	scan->lock_mode = intVal(list_nth(private, KALAM_PRIVATE_LOCK));
+	scan->want_keys = locks(scan) || (scan->table->nkeys == 0 && plan->fsSystemCol);
+	if (locks(scan))
+	{
+		scan->filter = ExecInitQual(list_copy_tail(plan->fdw_recheck_quals,
+												   list_length(plan->fdw_exprs)),
+									(PlanState *) node);
 		scan->recheck = ExecInitQual(plan->fdw_recheck_quals, (PlanState *) node);
+	}
 	scan->slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(scan->rel), &TTSOpsMinimalTuple);
 	scan->stamp = kalam_snapshot_stamp(estate->es_snapshot);
 	scan->command_id = estate->es_snapshot->curcid;
@@ -162,17 +175,17 @@ lock_row(KalamScan *scan, ForeignScanState *node, const KalamMergedRow *row)
 	size_t		key_len = row->key_len;
 	KalamRow   *newest;
 
-	if (!passes(node->ss.ps.qual, node, scan->slot))
+	if (!passes(scan->filter, node, scan->slot))
 		return false;
 	memcpy(key, row->key, key_len);
 	if (kalam_object_is_new(kalam_get_be32(key)))
 		return true;
-	(void) kalam_row_lock(kalam_get_be32(key), key, key_len, KALAM_LOCK_UPDATE, LockWaitBlock,
+	(void) kalam_row_lock(kalam_get_be32(key), key, key_len, scan->lock_mode, LockWaitBlock,
 						  scan->table->relid, RelationGetRelationName(scan->rel));
 	if (row->own)
 		return true;
 
-	switch (kalam_row_fate(key, key_len, scan->stamp, &newest))
+	switch (kalam_row_fate(key, key_len, scan->stamp, scan->lock_mode, &newest))
 	{
 		case KALAM_ROW_AS_BEFORE:
 			return true;
@@ -217,7 +230,7 @@ kalam_iterate_scan(ForeignScanState *node)
 								&scan->slot->tts_tid);
 		if (scan->marked)
 			kalam_marked_rows_add(scan->marked, &row, &scan->slot->tts_tid);
-		else if (scan->lock)
+		else if (locks(scan))
 		{
 			MemoryContext old = MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
 			bool		keep = lock_row(scan, node, &row);
@@ -273,20 +286,29 @@ kalam_recheck_scan(ForeignScanState *node, TupleTableSlot *slot)
 	return true;
 }
 
+static void
+explain_conditions(const char *label, List *quals, ForeignScan *plan, ExplainState *es)
+{
+	List	   *context;
+	bool		prefix = list_length(es->rtable) > 1 || es->verbose;
+
+	if (quals == NIL)
+		return;
+	context = set_deparse_context_plan(es->deparse_cxt, (Plan *) plan, NIL);
+	ExplainPropertyText(label, deparse_expression((Node *) make_ands_explicit(quals),
+												  context, prefix, false), es);
+}
+
 void
 kalam_explain_scan(ForeignScanState *node, ExplainState *es)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	int			nbounds = list_length(plan->fdw_exprs);
+	List	   *quals = plan->fdw_recheck_quals;
 
-	if (plan->fdw_recheck_quals != NIL)
-	{
-		List	   *context = set_deparse_context_plan(es->deparse_cxt, (Plan *) plan, NIL);
-		bool		prefix = list_length(es->rtable) > 1 || es->verbose;
-
-		ExplainPropertyText("Key Cond",
-							deparse_expression((Node *) make_ands_explicit(plan->fdw_recheck_quals),
-											   context, prefix, false), es);
-	}
+	explain_conditions("Key Cond", list_truncate(list_copy(quals), nbounds), plan, es);
+	/* those that core knows of, it shows */
+	explain_conditions("Filter", list_copy_tail(quals, nbounds), plan, es);
 	if (boolVal(list_nth(plan->fdw_private, KALAM_PRIVATE_REVERSE)))
 		ExplainPropertyText("Scan Direction", "Backward", es);
 }

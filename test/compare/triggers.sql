@@ -143,3 +143,16 @@ CREATE TRIGGER say BEFORE INSERT OR UPDATE OR DELETE ON t FOR EACH STATEMENT EXE
 INSERT INTO t (id) SELECT 1 WHERE false;
 UPDATE t SET v = v WHERE false;
 DELETE FROM t WHERE false;
+
+-- A condition is tried once for each row, also where the scan locks.
+CREATE SEQUENCE tried;
+CREATE STORED TABLE once (id int, v text) KEY (id);
+CREATE FUNCTION as_is() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER as_is BEFORE UPDATE ON once FOR EACH ROW EXECUTE FUNCTION as_is();
+INSERT INTO once SELECT g, 'a' FROM generate_series(1, 10) g;
+UPDATE once SET v = 'b' WHERE id > 0 AND nextval('tried') % 2 = 0;
+SELECT count(*) FILTER (WHERE v = 'b') FROM once;
+SELECT last_value FROM tried;
+DROP STORED TABLE once;
+DROP FUNCTION as_is();
+DROP SEQUENCE tried;
