@@ -24,6 +24,7 @@
 #include "src/backend/client.h"
 #include "src/backend/client_internal.h"
 #include "src/backend/shmem.h"
+#include "src/backend/stop_point.h"
 
 #define READY_TIMEOUT_MS	10000
 #define READY_POLL_MS		5
@@ -460,6 +461,7 @@ stream_next_block(KalamStream *st)
 		kalam_lane_post(kalam_segment, KALAM_LANE_READ,
 						kalam_channel_index(kalam_segment, ch));
 
+	KALAM_STOP_POINT("stream_block");
 	if (!kalam_channel_wait(ch, KALAM_WAIT_ROOM, true))
 		kalam_raise_storage_lost();
 	if (kalam_channel_is_idle(ch))

@@ -89,14 +89,7 @@ kalam_settings_define(void)
 							NULL, NULL, NULL);
 
 #ifdef KALAM_STOP_POINTS
-	DefineCustomStringVariable("kalam.stop_at",
-							   "Names places at which this session stops.",
-							   NULL,
-							   &kalam_stop_at,
-							   "",
-							   PGC_USERSET,
-							   0,
-							   NULL, NULL, NULL);
+	kalam_stop_point_settings();
 #endif
 
 	MarkGUCPrefixReserved("kalam");

@@ -13,8 +13,10 @@
 #include "miscadmin.h"
 #include "src/backend/shmem.h"
 #include "storage/lock.h"
+#include "utils/guc.h"
 
-char	   *kalam_stop_at = NULL;
+static char *kalam_stop_at = NULL;
+static int	kalam_pending = 0;
 
 /* As pg_advisory_lock(1) has it. */
 static void
@@ -38,7 +40,12 @@ act(const char *name, const char *action)
 	else if (strcmp(action, "kill") == 0)
 		kill(MyProcPid, SIGKILL);
 	else if (strcmp(action, "kill_storage") == 0)
-		kill(atomic_load(&kalam_segment->storage_pid), SIGKILL);
+	{
+		pid_t		pid = atomic_load(&kalam_segment->storage_pid);
+
+		if (pid != 0)
+			kill(pid, SIGKILL);
+	}
 	else if (strcmp(action, "kill_server") == 0)
 	{
 		kill(PostmasterPid, SIGKILL);
@@ -68,6 +75,37 @@ kalam_stop_point(const char *name)
 		if (*at == ',')
 			at++;
 	}
+}
+
+static const char *
+show_pending(void)
+{
+	static char text[16];
+
+	snprintf(text, sizeof(text), "%u", atomic_load(&kalam_segment->pending));
+	return text;
+}
+
+void
+kalam_stop_point_settings(void)
+{
+	DefineCustomStringVariable("kalam.stop_at",
+							   "Names places at which this session stops.",
+							   NULL,
+							   &kalam_stop_at,
+							   "",
+							   PGC_USERSET,
+							   0,
+							   NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kalam.pending",
+							"Shows how many transactions the store keeps pending.",
+							NULL,
+							&kalam_pending,
+							0, 0, 0,
+							PGC_INTERNAL,
+							GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							NULL, NULL, show_pending);
 }
 
 #endif							/* KALAM_STOP_POINTS */

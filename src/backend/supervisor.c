@@ -322,6 +322,56 @@ after_end(void)
 	return delays_ms[short_lives];
 }
 
+/* ---- when to end ---- */
+
+/* Is the whole server going down, or did somebody just terminate us? */
+static bool
+server_is_stopping(void)
+{
+	FILE	   *file = fopen(POSTMASTER_PID_FILE, "r");
+	char		line[MAXPGPATH];
+	bool		stopping = false;
+
+	if (file == NULL)
+		return true;
+	for (int i = 1; fgets(line, sizeof(line), file) != NULL; i++)
+	{
+		if (i == LOCK_FILE_LINE_PM_STATUS)
+			stopping = strncmp(line, PM_STATUS_STOPPING, strlen(PM_STATUS_STOPPING)) == 0;
+	}
+	fclose(file);
+	return stopping;
+}
+
+/* Does any session still use the store? */
+static bool
+sessions_left(void)
+{
+	for (uint32 i = 0; i < kalam_segment->config.nslots - 1; i++)
+	{
+		pid_t		pid = atomic_load(&kalam_slot(kalam_segment, i)->pid);
+
+		if (pid != 0 && !(kill(pid, 0) != 0 && errno == ESRCH))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Are we to end, but not before sessions have?  They may yet have to roll back
+ * or commit, and wait for the next storage process if this one dies meanwhile.
+ */
+static bool
+draining(void)
+{
+	static bool stopping = false;
+
+	if (!shutdown_requested)
+		return false;
+	stopping = stopping || server_is_stopping();
+	return stopping && sessions_left();
+}
+
 /* ---- requests to storage ---- */
 
 /*
@@ -359,7 +409,7 @@ run_requests(bool serve)
 		PG_exception_stack = &local_sigjmp_buf;
 		MemoryContextSwitchTo(request_context);
 		in_request = true;
-		if (child_pid == 0 || shutdown_requested)
+		if (child_pid == 0 || (shutdown_requested && !draining()))
 			elog(ERROR, "no storage process to ask");
 
 		kalam_resolve_pending(serve);
@@ -379,57 +429,16 @@ run_requests(bool serve)
 	return ok;
 }
 
-/* ---- the end ---- */
-
-/* Is the whole server going down, or did somebody just terminate us? */
-static bool
-server_is_stopping(void)
-{
-	FILE	   *file = fopen(POSTMASTER_PID_FILE, "r");
-	char		line[MAXPGPATH];
-	bool		stopping = false;
-
-	if (file == NULL)
-		return true;
-	for (int i = 1; fgets(line, sizeof(line), file) != NULL; i++)
-	{
-		if (i == LOCK_FILE_LINE_PM_STATUS)
-			stopping = strncmp(line, PM_STATUS_STOPPING, strlen(PM_STATUS_STOPPING)) == 0;
-	}
-	fclose(file);
-	return stopping;
-}
-
-/* Does any session still use the store? */
-static bool
-sessions_left(void)
-{
-	for (uint32 i = 0; i < kalam_segment->config.nslots - 1; i++)
-	{
-		pid_t		pid = atomic_load(&kalam_slot(kalam_segment, i)->pid);
-
-		if (pid != 0 && !(kill(pid, 0) != 0 && errno == ESRCH))
-			return true;
-	}
-	return false;
-}
+/* ---- stopping ---- */
 
 /* Has storage close its files, and ends this process. */
 static void
 stop_and_exit(void)
 {
-	TimestampTz start;
+	TimestampTz start = GetCurrentTimestamp();
 	long		reported_ms = 0;
 	bool		killed = false;
 
-	/* Sessions that are ending may yet have to roll back or commit. */
-	if (server_is_stopping())
-	{
-		while (child_pid != 0 && sessions_left())
-			nap(DRAIN_TICK_MS);
-	}
-
-	start = GetCurrentTimestamp();
 	if (child_pid != 0)
 		kill(child_pid, SIGTERM);
 	while (child_pid != 0)
@@ -534,9 +543,14 @@ kalam_supervisor_main(Datum arg)
 		KalamSegment *seg = kalam_segment;
 		TimestampTz now;
 		long		timeout_ms = IDLE_TICK_MS;
+		long		tick_ms = IDLE_TICK_MS;
 
 		if (shutdown_requested)
-			stop_and_exit();
+		{
+			if (!draining())
+				stop_and_exit();
+			tick_ms = DRAIN_TICK_MS;
+		}
 		if (child_ended)
 			next_start = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), after_end());
 
@@ -571,7 +585,7 @@ kalam_supervisor_main(Datum arg)
 
 					next_resolve =
 						TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													ok ? PENDING_TICK_MS : RETRY_RESOLVE_MS);
+													Min(tick_ms, ok ? PENDING_TICK_MS : RETRY_RESOLVE_MS));
 					continue;
 				}
 				timeout_ms = TimestampDifferenceMilliseconds(now, next_resolve);
@@ -581,7 +595,7 @@ kalam_supervisor_main(Datum arg)
 					START_TICK_MS : START_SLOW_TICK_MS;
 		}
 
-		nap(Max(timeout_ms, 1));
+		nap(Max(Min(timeout_ms, tick_ms), 1));
 	}
 }
 

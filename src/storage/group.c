@@ -207,6 +207,7 @@ write_batch(bool entry)
 	EngineError err;
 
 	tell_stamp(++last_stamp);
+	STOP_POINT("before_write");
 	if (entry)
 		STOP_POINT("before_entry");
 	add_state_rows(last_stamp);
@@ -215,6 +216,7 @@ write_batch(bool entry)
 		write_failed(&err);
 	if (entry)
 		STOP_POINT("after_entry");
+	STOP_POINT("after_write");
 }
 
 void
@@ -249,6 +251,7 @@ group_write(void)
 	change_set_stamp(group.set, last_stamp);
 	change_set_install(group.set);
 	stamps_publish(last_stamp);
+	STOP_POINT("after_publish");
 	for (uint32_t i = 0; i < group.nadded; i++)
 		pending_add(group.added[i]);
 	for (uint32_t i = 0; i < group.nremoved; i++)
