@@ -171,6 +171,11 @@ settle(uint64 full_xid)
 {
 	KALAM_STOP_POINT("settle");
 
+	/* a storage process that has just started has applied all of them */
+	(void) kalam_client_ready();
+	if (!kalam_indoubt_has(full_xid))
+		return;
+
 	/* held by its backend until it has applied the changes, or could not */
 	XactLockTableWait(xid_of(full_xid), NULL, NULL, XLTW_None);
 	if (!kalam_indoubt_has(full_xid))

@@ -111,12 +111,13 @@ foreach my $place (@places)
 		$n++;
 		$other->do('SELECT count(*) FROM k1_kalam');
 		$holder->do('SELECT pg_advisory_lock(1)');
+		# (a statement that begins behind a commit in doubt waits for that)
 		foreach my $i (0 .. $#kinds)
 		{
 			$sessions[$i]->backend;
 			$sessions[$i]->do('BEGIN; ' . transaction($kinds[$i], $n));
-			$sessions[$i]->send("SET kalam.stop_at = '$stop'; COMMIT");
 		}
+		$_->send("SET kalam.stop_at = '$stop'; COMMIT") foreach @sessions;
 		push @wrong, 'not all sessions came there'
 		  if !wait_until(20, sub {
 			($holder->value(q(SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory')) // 0) == @kinds });
