@@ -24,6 +24,7 @@
 #include "nodes/makefuncs.h"
 #include "parser/parse_type.h"
 #include "tcop/utility.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -77,17 +78,28 @@ touch(Oid relid, Oid constraint, bool validate)
 	MemoryContextSwitchTo(old);
 }
 
-/* A new sibling narrows what the default partition may hold. */
+/*
+ * A new sibling narrows what the default partition, and partitions of that, may
+ * hold.
+ */
 static void
 touch_default_partition(Oid relid)
 {
 	Oid			default_oid;
+	ListCell   *lc;
 
 	if (!get_rel_relispartition(relid))
 		return;
 	default_oid = get_default_partition_oid(get_partition_parent(relid, true));
-	if (OidIsValid(default_oid) && default_oid != relid)
-		touch(default_oid, InvalidOid, true);
+	if (!OidIsValid(default_oid) || default_oid == relid)
+		return;
+	foreach(lc, find_all_inheritors(default_oid, NoLock, NULL))
+	{
+		/* core forgets what the default partition may hold, not what its parts may */
+		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
+		RelationCacheInvalidateEntry(lfirst_oid(lc));
+		touch(lfirst_oid(lc), InvalidOid, true);
+	}
 }
 
 /* The table that a new or altered constraint belongs to; invalid if none. */
@@ -200,7 +212,8 @@ note_attached_partitions(AlterTableStmt *stmt)
 		relid = RangeVarGetRelid(((PartitionCmd *) cmd->def)->name, NoLock, true);
 		if (!OidIsValid(relid))
 			continue;
-		touch(relid, InvalidOid, false);
+		CommandCounterIncrement();
+		touch_default_partition(relid);
 		foreach(child, find_all_inheritors(relid, NoLock, NULL))
 			touch(lfirst_oid(child), InvalidOid, true);
 	}

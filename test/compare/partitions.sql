@@ -101,6 +101,29 @@ ALTER TABLE l ATTACH PARTITION l_de FOR VALUES IN ('de', 'at');
 DELETE FROM l_de WHERE country = 'ch';
 ALTER TABLE l ATTACH PARTITION l_de FOR VALUES IN ('de', 'at');
 SELECT count(*) FROM l;
+
+-- Rows of the default partition, or of partitions of it, that a new one would take.
+CREATE TABLE d (a int, b int) PARTITION BY RANGE (a);
+CREATE STORED TABLE d_rest PARTITION OF d DEFAULT;
+CREATE STORED TABLE d_new (a int, b int);
+INSERT INTO d VALUES (110, 1), (250, 2);
+\set VERBOSITY sqlstate
+-- fails: one is in the default partition
+ALTER TABLE d ATTACH PARTITION d_new FOR VALUES FROM (100) TO (200);
+ALTER TABLE d DETACH PARTITION d_rest;
+CREATE TABLE d_parts PARTITION OF d DEFAULT PARTITION BY LIST (b);
+CREATE STORED TABLE d_one PARTITION OF d_parts DEFAULT;
+INSERT INTO d VALUES (110, 1), (250, 2);
+-- fails: one is in the default partition of the default partition
+ALTER TABLE d ATTACH PARTITION d_new FOR VALUES FROM (100) TO (200);
+\set VERBOSITY default
+SELECT tableoid::regclass, * FROM d WHERE a = 110;
+DELETE FROM d WHERE a = 110;
+ALTER TABLE d ATTACH PARTITION d_new FOR VALUES FROM (100) TO (200);
+INSERT INTO d VALUES (110, 3);
+SELECT tableoid::regclass, * FROM d ORDER BY a;
+DROP TABLE d;
+DROP STORED TABLE d_rest;
 TRUNCATE l;
 SELECT count(*) FROM l;
 
