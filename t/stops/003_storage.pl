@@ -111,6 +111,44 @@ foreach my $kind (kinds('two_phase'))
 	}
 }
 
+# ---- others who wait for its rows ----
+
+# The storage process dies when the change is on disk and nobody knows of it;
+# who waits for the row must not write over what it has read before.
+$node->safe_psql('postgres', q(
+	CREATE FOREIGN TABLE sums (id int, n int) SERVER kalam OPTIONS (primary_key 'id');
+	CREATE TABLE heap (n int);));
+my $waiter = KalamClient->new($node->connstr('postgres'));
+
+foreach my $two_phase (0, 1)
+{
+	foreach my $level ('READ COMMITTED', 'REPEATABLE READ')
+	{
+		foreach my $place (@write)
+		{
+			my $committed = 0;
+
+			$node->safe_psql('postgres', 'DELETE FROM sums; INSERT INTO sums VALUES (1, 0)');
+			$session->do('BEGIN; UPDATE sums SET n = n + 1' . ($two_phase ? '; INSERT INTO heap VALUES (1)' : ''));
+			$waiter->do("BEGIN ISOLATION LEVEL $level");
+			my $pid = $waiter->backend;
+			$waiter->send('UPDATE sums SET n = n + 1; COMMIT');
+			ok(wait_until(10, sub {
+				$session->value("SELECT count(*) FROM pg_locks WHERE pid = $pid AND NOT granted") }), 'somebody waits');
+			order_death($place, $two_phase ? 2 : 1);
+			my ($state, $text) = $session->do('COMMIT');
+			$committed++ if $state eq '';
+			my ($other, $said) = $waiter->answer;
+			$committed++ if $other eq '';
+			is($node->safe_psql('postgres', 'SELECT n FROM sums'), $committed,
+				"$level, $place, " . ($two_phase ? 'with heap' : 'alone') . ": no update is lost ($state, $other)");
+			ok($other eq '' || $other eq '40001', 'who waited has its row, or 40001') or diag($said);
+			is(-e $order ? 'there' : 'gone', 'gone', 'the process came there');
+		}
+	}
+}
+
+$waiter->quit;
 $session->quit;
 $node->stop;
 is(join(', ', processes_in($dir)), '', 'nothing is left behind');
