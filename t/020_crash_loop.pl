@@ -18,7 +18,10 @@ my $seconds = $ENV{KALAM_TEST_SECONDS} || 40;
 my $clients = 6;
 note("KALAM_TEST_SEED=$seed KALAM_TEST_SECONDS=$seconds");
 
-my $node = new_server('main', conf => "deadlock_timeout = '100ms'\n");
+# small buffers and few families, so that files come and go, and are shared
+my $families = $seed % 2 ? 200 : 12;
+my $node = new_server('main', conf =>
+	  "deadlock_timeout = '100ms'\nkalam.write_buffer_size = 4MB\nkalam.max_families = $families\n");
 my $dir = $node->data_dir;
 my $tmp = PostgreSQL::Test::Utils::tempdir();
 my $end = time() + $seconds;
@@ -72,6 +75,11 @@ my @kinds = (
 		my ($me, $w, $n) = @_;
 		return (0, "INSERT INTO k_only VALUES ($w, $n, $n); INSERT INTO k_free VALUES ($w, $n)",
 			sub { $me->{only}{$n} = $n; $me->{free}{$n} = $n });
+	},
+	sub {
+		my ($me, $w, $n) = @_;
+		return (1, "INSERT INTO k_only VALUES ($w, $n, $n, repeat('x', 300000)); INSERT INTO h_pair VALUES ($w, $n, $n); INSERT INTO k_pair VALUES ($w, $n, $n)",
+			sub { $me->{only}{$n} = $n; $me->{pair}{$n} = $n });
 	},
 	sub {
 		my ($me, $w, $n, $m) = @_;
@@ -197,7 +205,7 @@ sub random_child
 }
 
 my @kills = (
-	[ 'storage', 40, sub { kill_storage($node) } ],
+	[ 'storage', 40, sub { kill_storage($node, ('KILL', 'KILL', 'SEGV', 'TERM')[ rand(4) ]) } ],
 	[ 'storage twice', 10, sub { my $old = kill_storage($node); wait_until(2, sub { my $p = storage_pid($node); $p && $p != $old }) && sleep(rand(0.1)); kill_storage($node) } ],
 	[ 'child', 12, sub { my $pid = random_child(); kill('KILL', $pid) if $pid } ],
 	[ 'supervisor', 8, sub { my $pid = supervisor_pid($node); kill(rand() < 0.5 ? 'KILL' : 'TERM', $pid) if $pid } ],

@@ -97,18 +97,15 @@ foreach my $kind (kinds())
 	# once prepared, what dies while it is applied changes nothing
 	dies_at($kind, $_, 1, $_ eq 'before_write' ? 0 : 1) foreach @write;
 	dies_at($kind, $_, 2, 1) foreach $two_phase ? @write : ();
-	next if !$bulk;
+	next if !$bulk || $kind =~ /ddl/;
 	dies_at($kind, $_, 1, $_ eq 'before_entry' ? 0 : 1) foreach @load;
 }
-foreach my $kind (kinds('two_phase'))
+successor_dies_at('mixed', $_, 1) foreach @write;
+successor_dies_at('mixed', 'after_write', 0);
+foreach my $place (@write, 'after_ingest', 'before_unlink')
 {
-	my $bulk = grep { $_ eq $kind } kinds('bulk');
-
-	foreach my $place (@write, $bulk ? ('after_ingest', 'before_unlink') : ())
-	{
-		successor_dies_at($kind, $place, 1) if $kind ne 'ddl';
-		successor_dies_at($kind, $place, 0) if $kind eq 'mixed_bulk' && $place ne 'after_ingest';
-	}
+	successor_dies_at('mixed_bulk', $place, 1);
+	successor_dies_at('mixed_bulk', $place, 0) if $place ne 'after_ingest';
 }
 
 # ---- others who wait for its rows ----
@@ -124,7 +121,7 @@ foreach my $two_phase (0, 1)
 {
 	foreach my $level ('READ COMMITTED', 'REPEATABLE READ')
 	{
-		foreach my $place (@write)
+		foreach my $place ('before_write', 'after_write')
 		{
 			my $committed = 0;
 
