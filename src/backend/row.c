@@ -103,7 +103,10 @@ kalam_row_fate(const uint8 *key, size_t key_len, uint64 stamp, KalamRowLockMode 
 	bool		changed;
 
 	*newest = NULL;
-	if (atomic_load_explicit(kalam_bucket(kalam_segment, kalam_hash(key, key_len, 0)),
+
+	/* (without a storage process, what it wrote last is not known yet) */
+	if (atomic_load_explicit(&kalam_segment->state, memory_order_relaxed) == KALAM_STORAGE_READY &&
+		atomic_load_explicit(kalam_bucket(kalam_segment, kalam_hash(key, key_len, 0)),
 							 memory_order_acquire) <= stamp &&
 		atomic_load_explicit(&kalam_segment->all_stamp, memory_order_acquire) <= stamp)
 		return KALAM_ROW_AS_BEFORE;

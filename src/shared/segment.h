@@ -298,7 +298,8 @@ typedef struct KalamSegment
 	_Atomic uint64_t pub;		/* [S] */
 	_Atomic uint64_t floor;		/* [S] before state = RECOVERING */
 	_Atomic uint64_t recovered; /* [S] before state = RECOVERING */
-	_Atomic uint64_t all_stamp; /* [S] last commit that did not stamp its buckets */
+	_Atomic uint64_t all_stamp; /* [S] last commit, or start, that did not stamp its
+								 * buckets */
 
 	/* Counters that never go back, also not over a restart. */
 	_Alignas(KALAM_CACHE_LINE)

@@ -55,17 +55,17 @@ my @early = qw(commit_begin commit_sent);
 foreach my $kind (grep { $_ ne 'ddl' } kinds())
 {
 	my $two_phase = grep { $_ eq $kind } kinds('two_phase');
-	my $bulk = grep { $_ eq $kind } kinds('bulk');
+	my $large = grep { $_ eq $kind } kinds('large');
 
 	# errors are for where PostgreSQL can raise some
 	stop_at($kind, "$_=error", 0) foreach @early;
-	stop_at($kind, 'stream_block=error', 0) if $bulk;
+	stop_at($kind, 'stream_block=error', 0) if $large;
 	stop_at($kind, 'commit_stored=error', 0) if $two_phase;
 
 	next if $kind =~ /ddl/;		# (001_waits.pl has the same deaths)
 
 	stop_at($kind, "$_=kill_storage", 0) foreach @early;
-	stop_at($kind, 'stream_block=kill_storage', 0) if $bulk;
+	stop_at($kind, 'stream_block=kill_storage', 0) if $large;
 	stop_at($kind, 'commit_finished=kill_storage');
 	stop_at($kind, "$_=kill_storage", 1) foreach 'commit_stored', 'commit_ended';
 	if ($two_phase)

@@ -97,20 +97,55 @@ foreach my $kind (kinds())
 	# once prepared, what dies while it is applied changes nothing
 	dies_at($kind, $_, 1, $_ eq 'before_write' ? 0 : 1) foreach @write;
 	dies_at($kind, $_, 2, 1) foreach $two_phase ? @write : ();
-	next if !$bulk;
+	next if !$bulk || $kind =~ /ddl/;
 	dies_at($kind, $_, 1, $_ eq 'before_entry' ? 0 : 1) foreach @load;
 }
-foreach my $kind (kinds('two_phase'))
+successor_dies_at('mixed', $_, 1) foreach @write;
+successor_dies_at('mixed', 'after_write', 0);
+foreach my $place (@write, 'after_ingest', 'before_unlink')
 {
-	my $bulk = grep { $_ eq $kind } kinds('bulk');
+	successor_dies_at('mixed_bulk', $place, 1);
+	successor_dies_at('mixed_bulk', $place, 0) if $place ne 'after_ingest';
+}
 
-	foreach my $place (@write, $bulk ? ('after_ingest', 'before_unlink') : ())
+# ---- others who wait for its rows ----
+
+# The storage process dies when the change is on disk and nobody knows of it;
+# who waits for the row must not write over what it has read before.
+$node->safe_psql('postgres', q(
+	CREATE FOREIGN TABLE sums (id int, n int) SERVER kalam OPTIONS (primary_key 'id');
+	CREATE TABLE heap (n int);));
+my $waiter = KalamClient->new($node->connstr('postgres'));
+
+foreach my $two_phase (0, 1)
+{
+	foreach my $level ('READ COMMITTED', 'REPEATABLE READ')
 	{
-		successor_dies_at($kind, $place, 1) if $kind ne 'ddl';
-		successor_dies_at($kind, $place, 0) if $kind eq 'mixed_bulk' && $place ne 'after_ingest';
+		foreach my $place ('before_write', 'after_write')
+		{
+			my $committed = 0;
+
+			$node->safe_psql('postgres', 'DELETE FROM sums; INSERT INTO sums VALUES (1, 0)');
+			$session->do('BEGIN; UPDATE sums SET n = n + 1' . ($two_phase ? '; INSERT INTO heap VALUES (1)' : ''));
+			$waiter->do("BEGIN ISOLATION LEVEL $level");
+			my $pid = $waiter->backend;
+			$waiter->send('UPDATE sums SET n = n + 1; COMMIT');
+			ok(wait_until(10, sub {
+				$session->value("SELECT count(*) FROM pg_locks WHERE pid = $pid AND NOT granted") }), 'somebody waits');
+			order_death($place, $two_phase ? 2 : 1);
+			my ($state, $text) = $session->do('COMMIT');
+			$committed++ if $state eq '';
+			my ($other, $said) = $waiter->answer;
+			$committed++ if $other eq '';
+			is($node->safe_psql('postgres', 'SELECT n FROM sums'), $committed,
+				"$level, $place, " . ($two_phase ? 'with heap' : 'alone') . ": no update is lost ($state, $other)");
+			ok($other eq '' || $other eq '40001', 'who waited has its row, or 40001') or diag($said);
+			is(-e $order ? 'there' : 'gone', 'gone', 'the process came there');
+		}
 	}
 }
 
+$waiter->quit;
 $session->quit;
 $node->stop;
 is(join(', ', processes_in($dir)), '', 'nothing is left behind');

@@ -13,14 +13,17 @@ use Time::HiRes qw(time sleep);
 
 our @EXPORT = qw(kinds new_stop_server transaction is_there is_usable outcome_fits bring_up);
 
-# What each kind does.  two_phase: PostgreSQL gives it a transaction id.
+# What each kind does.  two_phase: PostgreSQL gives it a transaction id.  large:
+# more than two blocks of a channel, bulk: in sorted files.
 my %kinds = (
 	kalam => {},
 	mixed => { two_phase => 1 },
-	bulk => { bulk => 1 },
-	mixed_bulk => { bulk => 1, two_phase => 1 },
+	large => { large => 1 },
+	mixed_large => { large => 1, two_phase => 1 },
+	bulk => { large => 1, bulk => 1 },
+	mixed_bulk => { large => 1, bulk => 1, two_phase => 1 },
 	ddl => { ddl => 1, two_phase => 1 },
-	ddl_bulk => { bulk => 1, ddl => 1, two_phase => 1 });
+	ddl_bulk => { large => 1, bulk => 1, ddl => 1, two_phase => 1 });
 
 # Those that have all the named properties.
 sub kinds
@@ -91,12 +94,13 @@ sub transaction
 	  . " DELETE FROM kd_$kind; INSERT INTO kd_$kind VALUES ($n)";
 
 	$sql .= "; INSERT INTO h1_$kind VALUES ($n, 'x'); UPDATE hu_$kind SET n = $n WHERE id = 1" if $is->{two_phase};
-	if ($is->{bulk})
+	$sql = "SET LOCAL kalam.bulk_load_threshold = 64; $sql" if $is->{bulk};
+	if ($is->{large})
 	{
-		# two objects get sorted files; 300 KB, more than two blocks of a channel
+		# (300 KB; in bulk two objects get sorted files)
 		my $rows = "SELECT $n, g, repeat(md5(g::text), 30) FROM generate_series(3, 150) g";
 
-		$sql = "SET LOCAL kalam.bulk_load_threshold = 64; $sql; INSERT INTO k2_$kind $rows";
+		$sql .= "; INSERT INTO k2_$kind $rows";
 		$sql .= "; INSERT INTO kt_$kind $rows" if !$is->{ddl};
 	}
 	if ($is->{ddl})
@@ -104,7 +108,7 @@ sub transaction
 		$sql .= "; CREATE FOREIGN TABLE made_${kind}_$n (n int, m int) SERVER kalam OPTIONS (primary_key 'n, m')"
 		  . "; INSERT INTO made_${kind}_$n VALUES ($n, 1), ($n, 2); DROP FOREIGN TABLE made_${kind}_$last{$kind}"
 		  . "; TRUNCATE kt_$kind, ht_$kind; INSERT INTO ht_$kind VALUES ($n, 1); INSERT INTO kt_$kind VALUES ($n, 1, 'x')";
-		$sql .= "; INSERT INTO kt_$kind SELECT $n, g, repeat(md5(g::text), 30) FROM generate_series(3, 150) g" if $is->{bulk};
+		$sql .= "; INSERT INTO kt_$kind SELECT $n, g, repeat(md5(g::text), 30) FROM generate_series(3, 150) g" if $is->{large};
 	}
 	return $sql;
 }
@@ -114,7 +118,7 @@ sub is_there
 {
 	my ($node, $kind, $n) = @_;
 	my $is = $kinds{$kind};
-	my $rows = $is->{bulk} ? 150 : 2;
+	my $rows = $is->{large} ? 150 : 2;
 	my @signs = (
 		"(SELECT count(*) = 1 FROM k1_$kind WHERE n = $n)",
 		"(SELECT count(*) = $rows FROM k2_$kind WHERE n = $n)",
@@ -132,9 +136,9 @@ sub is_there
 		  "EXISTS (SELECT 1 FROM kalam.tables WHERE name = 'made_${kind}_$n')",
 		  "NOT EXISTS (SELECT 1 FROM kalam.tables WHERE name = 'made_${kind}_$last{$kind}')",
 		  "(SELECT count(*) = 1 AND min(n) = $n FROM ht_$kind)",
-		  '(SELECT count(*) = ' . ($is->{bulk} ? 149 : 1) . " AND min(n) = $n FROM kt_$kind)";
+		  '(SELECT count(*) = ' . ($is->{large} ? 149 : 1) . " AND min(n) = $n FROM kt_$kind)";
 	}
-	elsif ($is->{bulk})
+	elsif ($is->{large})
 	{
 		push @signs, "(SELECT count(*) = 148 FROM kt_$kind WHERE n = $n)";
 		push @none, "SELECT n FROM kt_$kind WHERE n = $n";
