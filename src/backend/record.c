@@ -1,6 +1,10 @@
 /*
  * record.c
  *	  The catalog record that describes a relation; objects for its rows.
+ *
+ * Relation ids are used again when the counter has come round.  A record that
+ * was there before its relation was created belongs to a table that is gone,
+ * and that nobody took out of the store: see orphans.c.
  */
 #include "postgres.h"
 
@@ -13,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/relcache.h"
 
 #include "src/backend/client.h"
 #include "src/backend/ddl.h"
@@ -62,6 +67,28 @@ options_text(List *options)
 						 quote_literal_cstr(defGetString(def)));
 	}
 	return buf.data;
+}
+
+KalamCatalogTable *
+kalam_record_find(Oid relid, KalamCatalogTable **left_over)
+{
+	KalamCatalogTable *record = kalam_catalog_get(MyDatabaseId, relid);
+	Relation	rel;
+	bool		is_new;
+
+	if (left_over != NULL)
+		*left_over = NULL;
+	if (record == NULL || kalam_catalog_is_staged(MyDatabaseId, relid))
+		return record;
+	rel = RelationIdGetRelation(relid);
+	is_new = RelationIsValid(rel) && rel->rd_createSubid != InvalidSubTransactionId;
+	if (RelationIsValid(rel))
+		RelationClose(rel);
+	if (!is_new)
+		return record;
+	if (left_over != NULL)
+		*left_over = record;
+	return NULL;
 }
 
 KalamCatalogTable *

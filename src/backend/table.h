@@ -75,6 +75,9 @@ extern uint32 kalam_table_object(KalamTable *table);
 /* Row count and size as the store estimates them, at most some seconds old. */
 extern void kalam_table_stat(KalamTable *table, double *rows, double *bytes);
 
+/* The same of an object; false and zeroes: storage does not know it. */
+extern bool kalam_object_stat(uint32 object_id, uint64 *rows, uint64 *bytes);
+
 /* ---- keys ---- */
 
 /* Begins a key: object id and kind. */
