@@ -808,6 +808,22 @@ property(Engine *e, EngineFamily *f, const char *name)
 	return value;
 }
 
+uint64_t
+engine_last_write(Engine *e)
+{
+	return rocksdb_get_latest_sequence_number(e->db);
+}
+
+uint64_t
+engine_oldest_snapshot(Engine *e)
+{
+	uint64_t	number = 0;
+
+	if (rocksdb_property_int(e->db, "rocksdb.oldest-snapshot-sequence", &number) != 0 || number == 0)
+		return UINT64_MAX;
+	return number;
+}
+
 /* Keys in files less those that others in them delete, from what the files say. */
 static uint64_t
 keys_in_files(Engine *e, EngineFamily *f)
