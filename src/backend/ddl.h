@@ -35,6 +35,9 @@ extern void kalam_exec_truncate(List *rels, DropBehavior behavior, bool restart_
  */
 extern KalamCatalogTable *kalam_record_find(Oid relid, KalamCatalogTable **left_over);
 
+/* Raises if the rows of rel cannot be read as they were at the stamp. */
+extern void kalam_record_check_snapshot(KalamTable *table, Relation rel, uint64 stamp);
+
 /* The record that describes rel as it is now; ids come from old, if given. */
 extern KalamCatalogTable *kalam_record_of(Relation rel, KalamTable *table,
 										  const KalamCatalogTable *old);

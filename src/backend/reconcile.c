@@ -336,6 +336,7 @@ kalam_exec_truncate(List *rels, DropBehavior behavior, bool restart_seqs)
 		table = kalam_table_open(rel);
 		kalam_stage_object(KALAM_CHANGE_DROP_OBJECT, record->record.object_id, NULL, 0);
 		record->record.object_id = kalam_create_object(table);
+		record->record.table_id = record->record.object_id;
 		kalam_catalog_put(&record->record, record->columns);
 		kalam_table_close(table);
 		anything_staged = true;

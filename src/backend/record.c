@@ -91,6 +91,32 @@ kalam_record_find(Oid relid, KalamCatalogTable **left_over)
 	return NULL;
 }
 
+/*
+ * Rows that ALTER has stored anew are newer than a snapshot from before, and the
+ * old ones are gone.  TRUNCATE gives the table a new id: its rows are to be gone.
+ */
+void
+kalam_record_check_snapshot(KalamTable *table, Relation rel, uint64 stamp)
+{
+	KalamCatalogTable *then;
+	KalamCatalogTable *now;
+
+	if (!IsolationUsesXactSnapshot() || table->readable_at == stamp)
+		return;
+	then = kalam_catalog_get_at(MyDatabaseId, table->relid, stamp);
+	now = kalam_catalog_get_at(MyDatabaseId, table->relid, 0);
+	/* (if this transaction has stored rows anew itself, it took them as they are now) */
+	if (then != NULL && now != NULL && then->record.table_id == now->record.table_id &&
+		then->record.object_id != now->record.object_id &&
+		now->record.object_id == kalam_table_object(table))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent ALTER of table \"%s\"",
+						RelationGetRelationName(rel)),
+				 errdetail("Its rows were stored anew after this transaction's snapshot was taken.")));
+	table->readable_at = stamp;
+}
+
 KalamCatalogTable *
 kalam_record_of(Relation rel, KalamTable *table, const KalamCatalogTable *old)
 {

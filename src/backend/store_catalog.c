@@ -88,6 +88,23 @@ kalam_catalog_get(Oid database, Oid relid)
 	return row ? decode_row(row) : NULL;
 }
 
+KalamCatalogTable *
+kalam_catalog_get_at(Oid database, Oid relid, uint64 stamp)
+{
+	uint8		key[TABLE_KEY_BYTES];
+	KalamRange	range = {0};
+	KalamRow   *row;
+
+	table_key(key, database, relid);
+	range.object_id = KALAM_OBJECT_CATALOG;
+	range.flags = stamp != 0 ? KALAM_SCAN_POINT : KALAM_SCAN_POINT | KALAM_SCAN_NEWEST;
+	range.stamp = stamp;
+	range.lower = key;
+	range.lower_len = sizeof(key);
+	row = kalam_get(&range);
+	return row ? decode_row(row) : NULL;
+}
+
 bool
 kalam_catalog_is_staged(Oid database, Oid relid)
 {

@@ -23,6 +23,9 @@ typedef struct KalamCatalogTable
 /* The record of an attached table of a database, or NULL. */
 extern KalamCatalogTable *kalam_catalog_get(Oid database, Oid relid);
 
+/* The same as it was committed at a stamp that is pinned; 0: as it is now. */
+extern KalamCatalogTable *kalam_catalog_get_at(Oid database, Oid relid, uint64 stamp);
+
 /* All records of a database, or of all (InvalidOid), kept ones included. */
 extern List *kalam_catalog_list(Oid database);
 

@@ -45,6 +45,7 @@ typedef struct KalamTable
 
 	uint32		object_id;		/* NONE: nothing was ever stored */
 	bool		object_known;	/* object_id was looked up */
+	uint64		readable_at;	/* a transaction's stamp that is not too old for the rows */
 	int			nkeys;			/* 0: hidden row id */
 	KalamKeyColumn *keys;
 	KalamOnConflict on_conflict;
