@@ -54,6 +54,7 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM large'), '60000', 'a DROP 
 cmp_ok($node->safe_psql('postgres', q(SELECT kalam.table_size('large'))), '>', 15_000_000, 'kalam.table_size');
 $node->safe_psql('postgres', 'TRUNCATE large');
 given_back('TRUNCATE', $before);
+cmp_ok($node->safe_psql('postgres', q(SELECT kalam.table_size('large'))), '<', 100_000, 'kalam.table_size after it');
 $node->safe_psql('postgres', sprintf($fill, 'large', 'large'));
 $node->safe_psql('postgres', 'DROP FOREIGN TABLE large');
 given_back('DROP TABLE', $before);
@@ -61,6 +62,8 @@ given_back('DROP TABLE', $before);
 $node->safe_psql('postgres', 'CREATE SCHEMA s');
 $before = filled('postgres', 's.one');
 filled('postgres', 's.two');
+$node->safe_psql('postgres', 'CREATE ROLE leaves; ALTER FOREIGN TABLE s.one OWNER TO leaves; DROP OWNED BY leaves; DROP ROLE leaves');
+ok(wait_until(30, sub { kb() - $before < 25000 }), 'DROP OWNED gives the space back') or diag(kb() . " KB, before $before KB");
 $node->safe_psql('postgres', 'DROP SCHEMA s CASCADE');
 given_back('DROP SCHEMA CASCADE', $before);
 
