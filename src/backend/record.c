@@ -100,15 +100,16 @@ kalam_record_check_snapshot(KalamTable *table, Relation rel, uint64 stamp)
 {
 	KalamCatalogTable *then;
 	KalamCatalogTable *now;
+	uint32		object = kalam_table_object(table);
 
-	if (!IsolationUsesXactSnapshot() || table->readable_at == stamp)
+	if (!IsolationUsesXactSnapshot() || object == KALAM_OBJECT_NONE ||
+		stamp >= table->object_seen_at || stamp == table->readable_at)
 		return;
 	then = kalam_catalog_get_at(MyDatabaseId, table->relid, stamp);
-	now = kalam_catalog_get_at(MyDatabaseId, table->relid, 0);
+	now = then ? kalam_catalog_get_at(MyDatabaseId, table->relid, 0) : NULL;
 	/* (if this transaction has stored rows anew itself, it took them as they are now) */
-	if (then != NULL && now != NULL && then->record.table_id == now->record.table_id &&
-		then->record.object_id != now->record.object_id &&
-		now->record.object_id == kalam_table_object(table))
+	if (now != NULL && then->record.table_id == now->record.table_id &&
+		then->record.object_id != now->record.object_id && now->record.object_id == object)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access due to concurrent ALTER of table \"%s\"",

@@ -25,6 +25,7 @@
 #include "src/backend/client.h"
 #include "src/backend/client_internal.h"
 #include "src/backend/ddl.h"
+#include "src/backend/shmem.h"
 #include "src/backend/store_catalog.h"
 #include "src/backend/table.h"
 #include "src/backend/transaction.h"
@@ -277,6 +278,8 @@ kalam_table_object(KalamTable *table)
 		table->object_id = record ? record->record.object_id : KALAM_OBJECT_NONE;
 		/* one that is absent may be created by somebody else's first write */
 		table->object_known = record != NULL;
+		/* its commit was published before its lock, which we have now, was released */
+		table->object_seen_at = atomic_load(&kalam_segment->pub);
 	}
 	return table->object_id;
 }

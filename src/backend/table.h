@@ -45,7 +45,8 @@ typedef struct KalamTable
 
 	uint32		object_id;		/* NONE: nothing was ever stored */
 	bool		object_known;	/* object_id was looked up */
-	uint64		readable_at;	/* a transaction's stamp that is not too old for the rows */
+	uint64		object_seen_at; /* snapshots of this stamp or newer see the object */
+	uint64		readable_at;	/* so does this older one */
 	int			nkeys;			/* 0: hidden row id */
 	KalamKeyColumn *keys;
 	KalamOnConflict on_conflict;
