@@ -132,5 +132,59 @@ EXCEPTION WHEN OTHERS THEN
     RAISE NOTICE '%', SQLERRM;
 END $$;
 SELECT count(*) FROM pg_class WHERE relname = 'in_do';
+-- what a transaction creates and drops leaves nothing, rows and all
+BEGIN;
+CREATE FOREIGN TABLE passing (k int) SERVER kalam OPTIONS (primary_key 'k');
+INSERT INTO passing VALUES (1);
+TRUNCATE passing;
+INSERT INTO passing VALUES (1), (2);
+ALTER FOREIGN TABLE passing ADD COLUMN v int DEFAULT 3;
+SELECT * FROM passing;
+SAVEPOINT s;
+DROP FOREIGN TABLE passing;
+ROLLBACK TO s;
+TRUNCATE passing;
+INSERT INTO passing VALUES (3);
+COMMIT;
+SELECT * FROM passing;
+SET kalam.bulk_load_threshold = '64kB';
+BEGIN;
+INSERT INTO passing SELECT g FROM generate_series(10, 3000) g;
+ALTER FOREIGN TABLE passing ADD COLUMN w int DEFAULT 4;
+ALTER FOREIGN TABLE passing ADD COLUMN x int DEFAULT 5;
+COMMIT;
+SELECT count(*), sum(w), sum(x), sum(k) FROM passing;
+BEGIN;
+DROP FOREIGN TABLE passing;
+CREATE FOREIGN TABLE passing (k int) SERVER kalam;
+INSERT INTO passing SELECT g FROM generate_series(1, 3000) g;
+DROP FOREIGN TABLE passing;
+COMMIT;
+RESET kalam.bulk_load_threshold;
+SELECT count(*) FROM kalam.tables WHERE name = 'passing';
+SELECT * FROM kalam.orphans;
+
+-- types that store the same bytes: rows stay where they are
+CREATE FOREIGN TABLE alike (k varchar(5), a varchar(5), b numeric(6, 2), c oid) SERVER kalam OPTIONS (primary_key 'k');
+INSERT INTO alike VALUES ('k', 'a', 1.5, 7);
+SELECT object_id AS before FROM kalam.tables WHERE name = 'alike' \gset
+ALTER FOREIGN TABLE alike ALTER COLUMN a TYPE varchar(9), ALTER COLUMN b TYPE numeric(9, 2), ALTER COLUMN c TYPE int;
+ALTER FOREIGN TABLE alike ALTER COLUMN a TYPE text;
+SELECT object_id = :before AS same FROM kalam.tables WHERE name = 'alike';
+INSERT INTO alike VALUES ('l', 'longer than nine', 1234567.89, -1);
+ALTER FOREIGN TABLE alike ADD COLUMN d int DEFAULT 1;
+SELECT * FROM alike;
+SELECT object_id AS before FROM kalam.tables WHERE name = 'alike' \gset
+ALTER FOREIGN TABLE alike ALTER COLUMN a TYPE varchar(3);
+ALTER FOREIGN TABLE alike ALTER COLUMN b TYPE numeric(10, 1);
+SELECT object_id = :before AS same FROM kalam.tables WHERE name = 'alike';
+CREATE DOMAIN short AS text CHECK (length(VALUE) < 5);
+CREATE DOMAIN word AS text;
+ALTER FOREIGN TABLE alike ALTER COLUMN a TYPE short;
+ALTER FOREIGN TABLE alike ALTER COLUMN a TYPE word;
+ALTER FOREIGN TABLE alike ALTER COLUMN k TYPE text;
+SELECT * FROM alike WHERE k = 'l';
+DROP FOREIGN TABLE alike;
+
 DROP SCHEMA ddl CASCADE;
 SELECT count(*) FROM kalam.tables WHERE namespace LIKE 'ddl%';

@@ -40,6 +40,26 @@ REVOKE ALL ON kalam.tables, kalam.namespaces FROM PUBLIC;
 GRANT SELECT ON kalam.tables, kalam.namespaces TO pg_monitor;
 GRANT EXECUTE ON FUNCTION kalam.stored_tables() TO pg_monitor;
 
+-- Stored tables of databases that do not exist, stored tables of this database
+-- whose relation does not exist, and rows that belong to no stored table.
+CREATE FUNCTION kalam.stored_orphans(
+    OUT object_id bigint, OUT database text, OUT database_oid oid,
+    OUT namespace text, OUT name text, OUT relid oid,
+    OUT rows bigint, OUT bytes bigint, OUT reason text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'kalam_stored_orphans' LANGUAGE C STRICT VOLATILE;
+REVOKE ALL ON FUNCTION kalam.stored_orphans() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION kalam.stored_orphans() TO pg_monitor;
+
+CREATE VIEW kalam.orphans AS SELECT * FROM kalam.stored_orphans();
+REVOKE ALL ON kalam.orphans FROM PUBLIC;
+GRANT SELECT ON kalam.orphans TO pg_monitor;
+
+-- Drops one of them.
+CREATE FUNCTION kalam.drop_orphan(object_id bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'kalam_drop_orphan' LANGUAGE C STRICT VOLATILE;
+REVOKE ALL ON FUNCTION kalam.drop_orphan(bigint) FROM PUBLIC;
+
 -- Bytes on disk and in write buffers, as the store estimates them.
 CREATE FUNCTION kalam.table_size(regclass) RETURNS bigint
 AS 'MODULE_PATHNAME', 'kalam_table_size' LANGUAGE C STRICT VOLATILE;

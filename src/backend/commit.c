@@ -78,19 +78,51 @@ is_object_change(const KalamStagedVersion *v)
 	return v->op == KALAM_CHANGE_CREATE_OBJECT || v->op == KALAM_CHANGE_DROP_OBJECT;
 }
 
+/* What is_of_passing_object found out about the object of the last change. */
+typedef struct ObjectFilter
+{
+	KalamStaged *staged;
+	uint32		id;
+	bool		passing;
+} ObjectFilter;
+
+/* Is it a change to an object that this transaction both created and dropped? */
+static bool
+is_of_passing_object(ObjectFilter *filter, const KalamStagedVersion *v)
+{
+	size_t		key_len;
+	const uint8_t *key = kalam_staged_key_bytes(v->key, &key_len);
+	uint32		id = kalam_get_be32(key);
+
+	if (id != filter->id)
+	{
+		/* creation and removal are both under the bare id */
+		KalamStagedKey *k = kalam_staged_find(filter->staged, key, sizeof(id));
+		KalamStagedVersion *newest = k ? kalam_staged_newest(k) : NULL;
+
+		filter->id = id;
+		filter->passing = newest != NULL && newest->op == KALAM_CHANGE_DROP_OBJECT &&
+			newest->older != NULL;
+	}
+	return filter->passing;
+}
+
 /*
  * Sends the log in the order of writing; a large one in the order of keys, each
- * key once, so that storage can make sorted files of it.
+ * key once, so that storage can make sorted files of it.  Nothing is sent of an
+ * object that nobody else will ever see: storage would make a column family,
+ * which takes it milliseconds, only to remove it.
  */
 static void
 send_changes(KalamStream *stream, KalamStaged *staged, bool bulk)
 {
+	ObjectFilter filter = {.staged = staged, .id = KALAM_OBJECT_NONE};
 	KalamStagedWalk walk;
 	KalamStagedVersion *v;
 
 	kalam_staged_walk(&walk, staged, 0);
 	while ((v = kalam_staged_walk_next(&walk)) != NULL && !stream->ended)
-		if (!bulk || is_object_change(v))
+		if ((!bulk || is_object_change(v)) && !is_of_passing_object(&filter, v))
 			send_change(stream, v);
 	if (!bulk)
 		return;
@@ -99,7 +131,7 @@ send_changes(KalamStream *stream, KalamStaged *staged, bool bulk)
 		 k = kalam_staged_next(k))
 	{
 		v = kalam_staged_newest(k);
-		if (v != NULL && !is_object_change(v))
+		if (v != NULL && !is_object_change(v) && !is_of_passing_object(&filter, v))
 			send_change(stream, v);
 	}
 }

@@ -175,6 +175,11 @@ kalam_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int su
 			}
 			else if (class_id == ConstraintRelationId)
 				touch(InvalidOid, object_id, true);
+			else if (class_id == DatabaseRelationId && access == OAT_POST_CREATE &&
+					 kalam_segment != NULL &&
+					 atomic_load(&kalam_segment->state) == KALAM_STORAGE_READY)
+				/* what another of this id has left: ids are used again */
+				kalam_reconcile_drop_database(object_id);
 			break;
 
 		case OAT_DROP:

@@ -29,6 +29,15 @@ extern void kalam_exec_truncate(List *rels, DropBehavior behavior, bool restart_
 
 /* ---- record.c ---- */
 
+/*
+ * The store's record of the relation, NULL if it has none.  A record of another
+ * table that had this id before is none, and is given in *left_over.
+ */
+extern KalamCatalogTable *kalam_record_find(Oid relid, KalamCatalogTable **left_over);
+
+/* Raises if the rows of rel cannot be read as they were at the stamp. */
+extern void kalam_record_check_snapshot(KalamTable *table, Relation rel, uint64 stamp);
+
 /* The record that describes rel as it is now; ids come from old, if given. */
 extern KalamCatalogTable *kalam_record_of(Relation rel, KalamTable *table,
 										  const KalamCatalogTable *old);

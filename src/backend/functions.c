@@ -64,18 +64,12 @@ kalam_stored_tables(PG_FUNCTION_ARGS)
 		KalamCatalogTable *t = lfirst(lc);
 		KalamTableRecord *r = &t->record;
 		bool		attached = !t->kept && get_rel_name(r->relid) != NULL;
-		KalamChannel *ch = kalam_rpc_begin(KALAM_OP_STAT);
 		Datum		values[11];
 		bool		nulls[11] = {0};
-		uint64		rows = 0;
-		uint64		bytes = 0;
+		uint64		rows;
+		uint64		bytes;
 
-		ch->req.object_id = r->object_id;
-		if (kalam_rpc_wait(ch) == KALAM_OK)
-		{
-			rows = ch->result.rows;
-			bytes = ch->result.bytes;
-		}
+		(void) kalam_object_stat(r->object_id, &rows, &bytes);
 		values[0] = ObjectIdGetDatum(attached ? r->relid : InvalidOid);
 		nulls[0] = !attached;
 		/* names of attached tables are those of now: schemas can be renamed */

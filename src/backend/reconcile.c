@@ -40,16 +40,24 @@ static bool anything_staged = false;
 static KalamCatalogTable *
 require_record(Relation rel, KalamTable *table)
 {
-	KalamCatalogTable *record = kalam_catalog_get(MyDatabaseId, RelationGetRelid(rel));
+	KalamCatalogTable *left_over;
+	KalamCatalogTable *record = kalam_record_find(RelationGetRelid(rel), &left_over);
 
 	if (record == NULL)
 	{
 		/* one creator at a time; the lock is held to the end of the transaction */
 		LockDatabaseObject(ForeignTableRelationId, RelationGetRelid(rel), 0, ExclusiveLock);
-		record = kalam_catalog_get(MyDatabaseId, RelationGetRelid(rel));
+		record = kalam_record_find(RelationGetRelid(rel), &left_over);
 	}
 	if (record == NULL)
 	{
+		if (left_over != NULL)
+		{
+			ereport(LOG,
+					(errmsg("rows of the table \"%s\", which no longer exists, are dropped: the new table \"%s\" has its id",
+							kalam_string_dup(left_over->record.name), RelationGetRelationName(rel))));
+			kalam_reconcile_drop_record(left_over);
+		}
 		record = kalam_record_of(rel, table, NULL);
 		record->record.object_id = kalam_create_object(table);
 		record->record.table_id = record->record.object_id;
@@ -198,7 +206,7 @@ has_new_not_null(Relation rel, const KalamCatalogTable *old)
 void
 kalam_reconcile(Oid relid, bool validate)
 {
-	KalamCatalogTable *old = kalam_catalog_get(MyDatabaseId, relid);
+	KalamCatalogTable *old = kalam_record_find(relid, NULL);
 	KalamCatalogTable *record;
 	Relation	rel;
 	KalamTable *table;
@@ -252,11 +260,14 @@ kalam_reconcile_check_column_drop(Oid relid, int attnum)
 
 /* ---- DROP ---- */
 
-static void
-stage_drop(const KalamCatalogTable *record)
+void
+kalam_reconcile_drop_record(const KalamCatalogTable *record)
 {
 	kalam_stage_object(KALAM_CHANGE_DROP_OBJECT, record->record.object_id, NULL, 0);
-	kalam_catalog_delete(record->record.database_oid, record->record.relid);
+	if (record->kept)
+		kalam_catalog_forget_kept(record);
+	else
+		kalam_catalog_delete(record->record.database_oid, record->record.relid);
 	anything_staged = true;
 }
 
@@ -293,7 +304,7 @@ kalam_reconcile_drop_table(Oid relid)
 		anything_staged = true;
 	}
 	else
-		stage_drop(record);
+		kalam_reconcile_drop_record(record);
 }
 
 void
@@ -304,15 +315,7 @@ kalam_reconcile_drop_database(Oid database)
 	if (kalam_segment == NULL)
 		return;
 	foreach(lc, kalam_catalog_list(database))
-	{
-		KalamCatalogTable *record = lfirst(lc);
-
-		kalam_stage_object(KALAM_CHANGE_DROP_OBJECT, record->record.object_id, NULL, 0);
-		if (record->kept)
-			kalam_catalog_forget_kept(record);
-		else
-			kalam_catalog_delete(database, record->record.relid);
-	}
+		kalam_reconcile_drop_record(lfirst(lc));
 }
 
 /* ---- TRUNCATE ---- */
@@ -333,6 +336,7 @@ kalam_exec_truncate(List *rels, DropBehavior behavior, bool restart_seqs)
 		table = kalam_table_open(rel);
 		kalam_stage_object(KALAM_CHANGE_DROP_OBJECT, record->record.object_id, NULL, 0);
 		record->record.object_id = kalam_create_object(table);
+		record->record.table_id = record->record.object_id;
 		kalam_catalog_put(&record->record, record->columns);
 		kalam_table_close(table);
 		anything_staged = true;

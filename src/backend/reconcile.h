@@ -9,6 +9,8 @@
 
 #include "postgres.h"
 
+#include "src/backend/store_catalog.h"
+
 /*
  * Brings the store in line with the relation as it is now.  validate: rows are
  * to be checked in any case.  Wants an active snapshot.
@@ -18,6 +20,9 @@ extern void kalam_reconcile(Oid relid, bool validate);
 /* The relation, or the database with all its tables, is about to be dropped. */
 extern void kalam_reconcile_drop_table(Oid relid);
 extern void kalam_reconcile_drop_database(Oid database);
+
+/* Stages the removal of a record and of the rows of its table. */
+extern void kalam_reconcile_drop_record(const KalamCatalogTable *record);
 
 /* Raises if the column is part of the primary key. */
 extern void kalam_reconcile_check_column_drop(Oid relid, int attnum);

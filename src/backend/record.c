@@ -1,6 +1,10 @@
 /*
  * record.c
  *	  The catalog record that describes a relation; objects for its rows.
+ *
+ * Relation ids are used again when the counter has come round.  A record that
+ * was there before its relation was created belongs to a table that is gone,
+ * and that nobody took out of the store: see orphans.c.
  */
 #include "postgres.h"
 
@@ -13,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/relcache.h"
 
 #include "src/backend/client.h"
 #include "src/backend/ddl.h"
@@ -62,6 +67,55 @@ options_text(List *options)
 						 quote_literal_cstr(defGetString(def)));
 	}
 	return buf.data;
+}
+
+KalamCatalogTable *
+kalam_record_find(Oid relid, KalamCatalogTable **left_over)
+{
+	KalamCatalogTable *record = kalam_catalog_get(MyDatabaseId, relid);
+	Relation	rel;
+	bool		is_new;
+
+	if (left_over != NULL)
+		*left_over = NULL;
+	if (record == NULL || kalam_catalog_is_staged(MyDatabaseId, relid))
+		return record;
+	rel = RelationIdGetRelation(relid);
+	is_new = RelationIsValid(rel) && rel->rd_createSubid != InvalidSubTransactionId;
+	if (RelationIsValid(rel))
+		RelationClose(rel);
+	if (!is_new)
+		return record;
+	if (left_over != NULL)
+		*left_over = record;
+	return NULL;
+}
+
+/*
+ * Rows that ALTER has stored anew are newer than a snapshot from before, and the
+ * old ones are gone.  TRUNCATE gives the table a new id: its rows are to be gone.
+ */
+void
+kalam_record_check_snapshot(KalamTable *table, Relation rel, uint64 stamp)
+{
+	KalamCatalogTable *then;
+	KalamCatalogTable *now;
+	uint32		object = kalam_table_object(table);
+
+	if (!IsolationUsesXactSnapshot() || object == KALAM_OBJECT_NONE ||
+		stamp >= table->object_seen_at || stamp == table->readable_at)
+		return;
+	then = kalam_catalog_get_at(MyDatabaseId, table->relid, stamp);
+	now = then ? kalam_catalog_get_at(MyDatabaseId, table->relid, 0) : NULL;
+	/* (if this transaction has stored rows anew itself, it took them as they are now) */
+	if (now != NULL && then->record.table_id == now->record.table_id &&
+		then->record.object_id != now->record.object_id && now->record.object_id == object)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent ALTER of table \"%s\"",
+						RelationGetRelationName(rel)),
+				 errdetail("Its rows were stored anew after this transaction's snapshot was taken.")));
+	table->readable_at = stamp;
 }
 
 KalamCatalogTable *

@@ -29,6 +29,7 @@
 #include "utils/memutils.h"
 #include "utils/partcache.h"
 #include "utils/rel.h"
+#include "utils/typcache.h"
 
 #include "src/backend/ddl.h"
 #include "src/backend/row.h"
@@ -46,6 +47,50 @@ column_type_changed(Form_pg_attribute att, const KalamTableColumn *c)
 {
 	return !att->attisdropped && !(c->flags & KALAM_COLUMN_DROPPED) &&
 		(att->atttypid != c->type_oid || att->atttypmod != c->typmod);
+}
+
+/* The value of a column of another type, from a Var of what it was. */
+static Node *
+changed_value(Form_pg_attribute att, Oid was_type, int32 was_typmod)
+{
+	Node	   *expr = (Node *) makeVar(1, att->attnum, was_type, was_typmod,
+										get_typcollation(was_type), 0);
+
+	expr = coerce_to_target_type(NULL, expr, was_type, att->atttypid, att->atttypmod,
+								 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+	if (expr == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" cannot be cast automatically to type %s",
+						NameStr(att->attname),
+						format_type_with_typemod(att->atttypid, att->atttypmod))));
+	return expr;
+}
+
+/*
+ * Are values of the new type the same bytes, every one of them valid?  Heap
+ * tables are not rewritten either then.  Keys are encoded by type: they are.
+ */
+static bool
+is_stored_alike(Form_pg_attribute att, const KalamTableColumn *c)
+{
+	Node	   *expr;
+
+	if (c->flags & KALAM_COLUMN_KEY)
+		return false;
+	expr = (Node *) expression_planner((Expr *) changed_value(att, c->type_oid, c->typmod));
+	for (;;)
+	{
+		if (IsA(expr, Var))
+			return true;
+		if (IsA(expr, RelabelType))
+			expr = (Node *) ((RelabelType *) expr)->arg;
+		else if (IsA(expr, CoerceToDomain) &&
+				 !DomainHasConstraints(((CoerceToDomain *) expr)->resulttype))
+			expr = (Node *) ((CoerceToDomain *) expr)->arg;
+		else
+			return false;
+	}
 }
 
 /* The default of a column that was not there, NULL if it has none. */
@@ -71,7 +116,8 @@ kalam_needs_rewrite(Relation rel, const KalamTable *table, const KalamCatalogTab
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
-		if (is_old_column(old, i) ? column_type_changed(att, &old->columns[i]) :
+		if (is_old_column(old, i) ?
+			(column_type_changed(att, &old->columns[i]) && !is_stored_alike(att, &old->columns[i])) :
 			(new_column_default(rel, i) != NULL || (att->attgenerated && !att->attisdropped)))
 			return true;
 	}
@@ -139,15 +185,7 @@ column_expressions(Relation rel, const KalamCatalogTable *old, TupleDesc old_des
 		{
 			Form_pg_attribute was = TupleDescAttr(old_desc, i);
 
-			expr = (Node *) makeVar(1, i + 1, was->atttypid, was->atttypmod, was->attcollation, 0);
-			expr = coerce_to_target_type(NULL, expr, was->atttypid, att->atttypid, att->atttypmod,
-										 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
-			if (expr == NULL)
-				ereport(ERROR,
-						(errcode(ERRCODE_DATATYPE_MISMATCH),
-						 errmsg("column \"%s\" cannot be cast automatically to type %s",
-								NameStr(att->attname),
-								format_type_with_typemod(att->atttypid, att->atttypmod))));
+			expr = changed_value(att, was->atttypid, was->atttypmod);
 		}
 		if (expr != NULL)
 			states[i] = ExecPrepareExpr((Expr *) expr, estate);

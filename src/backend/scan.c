@@ -20,6 +20,7 @@
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 
+#include "src/backend/ddl.h"
 #include "src/backend/keyrange.h"
 #include "src/backend/merge.h"
 #include "src/backend/planner.h"
@@ -96,6 +97,7 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	}
 	scan->slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(scan->rel), &TTSOpsMinimalTuple);
 	scan->stamp = kalam_snapshot_stamp(estate->es_snapshot);
+	kalam_record_check_snapshot(scan->table, scan->rel, scan->stamp);
 	scan->command_id = estate->es_snapshot->curcid;
 	scan->owner = GetCurrentSubTransactionId();
 	if (boolVal(list_nth(private, KALAM_PRIVATE_MARK)))

@@ -90,38 +90,92 @@ kalam_catalog_get(Oid database, Oid relid)
 	return row ? decode_row(row) : NULL;
 }
 
-/* Appends the records under one letter, staged ones instead of stored ones. */
-static List *
-list_letter(List *list, char letter, Oid database)
+KalamCatalogTable *
+kalam_catalog_get_at(Oid database, Oid relid, uint64 stamp)
 {
-	uint8		lower[KALAM_KEY_PREFIX_BYTES + 1];
-	uint8		upper[KALAM_KEY_PREFIX_BYTES + 1];
+	uint8		key[TABLE_KEY_BYTES];
 	KalamRange	range = {0};
-	KalamCursor *cursor;
-	const KalamRow *row;
-	KalamStaged *staged = kalam_staged_here();
-	KalamStagedKey *k;
-	KalamCatalogTable *t;
+	KalamRow   *row;
+
+	table_key(key, database, relid);
+	range.object_id = KALAM_OBJECT_CATALOG;
+	range.flags = stamp != 0 ? KALAM_SCAN_POINT : KALAM_SCAN_POINT | KALAM_SCAN_NEWEST;
+	range.stamp = stamp;
+	range.lower = key;
+	range.lower_len = sizeof(key);
+	row = kalam_get(&range);
+	return row ? decode_row(row) : NULL;
+}
+
+bool
+kalam_catalog_is_staged(Oid database, Oid relid)
+{
+	uint8		key[TABLE_KEY_BYTES];
+
+	table_key(key, database, relid);
+	return kalam_own_version(key, sizeof(key)) != NULL;
+}
+
+/* The record again, as it is now; NULL if it is gone. */
+KalamCatalogTable *
+kalam_catalog_again(const KalamCatalogTable *table)
+{
+	uint8		key[KEPT_KEY_BYTES];
+	KalamCatalogTable *now;
+	KalamRow   *row;
+
+	if (!table->kept)
+		return kalam_catalog_get(table->record.database_oid, table->record.relid);
+	kept_key(key, table->record.table_id);
+	if (kalam_own_version(key, sizeof(key)) != NULL)
+		return NULL;			/* a kept one is only ever deleted */
+	row = kalam_get_newest(key, sizeof(key));
+	now = row ? decode_row(row) : NULL;
+	if (now != NULL)
+		now->kept = true;
+	return now;
+}
+
+/* What a cursor over the records under one letter begins and ends with. */
+#define LETTER_BYTES	(KALAM_KEY_PREFIX_BYTES + 1)
+
+static KalamCursor *
+open_letter(char letter, uint8 *lower, uint8 *upper)
+{
+	KalamRange	range = {0};
 
 	kalam_put_key_prefix(lower, KALAM_OBJECT_CATALOG, KALAM_KEY_KIND_META);
-	memcpy(upper, lower, sizeof(lower));
+	memcpy(upper, lower, LETTER_BYTES);
 	lower[KALAM_KEY_PREFIX_BYTES] = letter;
 	upper[KALAM_KEY_PREFIX_BYTES] = letter + 1;
 	range.object_id = KALAM_OBJECT_CATALOG;
 	range.flags = KALAM_SCAN_NEWEST | KALAM_SCAN_KEYS;
 	range.lower = lower;
-	range.lower_len = sizeof(lower);
+	range.lower_len = LETTER_BYTES;
 	range.upper = upper;
-	range.upper_len = sizeof(upper);
+	range.upper_len = LETTER_BYTES;
+	return kalam_cursor_open(&range);
+}
 
-	cursor = kalam_cursor_open(&range);
+/* Appends the records under one letter, staged ones instead of stored ones. */
+static List *
+list_letter(List *list, char letter, Oid database)
+{
+	uint8		lower[LETTER_BYTES];
+	uint8		upper[LETTER_BYTES];
+	KalamCursor *cursor = open_letter(letter, lower, upper);
+	const KalamRow *row;
+	KalamStaged *staged = kalam_staged_here();
+	KalamStagedKey *k;
+	KalamCatalogTable *t;
+
 	while ((row = kalam_cursor_next(cursor)) != NULL)
 	{
 		if (kalam_own_version(kalam_row_key(row), row->key_len) != NULL)
 			continue;
 		t = decode_row(row);
 		t->kept = letter == KALAM_CATALOG_KEPT;
-		if (t->record.database_oid == database)
+		if (database == InvalidOid || t->record.database_oid == database)
 			list = lappend(list, t);
 	}
 	kalam_cursor_close(cursor);
@@ -140,7 +194,7 @@ list_letter(List *list, char letter, Oid database)
 			continue;
 		t = decode_staged(v);
 		t->kept = letter == KALAM_CATALOG_KEPT;
-		if (t->record.database_oid == database)
+		if (database == InvalidOid || t->record.database_oid == database)
 			list = lappend(list, t);
 	}
 	return list;
@@ -154,6 +208,42 @@ kalam_catalog_list(Oid database)
 	kalam_indoubt_settle(NULL);
 	list = list_letter(NIL, KALAM_CATALOG_TABLE, database);
 	return list_letter(list, KALAM_CATALOG_KEPT, database);
+}
+
+List *
+kalam_catalog_objects(void)
+{
+	uint8		lower[LETTER_BYTES];
+	uint8		upper[LETTER_BYTES];
+	KalamCursor *cursor = open_letter(KALAM_CATALOG_OBJECT, lower, upper);
+	const KalamRow *row;
+	List	   *ids = NIL;
+
+	while ((row = kalam_cursor_next(cursor)) != NULL)
+	{
+		const uint8 *id = kalam_row_key(row) + LETTER_BYTES;
+
+		/* dropped by this transaction: the change is under the bare id */
+		if (kalam_own_version(id, 4) == NULL)
+			ids = lappend_oid(ids, kalam_get_be32(id));
+	}
+	kalam_cursor_close(cursor);
+	return ids;
+}
+
+bool
+kalam_catalog_has_object(uint32 object_id)
+{
+	uint8		key[LETTER_BYTES + 4];
+	KalamRow   *row;
+
+	kalam_put_key_prefix(key, KALAM_OBJECT_CATALOG, KALAM_KEY_KIND_META);
+	key[KALAM_KEY_PREFIX_BYTES] = KALAM_CATALOG_OBJECT;
+	kalam_put_be32(key + LETTER_BYTES, object_id);
+	row = kalam_get_newest(key, sizeof(key));
+	if (row != NULL)
+		pfree(row);
+	return row != NULL;
 }
 
 static void

@@ -23,13 +23,26 @@ typedef struct KalamCatalogTable
 /* The record of an attached table of a database, or NULL. */
 extern KalamCatalogTable *kalam_catalog_get(Oid database, Oid relid);
 
-/* All records of a database, kept ones included. */
+/* The same as it was committed at a stamp that is pinned; 0: as it is now. */
+extern KalamCatalogTable *kalam_catalog_get_at(Oid database, Oid relid, uint64 stamp);
+
+/* All records of a database, or of all (InvalidOid), kept ones included. */
 extern List *kalam_catalog_list(Oid database);
+
+/* The record again, as it is now, or NULL. */
+extern KalamCatalogTable *kalam_catalog_again(const KalamCatalogTable *table);
+
+/* Has this transaction written the record of the table? */
+extern bool kalam_catalog_is_staged(Oid database, Oid relid);
 
 extern void kalam_catalog_put(const KalamTableRecord *record, const KalamTableColumn *columns);
 extern void kalam_catalog_delete(Oid database, Oid relid);
 extern void kalam_catalog_keep(const KalamCatalogTable *table);
 extern void kalam_catalog_forget_kept(const KalamCatalogTable *table);
+
+/* The ids of all committed objects that this transaction has not dropped. */
+extern List *kalam_catalog_objects(void);
+extern bool kalam_catalog_has_object(uint32 object_id);
 
 /* What an object was created with. */
 extern KalamObjectOptions kalam_catalog_object_options(uint32 object_id);

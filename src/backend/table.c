@@ -24,6 +24,8 @@
 
 #include "src/backend/client.h"
 #include "src/backend/client_internal.h"
+#include "src/backend/ddl.h"
+#include "src/backend/shmem.h"
 #include "src/backend/store_catalog.h"
 #include "src/backend/table.h"
 #include "src/backend/transaction.h"
@@ -271,13 +273,34 @@ kalam_table_object(KalamTable *table)
 {
 	if (!table->object_known)
 	{
-		KalamCatalogTable *record = kalam_catalog_get(MyDatabaseId, table->relid);
+		KalamCatalogTable *record = kalam_record_find(table->relid, NULL);
 
 		table->object_id = record ? record->record.object_id : KALAM_OBJECT_NONE;
 		/* one that is absent may be created by somebody else's first write */
 		table->object_known = record != NULL;
+		/* its commit was published before its lock, which we have now, was released */
+		table->object_seen_at = atomic_load(&kalam_segment->pub);
 	}
 	return table->object_id;
+}
+
+bool
+kalam_object_stat(uint32 object_id, uint64 *rows, uint64 *bytes)
+{
+	KalamChannel *ch = kalam_rpc_begin(KALAM_OP_STAT);
+
+	*rows = 0;
+	*bytes = 0;
+	ch->req.object_id = object_id;
+	if (kalam_rpc_wait(ch) == KALAM_OK)
+	{
+		*rows = ch->result.rows;
+		*bytes = ch->result.bytes;
+		return true;
+	}
+	if (ch->result.code != KALAM_ERR_NO_OBJECT)
+		kalam_channel_raise(ch);
+	return false;
 }
 
 void
@@ -294,18 +317,16 @@ kalam_table_stat(KalamTable *table, double *rows, double *bytes)
 		table->stat_bytes = 0;
 		if (object != KALAM_OBJECT_NONE)
 		{
-			KalamChannel *ch = kalam_rpc_begin(KALAM_OP_STAT);
 			KalamStaged *staged = kalam_staged_here();
+			uint64		stored_rows;
+			uint64		stored_bytes;
 
-			ch->req.object_id = object;
-			if (kalam_rpc_wait(ch) == KALAM_OK)
+			/* one that this transaction has created is not known there yet */
+			if (kalam_object_stat(object, &stored_rows, &stored_bytes))
 			{
-				table->stat_rows = (double) ch->result.rows;
-				table->stat_bytes = (double) ch->result.bytes;
+				table->stat_rows = (double) stored_rows;
+				table->stat_bytes = (double) stored_bytes;
 			}
-			/* created by this transaction: storage does not know it yet */
-			else if (ch->result.code != KALAM_ERR_NO_OBJECT)
-				kalam_channel_raise(ch);
 			if (staged != NULL && table->stat_rows == 0)
 			{
 				table->stat_rows = (double) kalam_staged_count(staged);

@@ -45,6 +45,8 @@ typedef struct KalamTable
 
 	uint32		object_id;		/* NONE: nothing was ever stored */
 	bool		object_known;	/* object_id was looked up */
+	uint64		object_seen_at; /* snapshots of this stamp or newer see the object */
+	uint64		readable_at;	/* so does this older one */
 	int			nkeys;			/* 0: hidden row id */
 	KalamKeyColumn *keys;
 	KalamOnConflict on_conflict;
@@ -74,6 +76,9 @@ extern uint32 kalam_table_object(KalamTable *table);
 
 /* Row count and size as the store estimates them, at most some seconds old. */
 extern void kalam_table_stat(KalamTable *table, double *rows, double *bytes);
+
+/* The same of an object; false and zeroes: storage does not know it. */
+extern bool kalam_object_stat(uint32 object_id, uint64 *rows, uint64 *bytes);
 
 /* ---- keys ---- */
 

@@ -14,6 +14,10 @@
  *	 format_type prints it, schema-qualified), type oid, typmod, flags
  *	 (1 not null, 2 dropped, 4 key)
  *
+ * The table id is that of the first object that held the rows.  It stays when
+ * they are stored anew, under another object; a table that is truncated gets
+ * a new one.
+ *
  * Bytes behind the last column are a newer minor format and are ignored; a
  * record format above 1 is an error.
  */

@@ -194,6 +194,7 @@ create_object(ChangeSet *s, const Change *c, EngineError *err)
 	o = objects_create(id, options, err);
 	if (o == NULL)
 		return false;
+	STOP_POINT("after_create");
 	s->created = realloc(s->created, (s->now.ncreated + 1) * sizeof(Object *));
 	s->created[s->now.ncreated++] = o;
 	if (id > s->max_object_id)
@@ -510,8 +511,12 @@ change_set_install(ChangeSet *s)
 void
 change_set_finish(ChangeSet *s)
 {
+	if (s->ndoomed > 0)
+		STOP_POINT("before_drop");
 	for (uint32_t i = 0; i < s->ndoomed; i++)
 		objects_destroy(s->doomed[i]);
+	if (s->ndoomed > 0)
+		STOP_POINT("after_drop");
 	s->ndoomed = 0;
 	if (s->ningests > 0)
 		STOP_POINT("before_unlink");

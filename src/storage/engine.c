@@ -12,6 +12,7 @@
 #include <math.h>
 #include <rocksdb/c.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,8 @@ struct EngineFamily
 {
 	rocksdb_column_family_handle_t *handle;
 	char	   *name;
+	_Atomic uint64_t counted_bytes; /* size of its files when their keys were counted */
+	_Atomic uint64_t counted_keys;
 };
 
 struct Engine
@@ -167,7 +170,7 @@ family_options(Engine *e, KalamObjectOptions options)
 static EngineFamily *
 family_wrap(rocksdb_column_family_handle_t *handle, const char *name)
 {
-	EngineFamily *f = malloc(sizeof(EngineFamily));
+	EngineFamily *f = calloc(1, sizeof(EngineFamily));
 
 	f->handle = handle;
 	f->name = strdup(name);
@@ -808,12 +811,71 @@ property(Engine *e, EngineFamily *f, const char *name)
 	return value;
 }
 
+uint64_t
+engine_last_write(Engine *e)
+{
+	return rocksdb_get_latest_sequence_number(e->db);
+}
+
+uint64_t
+engine_oldest_snapshot(Engine *e)
+{
+	uint64_t	number = 0;
+
+	if (rocksdb_property_int(e->db, "rocksdb.oldest-snapshot-sequence", &number) != 0 || number == 0)
+		return UINT64_MAX;
+	return number;
+}
+
+/* Keys in files less those that others in them delete, from what the files say. */
+static uint64_t
+keys_in_files(Engine *e, EngineFamily *f)
+{
+	char	   *text = rocksdb_property_value_cf(e->db, f->handle,
+												 "rocksdb.aggregated-table-properties");
+	const char *p = text ? strstr(text, "# entries=") : NULL;
+	unsigned long long entries = 0;
+	unsigned long long deletions = 0;
+
+	if (p == NULL || sscanf(p, "# entries=%llu; # deletions=%llu", &entries, &deletions) < 1 ||
+		entries < 2 * deletions)
+		entries = deletions = 0;
+	if (text != NULL)
+		rocksdb_free(text);
+	return entries - 2 * deletions;
+}
+
+static uint64_t
+keys_in_memory(Engine *e, EngineFamily *f)
+{
+	uint64_t	entries = property(e, f, "rocksdb.num-entries-active-mem-table") +
+		property(e, f, "rocksdb.num-entries-imm-mem-tables");
+	uint64_t	deletions = property(e, f, "rocksdb.num-deletes-active-mem-table") +
+		property(e, f, "rocksdb.num-deletes-imm-mem-tables");
+
+	return entries > 2 * deletions ? entries - 2 * deletions : 0;
+}
+
+/*
+ * RocksDB's own estimate of keys knows only of files that were made since the
+ * start.  Asking all files takes long, and is done again when their size has
+ * changed by a quarter.  (Two that do so at once find the same.)
+ */
 void
 engine_family_size(Engine *e, EngineFamily *f, uint64_t *rows, uint64_t *bytes)
 {
-	*rows = property(e, f, "rocksdb.estimate-num-keys");
-	*bytes = property(e, f, "rocksdb.live-sst-files-size") +
-		property(e, f, "rocksdb.cur-size-all-mem-tables");
+	uint64_t	files = property(e, f, "rocksdb.live-sst-files-size");
+	uint64_t	counted = atomic_load(&f->counted_bytes);
+
+	if (files > counted + counted / 4 || files < counted - counted / 4)
+	{
+		atomic_store(&f->counted_keys, keys_in_files(e, f));
+		atomic_store(&f->counted_bytes, counted = files);
+	}
+	*rows = keys_in_memory(e, f);
+	if (files > 0)
+		*rows += (uint64_t) ((double) files / (double) counted * (double) atomic_load(&f->counted_keys));
+	*bytes = files + property(e, f, "rocksdb.cur-size-all-mem-tables");
 }
 
 uint64_t

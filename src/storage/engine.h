@@ -163,6 +163,10 @@ extern void engine_compact(Engine *e, EngineFamily *f, const void *lower, size_t
 /* Makes compactions that were asked for return early, for ever. */
 extern void engine_compact_stop(Engine *e);
 
+/* The number of the newest write; of the oldest snapshot that is held, or UINT64_MAX. */
+extern uint64_t engine_last_write(Engine *e);
+extern uint64_t engine_oldest_snapshot(Engine *e);
+
 /* Files that lie within the range go at once; snapshots do not hold them. */
 extern void engine_delete_files(Engine *e, EngineFamily *f, const void *lower, size_t lower_len,
 								const void *upper, size_t upper_len);

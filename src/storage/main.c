@@ -28,6 +28,7 @@
 #include "src/storage/log.h"
 #include "src/storage/objects.h"
 #include "src/storage/reader.h"
+#include "src/storage/reclaim.h"
 #include "src/storage/stamps.h"
 #include "src/storage/storage.h"
 #include "src/storage/store_dir.h"
@@ -193,7 +194,7 @@ open_all(void)
 	store_dir_make_ballast();
 	channels_open();
 	atomic_store(&storage.seg->state, KALAM_STORAGE_RECOVERING);
-	if (!committer_open() || !upkeep_open() ||
+	if (!committer_open() || !upkeep_open() || !reclaim_open() ||
 		!readers_open(config->read_threads > 0 ? config->read_threads : 1))
 	{
 		engine_error(&err, KALAM_ERR_MEMORY, "could not start threads: %s", strerror(errno));
@@ -212,6 +213,7 @@ close_all(void)
 	readers_close();
 	committer_close();
 	upkeep_close();
+	reclaim_close();
 	channels_close();
 	stamps_close();
 	if (!engine_sync(storage.engine, &err))

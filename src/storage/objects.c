@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "src/storage/log.h"
+#include "src/storage/reclaim.h"
 #include "src/storage/storage.h"
 #include "src/storage/store_dir.h"
 
@@ -306,6 +307,8 @@ objects_destroy(Object *object)
 		ObjectRange r = object_range(object->id);
 
 		engine_delete_files(storage.engine, object->family->handle, r.lower, 4, r.upper, 4);
+		reclaim_add(object);
+		return;
 	}
 	object_put(object);
 }
@@ -313,7 +316,10 @@ objects_destroy(Object *object)
 void
 objects_abandon(Object *object)
 {
-	objects_destroy(object);
+	if (object_is_shared(object))
+		object_put(object);		/* nothing of it was written */
+	else
+		objects_destroy(object);
 }
 
 /* ---- start and end ---- */

@@ -261,10 +261,97 @@ test_leftovers(void)
 	test_store_kill(&store, SIGKILL);
 }
 
+static uint64_t sorted_bytes;
+
+static int
+add_sorted(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	size_t		len = strlen(path);
+
+	(void) flag;
+	(void) ftw;
+	if (len > 4 && strcmp(path + len - 4, ".sst") == 0)
+		sorted_bytes += (uint64_t) st->st_size;
+	return 0;
+}
+
+/* Are there sorted files of an object of 2 MB? */
+static bool
+is_full(void)
+{
+	sorted_bytes = 0;
+	nftw(store.seg->config.data_directory, add_sorted, 8, FTW_PHYS);
+	return sorted_bytes > 500000;
+}
+
+static bool
+becomes_empty(void)
+{
+	for (int i = 0; i < 500 && is_full(); i++)
+		test_sleep_ms(10);
+	return !is_full();
+}
+
+/* One transaction that drops an object and creates another, and stops. */
+static void
+test_drop_and_create_that_stop(void)
+{
+	static const char *const points[] = {"after_create", "before_drop", "after_drop"};
+
+	for (int p = 0; p < LENGTH(points); p++)
+	{
+		bool		survives = p > 0;
+		uint32_t	old,
+					created;
+		uint32_t	code;
+		pthread_t	reaper;
+		TestChannel c = rpc(0);
+
+		start_and_serve();
+		old = next_object++;
+		created = next_object++;
+		test_begin(&c, KALAM_OP_COMMIT);
+		test_create(&c, old, KALAM_COMPRESSION_NONE, 0);
+		for (uint64_t i = 0; i < 2000; i++)
+			test_put(&c, old, i, 1, i, 1000);
+		CHECK_EQUAL(commit(&c), KALAM_OK);
+		flush(old);
+		CHECK(is_full());
+		test_store_kill(&store, SIGTERM);
+
+		reaper = start_to_die(points[p]);
+		test_begin(&c, KALAM_OP_COMMIT);
+		test_create(&c, created, 0, 0);
+		test_put(&c, created, 1, 1, 1, 40);
+		test_drop(&c, old);
+		code = commit(&c);
+		CHECK(code == (survives ? KALAM_OK : TEST_DIED));
+		wait_for_death(reaper);
+		start_and_serve();
+		CHECK_EQUAL(count_rows(0, old, 0), survives ? -1 : 2000);
+		CHECK_EQUAL(count_rows(0, created, 0), survives ? 1 : -1);
+		if (survives)
+			CHECK(becomes_empty());
+		else
+		{
+			CHECK(is_full());
+			/* nothing is in the way of another try */
+			test_begin(&c, KALAM_OP_COMMIT);
+			test_create(&c, created, 0, 0);
+			test_drop(&c, old);
+			CHECK_EQUAL(commit(&c), KALAM_OK);
+			CHECK_EQUAL(count_rows(0, created, 0), 0);
+			CHECK(becomes_empty());
+		}
+		test_store_kill(&store, SIGTERM);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
 	static const FixtureTest tests[] = {
+		TEST(test_drop_and_create_that_stop),
 		TEST(test_leftovers),
 		TEST(test_commit_that_stops),
 		TEST(test_prepare_that_stops),
