@@ -25,6 +25,7 @@
 #include "src/backend/client.h"
 #include "src/backend/client_internal.h"
 #include "src/backend/shmem.h"
+#include "src/backend/spill.h"
 #include "src/backend/stop_point.h"
 #include "src/backend/transaction.h"
 #include "src/shared/protocol.h"
@@ -41,19 +42,17 @@ static enum
 static uint64 full_xid = 0;
 
 static void
-send_change(KalamStream *stream, const KalamStagedVersion *v)
+send_change(KalamStream *stream, const KalamVersion *v)
 {
 	KalamChange change;
-	size_t		key_len;
-	const uint8_t *key = kalam_staged_key_bytes(v->key, &key_len);
 	uint32		skip = (v->flags & KALAM_STAGED_ROW) ? KALAM_TUPLE_BODY_OFFSET : 0;
 
 	change.op = v->op;
 	change.flags = 0;
-	change.key_len = (uint16) key_len;
+	change.key_len = (uint16) v->key_len;
 	change.value_len = v->value_len - skip;
 	kalam_stream_put(stream, &change, sizeof(change));
-	kalam_stream_put(stream, key, key_len);
+	kalam_stream_put(stream, v->key, v->key_len);
 	if (skip)
 	{
 		kalam_stream_put(stream, v->value, KALAM_VALUE_HEADER_BYTES);
@@ -65,35 +64,41 @@ send_change(KalamStream *stream, const KalamStagedVersion *v)
 }
 
 static inline bool
-is_object_change(const KalamStagedVersion *v)
+is_object_change(const KalamVersion *v)
 {
 	return v->op == KALAM_CHANGE_CREATE_OBJECT || v->op == KALAM_CHANGE_DROP_OBJECT;
 }
 
 /*
- * Sends the log in the order of writing; a large one in the order of keys, each
- * key once, so that storage can make sorted files of it.
+ * Sends the log in the order of writing; a large one, and one that was spilled,
+ * in the order of keys, each key once, so that storage can make sorted files of
+ * it.  Objects, all of which are in memory, go first then.
  */
 static void
-send_changes(KalamStream *stream, KalamStaged *staged, bool bulk)
+send_changes(KalamStream *stream, KalamChanges *changes, bool bulk)
 {
+	KalamStagedMemory memory = kalam_spill_memory(CurrentMemoryContext);
 	KalamStagedWalk walk;
-	KalamStagedVersion *v;
+	KalamStagedVersion *staged;
+	KalamChangesScan *scan;
+	KalamVersion v;
 
-	kalam_staged_walk(&walk, staged, 0);
-	while ((v = kalam_staged_walk_next(&walk)) != NULL && !stream->ended)
-		if (!bulk || is_object_change(v))
-			send_change(stream, v);
+	kalam_staged_walk(&walk, kalam_changes_in_memory(changes), 0);
+	while ((staged = kalam_staged_walk_next(&walk)) != NULL && !stream->ended)
+	{
+		kalam_version_of_staged(staged, &v);
+		if (!bulk || is_object_change(&v))
+			send_change(stream, &v);
+	}
 	if (!bulk)
 		return;
 
-	for (KalamStagedKey *k = kalam_staged_seek(staged, "", 0); k != NULL && !stream->ended;
-		 k = kalam_staged_next(k))
-	{
-		v = kalam_staged_newest(k);
-		if (v != NULL && !is_object_change(v))
-			send_change(stream, v);
-	}
+	scan = kalam_changes_scan_open(changes, &memory, (uint8 *) "", 0, NULL, 0,
+								   KALAM_ANY_COMMAND, KALAM_CHANGES_IN_PLACE);
+	while (!stream->ended && kalam_changes_scan_next(scan, &v))
+		if (!is_object_change(&v))
+			send_change(stream, &v);
+	kalam_changes_scan_close(scan);
 }
 
 /* Sleeps until storage serves again, without raising.  Its epoch, or 0. */
@@ -168,13 +173,14 @@ flush_sequences(List *sequences)
 }
 
 void
-kalam_commit_begin(KalamStaged *staged, uint64 serial, uint64 max_row_id,
+kalam_commit_begin(KalamChanges *changes, uint64 serial, uint64 max_row_id,
 				   bool two_phase, List *sequences)
 {
 	KalamStream stream;
 	bool		has_xid;
 	bool		sync = synchronous_commit > SYNCHRONOUS_COMMIT_OFF;
-	bool		bulk = kalam_staged_bytes(staged) > (uint64) kalam_bulk_load_threshold * 1024;
+	bool		bulk = kalam_changes_spilled(changes) ||
+		kalam_changes_bytes(changes) > (uint64) kalam_bulk_load_threshold * 1024;
 	KalamChannel *ch;
 
 	if (two_phase || IsolationIsSerializable())
@@ -200,7 +206,7 @@ kalam_commit_begin(KalamStaged *staged, uint64 serial, uint64 max_row_id,
 	PG_TRY();
 	{
 		KALAM_STOP_POINT("commit_begin");
-		send_changes(&stream, staged, bulk);
+		send_changes(&stream, changes, bulk);
 		KALAM_STOP_POINT("commit_sent");
 		CHECK_FOR_INTERRUPTS();
 	}

@@ -295,7 +295,7 @@ kalam_table_stat(KalamTable *table, double *rows, double *bytes)
 		if (object != KALAM_OBJECT_NONE)
 		{
 			KalamChannel *ch = kalam_rpc_begin(KALAM_OP_STAT);
-			KalamStaged *staged = kalam_staged_here();
+			KalamChanges *changes = kalam_changes_here();
 
 			ch->req.object_id = object;
 			if (kalam_rpc_wait(ch) == KALAM_OK)
@@ -306,10 +306,10 @@ kalam_table_stat(KalamTable *table, double *rows, double *bytes)
 			/* created by this transaction: storage does not know it yet */
 			else if (ch->result.code != KALAM_ERR_NO_OBJECT)
 				kalam_channel_raise(ch);
-			if (staged != NULL && table->stat_rows == 0)
+			if (changes != NULL && table->stat_rows == 0)
 			{
-				table->stat_rows = (double) kalam_staged_count(staged);
-				table->stat_bytes = (double) kalam_staged_bytes(staged);
+				table->stat_rows = (double) kalam_changes_count(changes);
+				table->stat_bytes = (double) kalam_changes_bytes(changes);
 			}
 		}
 		table->stat_time = now;
