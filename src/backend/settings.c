@@ -93,7 +93,7 @@ kalam_settings_define(void)
 							"Sets the memory for a transaction's changes, past which they go to temporary files.",
 							"What finds them there takes about as much again at most.",
 							&kalam_staged_memory,
-							64 * 1024, 64, MAX_KILOBYTES,
+							64 * 1024, 1, MAX_KILOBYTES,
 							PGC_USERSET,
 							GUC_UNIT_KB,
 							NULL, NULL, NULL);
