@@ -80,7 +80,7 @@ is(succeeds(q(SELECT count(*), count(*) FILTER (WHERE v = 'short') FROM copy), '
 succeeds('ROLLBACK');
 is(temporary_files(), 0, 'no temporary file is left after the rollback');
 is(succeeds('SELECT count(*), max(v) FROM copy', 'after it'), '1|was there', 'nothing happened');
-cmp_ok(peak_kb($pid) - $before, '<', 60_000, 'the session stayed small') or diag("from $before to " . peak_kb($pid));
+cmp_ok(peak_kb($pid) - $before, '<', 30_000, 'the session stayed small') or diag("from $before to " . peak_kb($pid));
 
 # ---- with a heap table: the commit is prepared first ----
 
@@ -89,14 +89,14 @@ $s->do('INSERT INTO heap_t VALUES (1)');
 succeeds('INSERT INTO copy SELECT k, v FROM big WHERE k <= 400000', 'a large INSERT along with one into heap');
 succeeds('COMMIT');
 is(succeeds('SELECT (SELECT count(*) FROM copy), (SELECT count(*) FROM heap_t)', 'after it'), '400001|1', 'both are committed');
-cmp_ok(peak_kb($pid) - $before, '<', 60_000, 'the session stayed small');
+cmp_ok(peak_kb($pid) - $before, '<', 30_000, 'the session stayed small');
 cmp_ok(rss_kb($storage) - $storage_before, '<', 250_000, 'and so did storage') or diag("from $storage_before to " . rss_kb($storage));
 
 # ---- a rewrite ----
 
 succeeds('ALTER FOREIGN TABLE copy ALTER COLUMN k TYPE bigint', 'a rewrite of 120 MB');
 is(succeeds('SELECT count(*), max(k) FROM copy', 'after it'), '400001|400000', 'has all rows');
-cmp_ok(peak_kb($pid) - $before, '<', 60_000, 'in little memory');
+cmp_ok(peak_kb($pid) - $before, '<', 30_000, 'in little memory');
 note("the session took ", peak_kb($pid) - $before, " KB, storage ", rss_kb($storage) - $storage_before);
 is(temporary_files(), 0, 'no temporary file is left');
 
