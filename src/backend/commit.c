@@ -31,6 +31,7 @@
 #include "src/backend/resolve.h"
 #include "src/backend/rowlock.h"
 #include "src/backend/shmem.h"
+#include "src/backend/spill.h"
 #include "src/backend/stop_point.h"
 #include "src/backend/transaction.h"
 #include "src/shared/protocol.h"
@@ -49,19 +50,17 @@ static enum
 static uint64 full_xid = 0;		/* 0: one-phase */
 
 static void
-send_change(KalamStream *stream, const KalamStagedVersion *v)
+send_change(KalamStream *stream, const KalamVersion *v)
 {
 	KalamChange change;
-	size_t		key_len;
-	const uint8_t *key = kalam_staged_key_bytes(v->key, &key_len);
 	uint32		skip = (v->flags & KALAM_STAGED_ROW) ? KALAM_TUPLE_BODY_OFFSET : 0;
 
 	change.op = v->op;
 	change.flags = 0;
-	change.key_len = (uint16) key_len;
+	change.key_len = (uint16) v->key_len;
 	change.value_len = v->value_len - skip;
 	kalam_stream_put(stream, &change, sizeof(change));
-	kalam_stream_put(stream, key, key_len);
+	kalam_stream_put(stream, v->key, v->key_len);
 	if (skip)
 	{
 		kalam_stream_put(stream, v->value, KALAM_VALUE_HEADER_BYTES);
@@ -73,7 +72,7 @@ send_change(KalamStream *stream, const KalamStagedVersion *v)
 }
 
 static inline bool
-is_object_change(const KalamStagedVersion *v)
+is_object_change(const KalamVersion *v)
 {
 	return v->op == KALAM_CHANGE_CREATE_OBJECT || v->op == KALAM_CHANGE_DROP_OBJECT;
 }
@@ -81,24 +80,20 @@ is_object_change(const KalamStagedVersion *v)
 /* What is_of_passing_object found out about the object of the last change. */
 typedef struct ObjectFilter
 {
-	KalamStaged *staged;
 	uint32		id;
 	bool		passing;
 } ObjectFilter;
 
 /* Is it a change to an object that this transaction both created and dropped? */
 static bool
-is_of_passing_object(ObjectFilter *filter, const KalamStagedVersion *v)
+is_of_passing_object(ObjectFilter *filter, const KalamVersion *v)
 {
-	size_t		key_len;
-	const uint8_t *key = kalam_staged_key_bytes(v->key, &key_len);
-	uint32		id = kalam_get_be32(key);
+	uint32		id = kalam_get_be32(v->key);
 
 	if (id != filter->id)
 	{
 		/* creation and removal are both under the bare id */
-		KalamStagedKey *k = kalam_staged_find(filter->staged, key, sizeof(id));
-		KalamStagedVersion *newest = k ? kalam_staged_newest(k) : NULL;
+		KalamStagedVersion *newest = kalam_own_object_change(id);
 
 		filter->id = id;
 		filter->passing = newest != NULL && newest->op == KALAM_CHANGE_DROP_OBJECT &&
@@ -108,32 +103,38 @@ is_of_passing_object(ObjectFilter *filter, const KalamStagedVersion *v)
 }
 
 /*
- * Sends the log in the order of writing; a large one in the order of keys, each
- * key once, so that storage can make sorted files of it.  Nothing is sent of an
+ * Sends the log in the order of writing; a large one, and one that was spilled,
+ * in the order of keys, each key once, so that storage can make sorted files of
+ * it.  Objects, all of which are in memory, go first then.  Nothing is sent of an
  * object that nobody else will ever see: storage would make a column family,
  * which takes it milliseconds, only to remove it.
  */
 static void
-send_changes(KalamStream *stream, KalamStaged *staged, bool bulk)
+send_changes(KalamStream *stream, KalamChanges *changes, bool bulk)
 {
-	ObjectFilter filter = {.staged = staged, .id = KALAM_OBJECT_NONE};
+	ObjectFilter filter = {.id = KALAM_OBJECT_NONE};
+	KalamStagedMemory memory = kalam_spill_memory(CurrentMemoryContext);
 	KalamStagedWalk walk;
-	KalamStagedVersion *v;
+	KalamStagedVersion *staged;
+	KalamChangesScan *scan;
+	KalamVersion v;
 
-	kalam_staged_walk(&walk, staged, 0);
-	while ((v = kalam_staged_walk_next(&walk)) != NULL && !stream->ended)
-		if ((!bulk || is_object_change(v)) && !is_of_passing_object(&filter, v))
-			send_change(stream, v);
+	kalam_staged_walk(&walk, kalam_changes_in_memory(changes), 0);
+	while ((staged = kalam_staged_walk_next(&walk)) != NULL && !stream->ended)
+	{
+		kalam_version_of_staged(staged, &v);
+		if ((!bulk || is_object_change(&v)) && !is_of_passing_object(&filter, &v))
+			send_change(stream, &v);
+	}
 	if (!bulk)
 		return;
 
-	for (KalamStagedKey *k = kalam_staged_seek(staged, "", 0); k != NULL && !stream->ended;
-		 k = kalam_staged_next(k))
-	{
-		v = kalam_staged_newest(k);
-		if (v != NULL && !is_object_change(v) && !is_of_passing_object(&filter, v))
-			send_change(stream, v);
-	}
+	scan = kalam_changes_scan_open(changes, &memory, (uint8 *) "", 0, NULL, 0,
+								   KALAM_ANY_COMMAND, KALAM_CHANGES_IN_PLACE);
+	while (!stream->ended && kalam_changes_scan_next(scan, &v))
+		if (!is_object_change(&v) && !is_of_passing_object(&filter, &v))
+			send_change(stream, &v);
+	kalam_changes_scan_close(scan);
 }
 
 static void
@@ -247,17 +248,18 @@ flush_sequences(List *sequences)
  * that is being prepared, else NULL.
  */
 static void
-send_transaction(const KalamTransactionChanges *changes, bool sync, const StringInfoData *locks)
+send_transaction(const KalamCommit *commit, bool sync, const StringInfoData *locks)
 {
 	KalamStream stream;
 	KalamChannel *ch;
-	bool		bulk = changes->staged != NULL &&
-		kalam_staged_bytes(changes->staged) > (uint64) kalam_bulk_load_threshold * 1024;
+	bool		bulk = commit->changes != NULL &&
+		(kalam_changes_spilled(commit->changes) ||
+		 kalam_changes_bytes(commit->changes) > (uint64) kalam_bulk_load_threshold * 1024);
 
 	kalam_stream_begin(&stream, full_xid != 0 ? KALAM_OP_PREPARE : KALAM_OP_COMMIT);
 	ch = stream.ch;
-	ch->req.serial = changes->serial;
-	ch->req.max_row_id = changes->max_row_id;
+	ch->req.serial = commit->serial;
+	ch->req.max_row_id = commit->max_row_id;
 	ch->req.full_xid = full_xid;
 	if (sync)
 		ch->req.flags |= KALAM_COMMIT_SYNC;
@@ -269,8 +271,8 @@ send_transaction(const KalamTransactionChanges *changes, bool sync, const String
 		KALAM_STOP_POINT("commit_begin");
 		if (locks != NULL && locks->len > 0)
 			send_locks(&stream, locks);
-		if (changes->staged != NULL)
-			send_changes(&stream, changes->staged, bulk);
+		if (commit->changes != NULL)
+			send_changes(&stream, commit->changes, bulk);
 		KALAM_STOP_POINT("commit_sent");
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -310,18 +312,18 @@ enter_doubt(void)
 }
 
 void
-kalam_commit_begin(const KalamTransactionChanges *changes)
+kalam_commit_begin(const KalamCommit *commit)
 {
 	bool		sync = synchronous_commit > SYNCHRONOUS_COMMIT_OFF;
 
 	full_xid = 0;
-	if (changes->two_phase || IsolationIsSerializable() ||
+	if (commit->two_phase || IsolationIsSerializable() ||
 		TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		enter_doubt();
 	else if (sync)
-		flush_sequences(changes->sequences);
+		flush_sequences(commit->sequences);
 
-	send_transaction(changes, sync || full_xid != 0, NULL);
+	send_transaction(commit, sync || full_xid != 0, NULL);
 
 	if (full_xid != 0)
 		ForceSyncCommit();		/* recovery asks the commit log */
@@ -334,14 +336,14 @@ kalam_commit_begin(const KalamTransactionChanges *changes)
  * What it wrote to WAL is flushed by Postgres.
  */
 void
-kalam_commit_prepare(const KalamTransactionChanges *changes)
+kalam_commit_prepare(const KalamCommit *commit)
 {
 	StringInfoData locks;
 
 	initStringInfo(&locks);
 	kalam_row_locks_pack(&locks);
 	enter_doubt();
-	send_transaction(changes, true, &locks);
+	send_transaction(commit, true, &locks);
 	RESUME_INTERRUPTS();
 	pfree(locks.data);
 }

@@ -11,66 +11,61 @@
 
 #include "src/backend/merge.h"
 #include "src/backend/row.h"
-
-static bool
-in_range(const KalamRange *range, const uint8 *key, size_t len)
-{
-	int			cmp = memcmp(key, range->lower, Min(len, range->lower_len));
-
-	if (range->flags & KALAM_SCAN_POINT)
-		return cmp == 0 && len == range->lower_len;
-	if (cmp < 0 || (cmp == 0 && len < range->lower_len))
-		return false;
-	cmp = memcmp(key, range->upper, Min(len, range->upper_len));
-	return cmp < 0 || (cmp == 0 && len < range->upper_len);
-}
-
-/* k if it lies in the range, else NULL. */
-static KalamStagedKey *
-if_in_range(const KalamRange *range, KalamStagedKey *k)
-{
-	size_t		len;
-	const uint8 *key;
-
-	if (k == NULL)
-		return NULL;
-	key = kalam_staged_key_bytes(k, &len);
-	return in_range(range, key, len) ? k : NULL;
-}
-
-static KalamStagedKey *
-first_staged(const KalamRange *range)
-{
-	KalamStaged *staged = kalam_staged_here();
-
-	if (staged == NULL)
-		return NULL;
-	if (range->flags & KALAM_SCAN_POINT)
-		return kalam_staged_find(staged, range->lower, range->lower_len);
-	if (range->flags & KALAM_SCAN_REVERSE)
-		return if_in_range(range, kalam_staged_seek_before(staged, range->upper, range->upper_len));
-	return if_in_range(range, kalam_staged_seek(staged, range->lower, range->lower_len));
-}
+#include "src/backend/spill.h"
 
 bool
 kalam_range_has_staged(const KalamRange *range)
 {
-	return first_staged(range) != NULL;
+	KalamChanges *changes = kalam_changes_here();
+	KalamVersion v;
+
+	if (changes == NULL)
+		return false;
+	if (range->flags & KALAM_SCAN_POINT)
+		return kalam_changes_find(changes, range->lower, range->lower_len, KALAM_ANY_COMMAND, &v);
+	return kalam_changes_any_in(changes, range->lower, range->lower_len,
+								range->upper, range->upper_len);
 }
 
-static KalamStagedKey *
-following_staged(const KalamRange *range, KalamStagedKey *k)
+/*
+ * Gets the own version of a point, if commands before ours made one.  It is
+ * copied: the next look-up or spill takes it away.
+ */
+static bool
+find_own(KalamMerge *m)
 {
-	if (range->flags & KALAM_SCAN_POINT)
-		return NULL;
-	if (range->flags & KALAM_SCAN_REVERSE)
-	{
-		size_t		len;
-		const uint8 *key = kalam_staged_key_bytes(k, &len);
+	const KalamRange *range = &m->range;
+	KalamChanges *changes = kalam_changes_here();
 
-		return if_in_range(range, kalam_staged_seek_before(kalam_staged_here(), key, len));
-	}
-	return if_in_range(range, kalam_staged_next(k));
+	if (changes == NULL ||
+		!kalam_changes_find(changes, range->lower, range->lower_len, m->command_id, &m->own))
+		return false;
+	m->own_copy = MemoryContextAllocHuge(m->context, Max(m->own.value_len, 1));
+	memcpy(m->own_copy, m->own.value, m->own.value_len);
+	m->own.value = (uint8 *) m->own_copy;
+	m->own.key = m->lower;
+	return true;
+}
+
+static void
+open_own_scan(KalamMerge *m)
+{
+	const KalamRange *range = &m->range;
+	KalamStagedMemory memory = kalam_spill_memory(m->context);
+
+	m->own_scan = kalam_changes_scan_open(kalam_changes_here(), &memory,
+										  range->lower, range->lower_len,
+										  range->upper, range->upper_len, m->command_id,
+										  (range->flags & KALAM_SCAN_REVERSE) ?
+										  KALAM_CHANGES_REVERSE : 0);
+}
+
+static void
+close_own_scan(KalamMerge *m)
+{
+	if (m->own_scan != NULL)
+		kalam_changes_scan_close(m->own_scan);
+	m->own_scan = NULL;
 }
 
 void
@@ -83,19 +78,26 @@ kalam_merge_open(KalamMerge *m, const KalamRange *range, CommandId command_id)
 	m->range.lower = m->lower;
 	m->range.upper = m->upper;
 	m->command_id = command_id;
-	m->staged = first_staged(&m->range);
-	m->merging = m->staged != NULL;
 	m->have_stored = false;
+	m->have_own = false;
 	m->cursor = NULL;
 	m->open = true;
-	if (m->merging)
+	if (range->flags & KALAM_SCAN_POINT)
 	{
-		m->range.flags |= KALAM_SCAN_KEYS;
-		m->range.flags &= ~KALAM_SCAN_COUNT;
-		m->range.max_rows = 0;
-		if ((range->flags & KALAM_SCAN_POINT) &&
-			kalam_staged_visible(m->staged, command_id) != NULL)
-			return;				/* the own version is the answer */
+		m->have_own = m->merging = find_own(m);
+		if (m->have_own)
+			return;				/* it is the answer */
+	}
+	else
+	{
+		m->merging = kalam_range_has_staged(range);
+		if (m->merging)
+		{
+			open_own_scan(m);
+			m->range.flags |= KALAM_SCAN_KEYS;
+			m->range.flags &= ~KALAM_SCAN_COUNT;
+			m->range.max_rows = 0;
+		}
 	}
 	if (!kalam_object_is_new(range->object_id))
 		m->cursor = kalam_cursor_open(&m->range);
@@ -124,11 +126,7 @@ kalam_merge_next(KalamMerge *m, KalamMergedRow *row)
 
 	for (;;)
 	{
-		KalamStagedKey *k = m->staged;
-		KalamStagedVersion *v;
 		int			cmp;
-		size_t		len;
-		const uint8 *key;
 
 		CHECK_FOR_INTERRUPTS();
 		if (!m->have_stored && m->cursor != NULL)
@@ -139,7 +137,13 @@ kalam_merge_next(KalamMerge *m, KalamMergedRow *row)
 		if (m->cursor == NULL)
 			m->stored = NULL;
 
-		if (k == NULL)
+		if (!m->have_own && m->own_scan != NULL)
+		{
+			m->have_own = kalam_changes_scan_next(m->own_scan, &m->own);
+			if (!m->have_own)
+				close_own_scan(m);
+		}
+		if (!m->have_own)
 		{
 			if (m->stored == NULL)
 				return false;
@@ -147,16 +151,12 @@ kalam_merge_next(KalamMerge *m, KalamMergedRow *row)
 			return give_stored(m->stored, row);
 		}
 
-		key = kalam_staged_key_bytes(k, &len);
 		if (m->stored == NULL)
 			cmp = -1;
 		else
 		{
-			size_t		stored_len = m->stored->key_len;
-
-			cmp = memcmp(key, kalam_row_key(m->stored), Min(len, stored_len));
-			if (cmp == 0)
-				cmp = len < stored_len ? -1 : len > stored_len ? 1 : 0;
+			cmp = kalam_key_compare(m->own.key, m->own.key_len,
+									kalam_row_key(m->stored), m->stored->key_len);
 			if (m->range.flags & KALAM_SCAN_REVERSE)
 				cmp = -cmp;
 		}
@@ -166,19 +166,16 @@ kalam_merge_next(KalamMerge *m, KalamMergedRow *row)
 			return give_stored(m->stored, row);
 		}
 
-		v = kalam_staged_visible(k, m->command_id);
-		m->staged = following_staged(&m->range, k);
-		if (v == NULL)
-			continue;			/* a stored row of that key stands */
+		m->have_own = false;
 		if (cmp == 0)
 			m->have_stored = false;
-		if (v->op != KALAM_CHANGE_PUT)
+		if (m->own.op != KALAM_CHANGE_PUT)
 			continue;
-		row->tuple = kalam_staged_tuple(v);
-		row->key = key;
-		row->key_len = len;
+		row->tuple = kalam_version_tuple(&m->own);
+		row->key = m->own.key;
+		row->key_len = m->own.key_len;
 		row->own = true;
-		row->own_command = v->command_id + 1;
+		row->own_command = m->own.command_id + 1;
 		return true;
 	}
 }
@@ -189,5 +186,10 @@ kalam_merge_close(KalamMerge *m)
 	if (m->cursor != NULL)
 		kalam_cursor_close(m->cursor);
 	m->cursor = NULL;
+	close_own_scan(m);
+	if (m->own_copy != NULL)
+		pfree(m->own_copy);
+	m->own_copy = NULL;
+	m->have_own = false;
 	m->open = false;
 }

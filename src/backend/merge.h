@@ -22,11 +22,15 @@ typedef struct KalamMergedRow
 /* To be embedded and zeroed; open and close as often as needed. */
 typedef struct KalamMerge
 {
+	MemoryContext context;		/* set by the owner: lives as long as this */
 	bool		open;
 	KalamRange	range;
 	CommandId	command_id;		/* own changes of earlier commands are seen */
 	KalamCursor *cursor;		/* NULL: the store has nothing for this range */
-	KalamStagedKey *staged;		/* next own key, or NULL */
+	KalamChangesScan *own_scan; /* NULL: no own changes (left) in the range */
+	KalamVersion own;			/* next own version, if have_own */
+	bool		have_own;
+	char	   *own_copy;		/* of a single own row, or NULL */
 	const KalamRow *stored;		/* next stored row, if have_stored */
 	bool		have_stored;
 	bool		merging;

@@ -206,29 +206,30 @@ static bool
 put_new_row(EState *estate, KalamModify *m, TupleTableSlot *slot, const uint8 *key,
 			size_t key_len, KalamOnConflict on_conflict)
 {
-	KalamStagedVersion *own;
+	KalamVersion own;
+	bool		is_own;
 	KalamStagedVersion *version;
 	KalamRow   *newest;
 
 	lock_key(m, key, key_len, KALAM_LOCK_UPDATE);
-	own = kalam_own_version(key, key_len);
+	is_own = kalam_own_version(key, key_len, &own);
 	if (on_conflict == KALAM_CONFLICT_IGNORE)
 	{
-		if (own != NULL ? own->op == KALAM_CHANGE_PUT :
+		if (is_own ? own.op == KALAM_CHANGE_PUT :
 			!m->object_is_new && kalam_key_exists(key, key_len))
 		{
 			/* one that the transaction's snapshot does not see is 40001 */
-			if (own == NULL && IsolationUsesXactSnapshot() && estate->es_snapshot != NULL)
+			if (!is_own && IsolationUsesXactSnapshot() && estate->es_snapshot != NULL)
 				(void) kalam_row_fate(key, key_len, kalam_snapshot_stamp(estate->es_snapshot),
 									  KALAM_LOCK_UPDATE, &newest);
 			return false;
 		}
 	}
-	else if (on_conflict == KALAM_CONFLICT_ERROR && own != NULL && own->op == KALAM_CHANGE_PUT)
-		kalam_raise_duplicate(m->rel, kalam_staged_tuple(own));
+	else if (on_conflict == KALAM_CONFLICT_ERROR && is_own && own.op == KALAM_CHANGE_PUT)
+		kalam_raise_duplicate(m->rel, kalam_version_tuple(&own));
 
 	version = kalam_stage_slot(slot, key, key_len);
-	if (on_conflict == KALAM_CONFLICT_ERROR && own == NULL && !m->object_is_new)
+	if (on_conflict == KALAM_CONFLICT_ERROR && !is_own && !m->object_is_new)
 	{
 		kalam_unique_check_add(version, m->table->relid);
 		if (m->check_each)
@@ -310,18 +311,17 @@ lock_and_recheck(EState *estate, ResultRelInfo *info, const uint8 *key, size_t k
 				 KalamRowLockMode mode, TupleTableSlot **plan_slot)
 {
 	KalamModify *m = info->ri_FdwState;
-	KalamStagedVersion *own;
+	KalamVersion own;
 	KalamRow   *newest;
 	TupleTableSlot *again;
 	MemoryContext old;
 
 	lock_key(m, key, key_len, mode);
-	own = kalam_own_version(key, key_len);
-	if (own != NULL)
+	if (kalam_own_version(key, key_len, &own))
 	{
-		if (own->command_id < estate->es_snapshot->curcid)
-			return own->op == KALAM_CHANGE_PUT ? GO_ON : SKIP;
-		if (own->command_id > estate->es_output_cid)
+		if (own.command_id < estate->es_snapshot->curcid)
+			return own.op == KALAM_CHANGE_PUT ? GO_ON : SKIP;
+		if (own.command_id > estate->es_output_cid)
 			ereport(ERROR,
 					(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
 					 errmsg("tuple to be %s was already modified by an operation triggered by the current command",

@@ -206,7 +206,6 @@ kalam_rewrite(Relation rel, KalamTable *table, const KalamCatalogTable *old)
 	ResultRelInfo *info = makeNode(ResultRelInfo);
 	bool		generated = desc->constr && desc->constr->has_generated_stored;
 	KalamWholeScan *scan;
-	KalamStaged *staged;
 	MinimalTuple tuple;
 	const uint8 *old_key;
 	size_t		old_key_len;
@@ -222,12 +221,11 @@ kalam_rewrite(Relation rel, KalamTable *table, const KalamCatalogTable *old)
 
 	object_id = kalam_create_object(table);
 	table->object_id = object_id;
-	staged = kalam_staged_here();
 	while ((tuple = kalam_whole_scan_next(scan, &old_key, &old_key_len)) != NULL)
 	{
 		MemoryContext per_tuple = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
 		size_t		key_len;
-		KalamStagedKey *k;
+		KalamVersion own;
 
 		ExecStoreMinimalTuple(tuple, old_slot, false);
 		slot_getallattrs(old_slot);
@@ -264,9 +262,8 @@ kalam_rewrite(Relation rel, KalamTable *table, const KalamCatalogTable *old)
 			memcpy(key, old_key, old_key_len);
 			kalam_put_be32(key, object_id);
 		}
-		k = kalam_staged_find(staged, key, key_len);
-		if (k != NULL && kalam_staged_newest(k) != NULL)
-			kalam_raise_duplicate(rel, kalam_staged_tuple(kalam_staged_newest(k)));
+		if (kalam_own_version(key, key_len, &own))
+			kalam_raise_duplicate(rel, kalam_version_tuple(&own));
 		(void) kalam_stage_slot(new_slot, key, key_len);
 		MemoryContextSwitchTo(per_tuple);
 		ResetPerTupleExprContext(estate);

@@ -146,11 +146,8 @@ kalam_key_exists(const uint8 *key, size_t key_len)
 bool
 kalam_object_is_new(uint32 object_id)
 {
-	uint8		key[4];
-	KalamStagedVersion *own;
+	KalamStagedVersion *own = kalam_own_object_change(object_id);
 
-	kalam_put_be32(key, object_id);
-	own = kalam_own_version(key, sizeof(key));
 	return own != NULL && own->op == KALAM_CHANGE_CREATE_OBJECT;
 }
 
@@ -163,7 +160,8 @@ kalam_raise_duplicate(Relation rel, MinimalTuple tuple)
 	StringInfoData names;
 	StringInfoData values;
 
-	ExecStoreMinimalTuple(tuple, slot, false);
+	/* (output functions may do anything, also to what is staged) */
+	ExecStoreMinimalTuple(heap_copy_minimal_tuple(tuple), slot, true);
 	initStringInfo(&names);
 	initStringInfo(&values);
 	for (int i = 0; i < table->nkeys; i++)

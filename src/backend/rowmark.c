@@ -196,7 +196,7 @@ kalam_refetch_row(EState *estate, ExecRowMark *erm, Datum rowid, TupleTableSlot 
 	KalamMarkedRows *rows = find_rows(estate, erm->rti);
 	uint64		number = kalam_tid_to_row_id((ItemPointer) DatumGetPointer(rowid));
 	MarkedRow  *m;
-	KalamStagedVersion *own;
+	KalamVersion own;
 	KalamRow   *newest;
 
 	ExecClearTuple(slot);
@@ -210,12 +210,11 @@ kalam_refetch_row(EState *estate, ExecRowMark *erm, Datum rowid, TupleTableSlot 
 					   RelationGetRelationName(rows->rel)) == KALAM_LOCK_SKIPPED)
 		return;
 
-	own = kalam_own_version(m->key, m->key_len);
-	if (own != NULL)
+	if (kalam_own_version(m->key, m->key_len, &own))
 	{
 		/* changed by this command or a later one: not to be returned, as in heap */
-		if (own->op == KALAM_CHANGE_PUT && m->own_command == own->command_id + 1)
-			give(slot, rows, kalam_staged_tuple(own), rowid);
+		if (own.op == KALAM_CHANGE_PUT && m->own_command == own.command_id + 1)
+			give(slot, rows, kalam_version_tuple(&own), rowid);
 		return;
 	}
 

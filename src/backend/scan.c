@@ -2,9 +2,9 @@
  * scan.c
  *	  The executor's scan of a stored table.
  *
- * Rows are used where they lie: in a block of the channel, or staged in memory.
- * They stay put until the next row is asked for, as the executor expects of a
- * scan's slot.
+ * Stored rows are used where they lie, in a block of the channel; own ones are
+ * copied by the merge.  They stay put until the next row is asked for, as the
+ * executor expects of a scan's slot.
  */
 #include "postgres.h"
 
@@ -100,6 +100,7 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	kalam_record_check_snapshot(scan->table, scan->rel, scan->stamp);
 	scan->command_id = estate->es_snapshot->curcid;
 	scan->owner = GetCurrentSubTransactionId();
+	scan->merge.context = estate->es_query_cxt;
 	if (boolVal(list_nth(private, KALAM_PRIVATE_MARK)))
 	{
 		scan->want_keys = true;
@@ -331,6 +332,7 @@ kalam_whole_scan_begin(Relation rel)
 	uint8		lower[KALAM_MAX_KEY_BYTES];
 	uint8		upper[KALAM_MAX_KEY_BYTES];
 
+	scan->merge.context = CurrentMemoryContext;
 	scan->table = kalam_table_open(rel);
 	if (kalam_table_object(scan->table) != KALAM_OBJECT_NONE)
 	{

@@ -21,6 +21,7 @@ int			kalam_read_threads = 2;
 int			kalam_background_jobs = 2;
 int			kalam_max_families = 200;
 int			kalam_bulk_load_threshold = 8 * 1024;
+int			kalam_staged_memory = 64 * 1024;
 
 void
 kalam_settings_define(void)
@@ -84,6 +85,15 @@ kalam_settings_define(void)
 							"Smaller transactions go through the write-ahead log and memory of the store.",
 							&kalam_bulk_load_threshold,
 							8 * 1024, 64, MAX_KILOBYTES,
+							PGC_USERSET,
+							GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kalam.staged_memory",
+							"Sets the memory for a transaction's changes, past which they go to temporary files.",
+							"What finds them there takes about as much again at most.",
+							&kalam_staged_memory,
+							64 * 1024, 1, MAX_KILOBYTES,
 							PGC_USERSET,
 							GUC_UNIT_KB,
 							NULL, NULL, NULL);

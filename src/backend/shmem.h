@@ -19,6 +19,7 @@ extern int	kalam_read_threads;
 extern int	kalam_background_jobs;
 extern int	kalam_max_families;
 extern int	kalam_bulk_load_threshold;	/* kB, of a transaction's staged changes */
+extern int	kalam_staged_memory;	/* kB, of these in the backend's memory */
 
 /* ---- shmem.c ---- */
 

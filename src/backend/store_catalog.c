@@ -13,6 +13,7 @@
 #include "src/backend/client.h"
 #include "src/backend/indoubt.h"
 #include "src/backend/row.h"
+#include "src/backend/spill.h"
 #include "src/backend/store_catalog.h"
 #include "src/backend/transaction.h"
 #include "src/shared/protocol.h"
@@ -68,7 +69,7 @@ decode_row(const KalamRow *row)
 }
 
 static KalamCatalogTable *
-decode_staged(const KalamStagedVersion *v)
+decode_staged(const KalamVersion *v)
 {
 	return decode(v->value + KALAM_VALUE_HEADER_BYTES,
 				  v->value_len - KALAM_VALUE_HEADER_BYTES);
@@ -78,13 +79,12 @@ KalamCatalogTable *
 kalam_catalog_get(Oid database, Oid relid)
 {
 	uint8		key[TABLE_KEY_BYTES];
-	KalamStagedVersion *own;
+	KalamVersion own;
 	KalamRow   *row;
 
 	table_key(key, database, relid);
-	own = kalam_own_version(key, sizeof(key));
-	if (own != NULL)
-		return own->op == KALAM_CHANGE_PUT ? decode_staged(own) : NULL;
+	if (kalam_own_version(key, sizeof(key), &own))
+		return own.op == KALAM_CHANGE_PUT ? decode_staged(&own) : NULL;
 	kalam_indoubt_settle(NULL);
 	row = kalam_get_newest(key, sizeof(key));
 	return row ? decode_row(row) : NULL;
@@ -112,8 +112,10 @@ kalam_catalog_is_staged(Oid database, Oid relid)
 {
 	uint8		key[TABLE_KEY_BYTES];
 
+	KalamVersion v;
+
 	table_key(key, database, relid);
-	return kalam_own_version(key, sizeof(key)) != NULL;
+	return kalam_own_version(key, sizeof(key), &v);
 }
 
 /* The record again, as it is now; NULL if it is gone. */
@@ -122,12 +124,13 @@ kalam_catalog_again(const KalamCatalogTable *table)
 {
 	uint8		key[KEPT_KEY_BYTES];
 	KalamCatalogTable *now;
+	KalamVersion v;
 	KalamRow   *row;
 
 	if (!table->kept)
 		return kalam_catalog_get(table->record.database_oid, table->record.relid);
 	kept_key(key, table->record.table_id);
-	if (kalam_own_version(key, sizeof(key)) != NULL)
+	if (kalam_own_version(key, sizeof(key), &v))
 		return NULL;			/* a kept one is only ever deleted */
 	row = kalam_get_newest(key, sizeof(key));
 	now = row ? decode_row(row) : NULL;
@@ -165,13 +168,14 @@ list_letter(List *list, char letter, Oid database)
 	uint8		upper[LETTER_BYTES];
 	KalamCursor *cursor = open_letter(letter, lower, upper);
 	const KalamRow *row;
-	KalamStaged *staged = kalam_staged_here();
-	KalamStagedKey *k;
+	KalamStagedMemory memory = kalam_spill_memory(CurrentMemoryContext);
+	KalamChangesScan *scan;
+	KalamVersion v;
 	KalamCatalogTable *t;
 
 	while ((row = kalam_cursor_next(cursor)) != NULL)
 	{
-		if (kalam_own_version(kalam_row_key(row), row->key_len) != NULL)
+		if (kalam_own_version(kalam_row_key(row), row->key_len, &v))
 			continue;
 		t = decode_row(row);
 		t->kept = letter == KALAM_CATALOG_KEPT;
@@ -180,23 +184,20 @@ list_letter(List *list, char letter, Oid database)
 	}
 	kalam_cursor_close(cursor);
 
-	if (staged == NULL)
+	if (kalam_changes_here() == NULL)
 		return list;
-	for (k = kalam_staged_seek(staged, lower, sizeof(lower)); k != NULL; k = kalam_staged_next(k))
+	scan = kalam_changes_scan_open(kalam_changes_here(), &memory, lower, sizeof(lower),
+								   upper, sizeof(upper), KALAM_ANY_COMMAND, 0);
+	while (kalam_changes_scan_next(scan, &v))
 	{
-		size_t		len;
-		const uint8 *key = kalam_staged_key_bytes(k, &len);
-		KalamStagedVersion *v = kalam_staged_newest(k);
-
-		if (len < sizeof(lower) || memcmp(key, lower, sizeof(lower)) != 0)
-			break;
-		if (v == NULL || v->op != KALAM_CHANGE_PUT)
+		if (v.op != KALAM_CHANGE_PUT)
 			continue;
-		t = decode_staged(v);
+		t = decode_staged(&v);
 		t->kept = letter == KALAM_CATALOG_KEPT;
 		if (database == InvalidOid || t->record.database_oid == database)
 			list = lappend(list, t);
 	}
+	kalam_changes_scan_close(scan);
 	return list;
 }
 
@@ -223,8 +224,8 @@ kalam_catalog_objects(void)
 	{
 		const uint8 *id = kalam_row_key(row) + LETTER_BYTES;
 
-		/* dropped by this transaction: the change is under the bare id */
-		if (kalam_own_version(id, 4) == NULL)
+		/* dropped by this transaction? */
+		if (kalam_own_object_change(kalam_get_be32(id)) == NULL)
 			ids = lappend_oid(ids, kalam_get_be32(id));
 	}
 	kalam_cursor_close(cursor);
@@ -307,8 +308,7 @@ kalam_catalog_object_options(uint32 object_id)
 	key[KALAM_KEY_PREFIX_BYTES] = KALAM_CATALOG_OBJECT;
 	kalam_put_be32(id, object_id);
 
-	/* created by this transaction: the change is under the bare id */
-	own = kalam_own_version(id, 4);
+	own = kalam_own_object_change(object_id);
 	if (own != NULL && own->op == KALAM_CHANGE_CREATE_OBJECT)
 	{
 		memcpy(&record.options, own->value, sizeof(record.options));

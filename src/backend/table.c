@@ -317,7 +317,7 @@ kalam_table_stat(KalamTable *table, double *rows, double *bytes)
 		table->stat_bytes = 0;
 		if (object != KALAM_OBJECT_NONE)
 		{
-			KalamStaged *staged = kalam_staged_here();
+			KalamChanges *changes = kalam_changes_here();
 			uint64		stored_rows;
 			uint64		stored_bytes;
 
@@ -327,10 +327,10 @@ kalam_table_stat(KalamTable *table, double *rows, double *bytes)
 				table->stat_rows = (double) stored_rows;
 				table->stat_bytes = (double) stored_bytes;
 			}
-			if (staged != NULL && table->stat_rows == 0)
+			if (changes != NULL && table->stat_rows == 0)
 			{
-				table->stat_rows = (double) kalam_staged_count(staged);
-				table->stat_bytes = (double) kalam_staged_bytes(staged);
+				table->stat_rows = (double) kalam_changes_count(changes);
+				table->stat_bytes = (double) kalam_changes_bytes(changes);
 			}
 		}
 		table->stat_time = now;

@@ -25,6 +25,7 @@
 #include "src/backend/rowlock.h"
 #include "src/backend/shmem.h"
 #include "src/backend/snapshot.h"
+#include "src/backend/spill.h"
 #include "src/backend/table.h"
 #include "src/backend/transaction.h"
 #include "src/shared/protocol.h"
@@ -32,16 +33,12 @@
 #define ROW_ID_CHUNK		256
 #define CHECK_BATCH			2000
 
-/* Where a subtransaction began to write. */
-typedef struct SubMark
-{
-	SubTransactionId sub;
-	KalamStagedMark mark;
-} SubMark;
-
 typedef struct UniqueCheck
 {
-	KalamStagedVersion *version;
+	const uint8 *key;			/* where they are staged, or in copy */
+	size_t		key_len;
+	MinimalTuple tuple;
+	char	   *copy;
 	Oid			relid;
 	SubTransactionId sub;
 	uint64		copy_line;		/* 0: not in COPY */
@@ -50,14 +47,11 @@ typedef struct UniqueCheck
 
 /* Everything here lives in context, from the first write to the end. */
 static MemoryContext context = NULL;
-static KalamStaged *staged = NULL;
+static KalamChanges *changes = NULL;
 static uint64 serial = 0;
 static uint64 max_row_id = 0;
 static List *sequences = NIL;
 static bool two_phase = false;
-static SubMark *marks = NULL;
-static int	nmarks = 0;
-static int	marks_size = 0;
 static UniqueCheck *checks = NULL;
 static int	nchecks = 0;
 static int	checks_size = 0;
@@ -66,68 +60,71 @@ static int	checks_size = 0;
 static uint64 row_id_next = 0;
 static uint64 row_id_end = 0;
 
-static void *
-staged_alloc(void *arg, size_t size)
-{
-	/* 16-aligned, whatever palloc's MAXALIGN is */
-	char	   *raw = MemoryContextAllocHuge(context, size + 32);
-	char	   *aligned = (char *) TYPEALIGN(16, raw + sizeof(char *));
+static void copy_unique_checks(void);
 
-	((char **) aligned)[-1] = raw;
-	return aligned;
+KalamChanges *
+kalam_changes_here(void)
+{
+	return changes;
 }
 
-static void
-staged_free(void *arg, void *ptr, size_t size)
+bool
+kalam_own_version(const uint8 *key, size_t key_len, KalamVersion *v)
 {
-	pfree(((char **) ptr)[-1]);
-}
-
-KalamStaged *
-kalam_staged_here(void)
-{
-	return staged;
+	return changes != NULL && kalam_changes_find(changes, key, key_len, KALAM_ANY_COMMAND, v);
 }
 
 KalamStagedVersion *
-kalam_own_version(const uint8 *key, size_t key_len)
+kalam_own_object_change(uint32 object_id)
 {
-	KalamStagedKey *k = staged ? kalam_staged_find(staged, key, key_len) : NULL;
+	uint8		key[4];
+	KalamStagedKey *k;
 
+	if (changes == NULL)
+		return NULL;
+	/* these are never spilled */
+	kalam_put_be32(key, object_id);
+	k = kalam_staged_find(kalam_changes_in_memory(changes), key, sizeof(key));
 	return k ? kalam_staged_newest(k) : NULL;
 }
 
-/* Readies the staged changes for a write by the current subtransaction. */
+/* Readies the transaction for a write. */
 static void
 begin_write(void)
 {
-	SubTransactionId sub = GetCurrentSubTransactionId();
+	KalamStagedMemory memory;
+	KalamRunFiles files;
 
-	if (staged == NULL)
-	{
-		KalamStagedMemory memory = {staged_alloc, staged_free, NULL};
+	if (changes != NULL)
+		return;
+	PreventCommandIfParallelMode("a write to a kalam table");
+	(void) kalam_client_ready();
+	context = AllocSetContextCreate(TopMemoryContext, "kalam transaction", ALLOCSET_DEFAULT_SIZES);
+	serial = atomic_fetch_add(&kalam_segment->next_serial, 1);
+	memory = kalam_spill_memory(context);
+	files = kalam_spill_files();
+	changes = kalam_changes_create(&memory, &files);
+}
 
-		PreventCommandIfParallelMode("a write to a kalam table");
-		(void) kalam_client_ready();
-		context = AllocSetContextCreate(TopMemoryContext, "kalam transaction",
-										ALLOCSET_DEFAULT_SIZES);
-		marks_size = 16;
-		marks = MemoryContextAlloc(context, marks_size * sizeof(SubMark));
-		nmarks = 0;
-		serial = atomic_fetch_add(&kalam_segment->next_serial, 1);
-		staged = kalam_staged_create(&memory);
-	}
-	if (nmarks == 0 || marks[nmarks - 1].sub != sub)
+/*
+ * Adds a version by the current command, once memory has room.  Here nobody is
+ * in the middle of something with pointers into it: scans and look-ups copy
+ * what they give, and checks that wait are let go.
+ */
+static KalamStagedVersion *
+add_version(const void *key, size_t key_len, uint8 op, size_t value_len)
+{
+	size_t		limit = (size_t) kalam_staged_memory * 1024;
+
+	begin_write();
+	if (kalam_changes_full(changes, limit))
 	{
-		if (nmarks == marks_size)
-		{
-			marks = repalloc(marks, 2 * marks_size * sizeof(SubMark));
-			marks_size *= 2;
-		}
-		marks[nmarks].sub = sub;
-		marks[nmarks].mark = kalam_staged_mark(staged);
-		nmarks++;
+		kalam_unique_checks_flush();
+		copy_unique_checks();
+		kalam_changes_spill(changes, limit);
 	}
+	return kalam_changes_add(changes, key, key_len, op, GetCurrentCommandId(true),
+							 GetCurrentSubTransactionId(), value_len);
 }
 
 static void
@@ -141,14 +138,11 @@ put_value_header(uint8 *value)
 MinimalTuple
 kalam_stage_row(const uint8 *key, size_t key_len, size_t tuple_len, KalamStagedVersion **version)
 {
-	KalamStagedVersion *v;
-	MinimalTuple tuple;
+	KalamStagedVersion *v = add_version(key, key_len, KALAM_CHANGE_PUT,
+										KALAM_VALUE_HEADER_BYTES + tuple_len);
+	MinimalTuple tuple = (MinimalTuple) (v->value + KALAM_VALUE_HEADER_BYTES);
 
-	begin_write();
-	v = kalam_staged_add(staged, key, key_len, KALAM_CHANGE_PUT,
-						 GetCurrentCommandId(true), 8 + tuple_len);
 	put_value_header(v->value);
-	tuple = kalam_staged_tuple(v);
 	memset(tuple, 0, tuple_len);
 	tuple->t_len = tuple_len;
 	v->flags = KALAM_STAGED_ROW;
@@ -159,21 +153,17 @@ kalam_stage_row(const uint8 *key, size_t key_len, size_t tuple_len, KalamStagedV
 void
 kalam_stage_delete(const uint8 *key, size_t key_len)
 {
-	begin_write();
-	(void) kalam_staged_add(staged, key, key_len, KALAM_CHANGE_DELETE,
-							GetCurrentCommandId(true), 0);
+	(void) add_version(key, key_len, KALAM_CHANGE_DELETE, 0);
 }
 
 void
 kalam_stage_bytes(const uint8 *key, size_t key_len, const void *bytes, size_t len)
 {
-	KalamStagedVersion *v;
+	KalamStagedVersion *v = add_version(key, key_len, KALAM_CHANGE_PUT,
+										KALAM_VALUE_HEADER_BYTES + len);
 
-	begin_write();
-	v = kalam_staged_add(staged, key, key_len, KALAM_CHANGE_PUT,
-						 GetCurrentCommandId(true), 8 + len);
 	put_value_header(v->value);
-	memcpy(v->value + 8, bytes, len);
+	memcpy(v->value + KALAM_VALUE_HEADER_BYTES, bytes, len);
 }
 
 /* Creations and drops of objects are log entries like others. */
@@ -183,9 +173,8 @@ kalam_stage_object(uint8 op, uint32 object_id, const void *options, size_t len)
 	uint8		key[4];
 	KalamStagedVersion *v;
 
-	begin_write();
 	kalam_put_be32(key, object_id);
-	v = kalam_staged_add(staged, key, sizeof(key), op, GetCurrentCommandId(true), len);
+	v = add_version(key, sizeof(key), op, len);
 	if (len > 0)
 		memcpy(v->value, options, len);
 }
@@ -252,7 +241,9 @@ kalam_unique_check_add(KalamStagedVersion *v, Oid relid)
 		checks = repalloc(checks, 2 * checks_size * sizeof(UniqueCheck));
 		checks_size *= 2;
 	}
-	checks[nchecks].version = v;
+	checks[nchecks].key = kalam_staged_key_bytes(v->key, &checks[nchecks].key_len);
+	checks[nchecks].tuple = (MinimalTuple) (v->value + KALAM_VALUE_HEADER_BYTES);
+	checks[nchecks].copy = NULL;
 	checks[nchecks].relid = relid;
 	checks[nchecks].sub = GetCurrentSubTransactionId();
 	checks[nchecks].copy_line = copy ? copy->cur_lineno : 0;
@@ -260,6 +251,40 @@ kalam_unique_check_add(KalamStagedVersion *v, Oid relid)
 	nchecks++;
 	if (nchecks % CHECK_BATCH == 0)
 		kalam_unique_checks_flush();
+}
+
+/*
+ * Checks that wait, of outer subtransactions, get copies of what they point to.
+ * (A statement has at most a batch of them, of rows that were in memory.)
+ */
+static void
+copy_unique_checks(void)
+{
+	for (int i = 0; i < nchecks; i++)
+	{
+		UniqueCheck *check = &checks[i];
+		size_t		tuple_len = check->tuple->t_len;
+
+		if (check->copy != NULL)
+			continue;
+		check->copy = MemoryContextAllocHuge(context, MAXALIGN(tuple_len) + check->key_len);
+		memcpy(check->copy, check->tuple, tuple_len);
+		memcpy(check->copy + MAXALIGN(tuple_len), check->key, check->key_len);
+		check->tuple = (MinimalTuple) check->copy;
+		check->key = (uint8 *) check->copy + MAXALIGN(tuple_len);
+	}
+}
+
+/* Forgets the last checks, down to so many. */
+static void
+drop_unique_checks(int n)
+{
+	while (nchecks > n)
+	{
+		nchecks--;
+		if (checks[nchecks].copy != NULL)
+			pfree(checks[nchecks].copy);
+	}
 }
 
 /* As COPY says it, for checks made when its own context is gone. */
@@ -294,7 +319,7 @@ raise_check(UniqueCheck *check)
 	}
 	else if (check->copy_line != 0)
 		error_context_stack = &context_callback;
-	kalam_raise_duplicate(rel, kalam_staged_tuple(check->version));
+	kalam_raise_duplicate(rel, check->tuple);
 }
 
 void
@@ -317,12 +342,10 @@ kalam_unique_checks_flush(void)
 	{
 		for (int i = first; i < nchecks; i++)
 		{
-			size_t		len;
-			const uint8 *key = kalam_staged_key_bytes(checks[i].version->key, &len);
-			uint16		len16 = (uint16) len;
+			uint16		len16 = (uint16) checks[i].key_len;
 
 			kalam_stream_put(&stream, &len16, sizeof(len16));
-			kalam_stream_put(&stream, key, len);
+			kalam_stream_put(&stream, checks[i].key, checks[i].key_len);
 		}
 		kalam_stream_finish(&stream, KALAM_LANE_READ);
 		if (!kalam_channel_wait(stream.ch, KALAM_WAIT_DONE, true))
@@ -340,7 +363,7 @@ kalam_unique_checks_flush(void)
 	if (stream.ch->result.position != UINT64_MAX &&
 		first + stream.ch->result.position < (uint64) nchecks)
 		raise_check(&checks[first + stream.ch->result.position]);
-	nchecks = first;
+	drop_unique_checks(first);
 }
 
 /* ---- callbacks ---- */
@@ -348,12 +371,12 @@ kalam_unique_checks_flush(void)
 static void
 forget_transaction(void)
 {
+	if (changes != NULL)
+		kalam_changes_destroy(changes);
 	if (context != NULL)
 		MemoryContextDelete(context);
 	context = NULL;
-	staged = NULL;
-	marks = NULL;
-	nmarks = 0;
+	changes = NULL;
 	checks = NULL;
 	nchecks = 0;
 	max_row_id = 0;
@@ -364,29 +387,29 @@ forget_transaction(void)
 static bool
 anything_staged(void)
 {
-	return staged != NULL && kalam_staged_count(staged) > 0;
+	return changes != NULL && kalam_changes_count(changes) > 0;
 }
 
 /* Its last chance to fail. */
 static void
 pre_commit(bool prepare)
 {
-	KalamTransactionChanges changes;
+	KalamCommit commit;
 
 	kalam_ddl_at_precommit();
 	kalam_unique_checks_flush();
 	if (!anything_staged() && !(prepare && kalam_row_locks_held()))
 		return;
 
-	changes.staged = anything_staged() ? staged : NULL;
-	changes.serial = serial;
-	changes.max_row_id = max_row_id;
-	changes.two_phase = two_phase;
-	changes.sequences = sequences;
+	commit.changes = anything_staged() ? changes : NULL;
+	commit.serial = serial;
+	commit.max_row_id = max_row_id;
+	commit.two_phase = two_phase;
+	commit.sequences = sequences;
 	if (prepare)
-		kalam_commit_prepare(&changes);
+		kalam_commit_prepare(&commit);
 	else
-		kalam_commit_begin(&changes);
+		kalam_commit_begin(&commit);
 }
 
 static void
@@ -428,6 +451,8 @@ transaction_callback(XactEvent event, void *arg)
 static void
 subtransaction_callback(SubXactEvent event, SubTransactionId sub, SubTransactionId parent, void *arg)
 {
+	int			nkept;
+
 	switch (event)
 	{
 		case SUBXACT_EVENT_START_SUB:
@@ -438,13 +463,8 @@ subtransaction_callback(SubXactEvent event, SubTransactionId sub, SubTransaction
 			break;
 
 		case SUBXACT_EVENT_COMMIT_SUB:
-			if (nmarks > 0 && marks[nmarks - 1].sub == sub)
-			{
-				if (nmarks > 1 && marks[nmarks - 2].sub == parent)
-					nmarks--;
-				else
-					marks[nmarks - 1].sub = parent;
-			}
+			if (changes != NULL)
+				kalam_changes_sub_committed(changes, sub, parent);
 			kalam_cursors_at_subcommit(sub, parent);
 			kalam_snapshots_at_subcommit(sub, parent);
 			kalam_row_locks_subcommit(sub, parent);
@@ -452,13 +472,11 @@ subtransaction_callback(SubXactEvent event, SubTransactionId sub, SubTransaction
 			break;
 
 		case SUBXACT_EVENT_ABORT_SUB:
-			while (nchecks > 0 && checks[nchecks - 1].sub == sub)
-				nchecks--;
-			if (nmarks > 0 && marks[nmarks - 1].sub == sub)
-			{
-				kalam_staged_pop_to(staged, marks[nmarks - 1].mark);
-				nmarks--;
-			}
+			for (nkept = nchecks; nkept > 0 && checks[nkept - 1].sub == sub;)
+				nkept--;
+			drop_unique_checks(nkept);
+			if (changes != NULL)
+				kalam_changes_sub_aborted(changes, sub);
 			kalam_cursors_at_abort(sub);
 			kalam_snapshots_at_subabort(sub);
 			kalam_row_locks_subabort(sub);

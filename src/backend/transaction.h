@@ -2,9 +2,9 @@
  * transaction.h
  *	  A transaction's changes to stored tables, from the first write to commit.
  *
- * Changes are staged in the backend's memory (staged.h) and sent as one stream
- * at commit.  Rows are kept as MinimalTuples behind their 8 byte value header,
- * so that reading one's own writes copies nothing.
+ * Changes are staged in the backend (changes.h): in memory, and past
+ * kalam.staged_memory in temporary files.  They are sent as one stream at
+ * commit.  Rows are kept as MinimalTuples behind their 8 byte value header.
  */
 #ifndef KALAM_TRANSACTION_H
 #define KALAM_TRANSACTION_H
@@ -13,19 +13,27 @@
 #include "access/htup_details.h"
 #include "nodes/pg_list.h"
 #include "utils/rel.h"
-#include "src/shared/staged.h"
+#include "src/shared/changes.h"
+#include "src/shared/protocol.h"
 
 extern void kalam_transaction_install(void);	/* from _PG_init: callbacks */
 
 /* The staged changes of this transaction, or NULL if there are none. */
-extern KalamStaged *kalam_staged_here(void);
+extern KalamChanges *kalam_changes_here(void);
 
-/* The newest own version of a key, by whatever command; NULL if there is none. */
-extern KalamStagedVersion *kalam_own_version(const uint8 *key, size_t key_len);
+/*
+ * The newest own version of a key, by whatever command; false if there is none.
+ * What *v points to is good until own changes are looked at or staged again.
+ */
+extern bool kalam_own_version(const uint8 *key, size_t key_len, KalamVersion *v);
+
+/* The newest own creation or drop of an object, or NULL. */
+extern KalamStagedVersion *kalam_own_object_change(uint32 object_id);
 
 /*
  * Stages a change by the current command.  For a row the caller gets room for
  * a MinimalTuple of tuple_len bytes, 8-aligned, zeroed, to fill at once.
+ * Staging may spill: then nothing that was in memory lies where it was.
  */
 extern MinimalTuple kalam_stage_row(const uint8 *key, size_t key_len, size_t tuple_len,
 									KalamStagedVersion **version);
@@ -33,14 +41,14 @@ extern void kalam_stage_delete(const uint8 *key, size_t key_len);
 extern void kalam_stage_bytes(const uint8 *key, size_t key_len, const void *bytes, size_t len);
 extern void kalam_stage_object(uint8 op, uint32 object_id, const void *options, size_t len);
 
-/* KalamStagedVersion.flags: the value is a header and a MinimalTuple. */
+/* flags of a version: the value is a header and a MinimalTuple. */
 #define KALAM_STAGED_ROW	1
 
-/* The staged version's row; valid as long as the version. */
+/* The row of a version; valid as long as that. */
 static inline MinimalTuple
-kalam_staged_tuple(KalamStagedVersion *v)
+kalam_version_tuple(const KalamVersion *v)
 {
-	return (MinimalTuple) (v->value + 8);
+	return (MinimalTuple) (v->value + KALAM_VALUE_HEADER_BYTES);
 }
 
 /* The next hidden row id: ever growing within a session. */
@@ -66,20 +74,20 @@ extern void kalam_transaction_force_two_phase(void);
 /* ---- commit.c ---- */
 
 /* What a transaction hands over to be committed. */
-typedef struct KalamTransactionChanges
+typedef struct KalamCommit
 {
-	KalamStaged *staged;		/* NULL: it only locked rows */
+	KalamChanges *changes;		/* NULL: it only locked rows */
 	uint64		serial;			/* version id of its rows */
 	uint64		max_row_id;		/* largest hidden row id, or 0 */
 	bool		two_phase;		/* even without a transaction id */
 	List	   *sequences;		/* OIDs: see flush_sequences */
-} KalamTransactionChanges;
+} KalamCommit;
 
 /* PRE_COMMIT: after this the changes are in the store, or pending there. */
-extern void kalam_commit_begin(const KalamTransactionChanges *changes);
+extern void kalam_commit_begin(const KalamCommit *commit);
 
 /* PRE_PREPARE: they are pending, with the row locks; PREPARE: it is done. */
-extern void kalam_commit_prepare(const KalamTransactionChanges *changes);
+extern void kalam_commit_prepare(const KalamCommit *commit);
 extern void kalam_commit_prepared(void);
 
 /* COMMIT and ABORT.  Never raises. */

@@ -364,6 +364,8 @@ kalam_staged_add(KalamStaged *s, const void *key, size_t key_len,
 	v->op = op;
 	v->flags = 0;
 	v->unused[0] = v->unused[1] = 0;
+	v->sub = 0;
+	v->unused2 = 0;
 	/* distance to the version before it in the chunk, in units of 8 bytes */
 	v->back = c->last == NULL ? 0 : (uint32_t) (((char *) v - (char *) c->last) / 8);
 	c->last = v;

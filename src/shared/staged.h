@@ -37,6 +37,8 @@ typedef struct KalamStagedVersion
 	uint8_t		flags;			/* the caller's own; 0 at first */
 	uint8_t		unused[2];
 	uint32_t	back;			/* private to staged.c */
+	uint32_t	sub;			/* the caller's own; 0 at first */
+	uint32_t	unused2;
 	uint8_t		value[];		/* 8-aligned; as protocol.h's stored value */
 } KalamStagedVersion;
 
