@@ -1,0 +1,171 @@
+/*
+ * engine_files.c
+ *	  Sorted files: of our own, to be taken in, and of RocksDB's, to be looked after.
+ */
+#include <stdlib.h>
+
+#include "src/storage/engine_internal.h"
+
+/* ---- sorted files ---- */
+
+struct EngineFile
+{
+	rocksdb_sstfilewriter_t *writer;
+	rocksdb_options_t *options;
+	rocksdb_envoptions_t *env;
+};
+
+void
+engine_file_abandon(EngineFile *f)
+{
+	rocksdb_sstfilewriter_destroy(f->writer);
+	rocksdb_envoptions_destroy(f->env);
+	rocksdb_options_destroy(f->options);
+	free(f);
+}
+
+EngineFile *
+engine_file_create(Engine *e, KalamObjectOptions options, const char *path, EngineError *err)
+{
+	EngineFile *f = malloc(sizeof(EngineFile));
+	char	   *message = NULL;
+
+	f->options = engine_family_options(e, options);
+	f->env = rocksdb_envoptions_create();
+	f->writer = rocksdb_sstfilewriter_create(f->env, f->options);
+	rocksdb_sstfilewriter_open(f->writer, path, &message);
+	if (engine_ok(message, err))
+		return f;
+	engine_file_abandon(f);
+	return NULL;
+}
+
+bool
+engine_file_put(EngineFile *f, const void *key, size_t key_len, const void *value,
+				size_t value_len, EngineError *err)
+{
+	char	   *message = NULL;
+
+	rocksdb_sstfilewriter_put(f->writer, key, key_len, value, value_len, &message);
+	return engine_ok(message, err);
+}
+
+bool
+engine_file_delete(EngineFile *f, const void *key, size_t key_len, EngineError *err)
+{
+	char	   *message = NULL;
+
+	rocksdb_sstfilewriter_delete(f->writer, key, key_len, &message);
+	return engine_ok(message, err);
+}
+
+uint64_t
+engine_file_bytes(EngineFile *f)
+{
+	uint64_t	bytes;
+
+	rocksdb_sstfilewriter_file_size(f->writer, &bytes);
+	return bytes;
+}
+
+bool
+engine_file_finish(EngineFile *f, EngineError *err)
+{
+	char	   *message = NULL;
+	bool		good;
+
+	rocksdb_sstfilewriter_finish(f->writer, &message);
+	good = engine_ok(message, err);
+	engine_file_abandon(f);
+	return good;
+}
+
+bool
+engine_ingest(Engine *e, EngineFamily *f, const char *const *paths, size_t n, EngineError *err)
+{
+	rocksdb_ingestexternalfileoptions_t *o = rocksdb_ingestexternalfileoptions_create();
+	char	   *message = NULL;
+
+	/*
+	 * Copies: a linked file would be changed in place (RocksDB writes a sequence
+	 * number into it), and after a crash in between it would be refused for ever.
+	 */
+	rocksdb_ingestexternalfileoptions_set_move_files(o, 0);
+	rocksdb_ingest_external_file_cf(e->db, f->handle, paths, n, o, &message);
+	rocksdb_ingestexternalfileoptions_destroy(o);
+	return engine_ok(message, err);
+}
+
+/* ---- upkeep ---- */
+
+bool
+engine_flush(Engine *e, EngineFamily *f, EngineError *err)
+{
+	char	   *message = NULL;
+
+	rocksdb_flush_cf(e->db, e->flush, f->handle, &message);
+	return engine_ok(message, err);
+}
+
+void
+engine_compact(Engine *e, EngineFamily *f, const void *lower, size_t lower_len, const void *upper,
+			   size_t upper_len)
+{
+	rocksdb_compactoptions_t *o = rocksdb_compactoptions_create();
+
+	rocksdb_compactoptions_set_exclusive_manual_compaction(o, 0);
+	rocksdb_compactoptions_set_bottommost_level_compaction(o, 3);	/* each file once */
+	rocksdb_compact_range_cf_opt(e->db, f->handle, o, lower, lower_len, upper, upper_len);
+	rocksdb_compactoptions_destroy(o);
+}
+
+void
+engine_compact_stop(Engine *e)
+{
+	rocksdb_disable_manual_compaction(e->db);
+}
+
+void
+engine_delete_files(Engine *e, EngineFamily *f, const void *lower, size_t lower_len,
+					const void *upper, size_t upper_len)
+{
+	char	   *message = NULL;
+
+	rocksdb_delete_file_in_range_cf(e->db, f->handle, lower, lower_len, upper, upper_len, &message);
+	if (message != NULL)
+		rocksdb_free(message);	/* compaction removes them later */
+}
+
+static uint64_t
+property(Engine *e, EngineFamily *f, const char *name)
+{
+	uint64_t	value = 0;
+
+	if (rocksdb_property_int_cf(e->db, f->handle, name, &value) != 0)
+		return 0;
+	return value;
+}
+
+void
+engine_family_size(Engine *e, EngineFamily *f, uint64_t *rows, uint64_t *bytes)
+{
+	*rows = property(e, f, "rocksdb.estimate-num-keys");
+	*bytes = property(e, f, "rocksdb.live-sst-files-size") +
+		property(e, f, "rocksdb.cur-size-all-mem-tables");
+}
+
+uint64_t
+engine_range_bytes(Engine *e, EngineFamily *f, const void *lower, size_t lower_len,
+				   const void *upper, size_t upper_len)
+{
+	const char *lowers[1] = {lower};
+	const char *uppers[1] = {upper};
+	uint64_t	size = 0;
+	char	   *message = NULL;
+
+	rocksdb_approximate_sizes_cf(e->db, f->handle, 1, lowers, &lower_len, uppers, &upper_len, &size,
+								 &message);
+	if (message != NULL)
+		rocksdb_free(message);
+	return size;
+}
