@@ -105,6 +105,12 @@ kalam_client_ready(void)
 					 errhint("See the server's log; the store is tried again every few seconds.")));
 		}
 
+		if (!kalam_supervisor_has_slot)
+			ereport(ERROR,
+					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					 errmsg("the kalam supervisor cannot be started: there is no slot for a background worker"),
+					 errhint("Raise max_worker_processes and restart the server.")));
+
 		if (RecoveryInProgress())
 			ereport(ERROR,
 					(errcode(ERRCODE_CANNOT_CONNECT_NOW),

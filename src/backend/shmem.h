@@ -40,6 +40,9 @@ extern PGDLLEXPORT void kalam_supervisor_main(Datum arg);
 /* Is this process the supervisor? */
 extern bool kalam_am_supervisor;
 
+/* Has the postmaster a slot for it?  Set before it forks. */
+extern bool kalam_supervisor_has_slot;
+
 /* Shared memory: called from the hooks in shmem.c. */
 extern Size kalam_supervisor_shmem_size(void);
 extern void kalam_supervisor_shmem_init(void);

@@ -55,6 +55,9 @@ engine_ok(char *message, EngineError *err)
 		code = KALAM_ERR_CORRUPT;
 	else if (strstr(message, "Cannot allocate memory") != NULL)
 		code = KALAM_ERR_MEMORY;
+	/* of a file that is missing, RocksDB names the older form it looked for last */
+	for (char *ending = message; (ending = strstr(ending, ".ldb")) != NULL;)
+		memcpy(ending, ".sst", 4);
 	engine_error(err, code, "%s", message);
 	rocksdb_free(message);
 	return false;
@@ -155,6 +158,16 @@ engine_write_left_nothing(const EngineError *err)
 {
 	/* RocksDB's words: the end of the record is missing, or nothing was begun */
 	return strstr(err->message, "While appending to file") != NULL;
+}
+
+bool
+engine_takes_writes(Engine *e, EngineError *err)
+{
+	EngineBatch *nothing = engine_batch_create();
+	bool		good = engine_write(e, nothing, false, err);
+
+	engine_batch_destroy(nothing);
+	return good;
 }
 
 /* ---- reading ---- */

@@ -2,7 +2,10 @@
  * engine_files.c
  *	  Sorted files: of our own, to be taken in, and of RocksDB's, to be looked after.
  */
+#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "src/storage/engine_internal.h"
 
@@ -107,16 +110,23 @@ engine_flush(Engine *e, EngineFamily *f, EngineError *err)
 	return engine_ok(message, err);
 }
 
-void
+/* (RocksDB's C interface does not say how a compaction ended.) */
+bool
 engine_compact(Engine *e, EngineFamily *f, const void *lower, size_t lower_len, const void *upper,
-			   size_t upper_len)
+			   size_t upper_len, EngineError *err)
 {
 	rocksdb_compactoptions_t *o = rocksdb_compactoptions_create();
+	uint64_t	failures = engine_failures(e);
 
 	rocksdb_compactoptions_set_exclusive_manual_compaction(o, 0);
 	rocksdb_compactoptions_set_bottommost_level_compaction(o, 3);	/* each file once */
 	rocksdb_compact_range_cf_opt(e->db, f->handle, o, lower, lower_len, upper, upper_len);
 	rocksdb_compactoptions_destroy(o);
+	if (engine_failures(e) == failures)
+		return true;
+	if (engine_takes_writes(e, err))
+		engine_error(err, KALAM_ERR_IO, "a compaction failed; see the newest file in folder \"log\" of the store");
+	return false;
 }
 
 void
@@ -144,6 +154,44 @@ property(Engine *e, EngineFamily *f, const char *name)
 	if (rocksdb_property_int_cf(e->db, f->handle, name, &value) != 0)
 		return 0;
 	return value;
+}
+
+uint64_t
+engine_failures(Engine *e)
+{
+	return property(e, e->fallback, "rocksdb.background-errors");
+}
+
+/* The number before ".sst" in the text, or 0. */
+static unsigned long
+file_number(const char *text)
+{
+	const char *end = strstr(text, ".sst");
+	const char *start = end;
+
+	while (start != NULL && start > text && isdigit((unsigned char) start[-1]))
+		start--;
+	return start == end ? 0 : strtoul(start, NULL, 10);
+}
+
+bool
+engine_family_of_file(Engine *e, const char *text, char *name, size_t size)
+{
+	unsigned long number = file_number(text);
+	const rocksdb_livefiles_t *files;
+	bool		found = false;
+
+	if (number == 0)
+		return false;
+	files = rocksdb_livefiles(e->db);
+	for (int i = 0; !found && i < rocksdb_livefiles_count(files); i++)
+	{
+		found = file_number(rocksdb_livefiles_name(files, i)) == number;
+		if (found)
+			snprintf(name, size, "%s", rocksdb_livefiles_column_family_name(files, i));
+	}
+	rocksdb_livefiles_destroy(files);
+	return found;
 }
 
 void

@@ -46,7 +46,7 @@ database_options(const EngineConfig *config, EngineError *err)
 	rocksdb_options_set_db_log_dir(o, config->log_directory);
 	rocksdb_options_set_info_log_level(o, 2);	/* warnings */
 	rocksdb_options_set_max_log_file_size(o, 1 << 20);
-	rocksdb_options_set_keep_log_file_num(o, 4);
+	rocksdb_options_set_keep_log_file_num(o, 8);	/* two per start */
 	/*
 	 * A compaction whose family is dropped leaves its output to the next search
 	 * for files that nobody names: every job searches, not one in six hours.
@@ -158,15 +158,11 @@ family_names(Engine *e, const EngineConfig *config, size_t *n, EngineError *err)
 	return names;
 }
 
-Engine *
-engine_open(const EngineConfig *config, EngineError *err)
+/* All that is there before the database is open; NULL on failure. */
+static Engine *
+engine_begin(const EngineConfig *config, EngineError *err)
 {
 	Engine	   *e = calloc(1, sizeof(Engine));
-	char	  **names;
-	size_t		n = 0;
-	rocksdb_options_t **options;
-	rocksdb_column_family_handle_t **handles;
-	char	   *message = NULL;
 
 	e->base = database_options(config, err);
 	if (e->base == NULL)
@@ -182,22 +178,35 @@ engine_open(const EngineConfig *config, EngineError *err)
 	rocksdb_writeoptions_set_ignore_missing_column_families(e->write_plain, 1);
 	e->flush = rocksdb_flushoptions_create();
 	rocksdb_flushoptions_set_wait(e->flush, 1);
+	return e;
+}
 
-	names = family_names(e, config, &n, err);
-	if (names == NULL)
-	{
-		engine_free(e);
-		return NULL;
-	}
-	options = calloc(n, sizeof(*options));
-	handles = calloc(n, sizeof(*handles));
+/* Opens the families of these names.  False on failure, and the Engine is gone. */
+static bool
+open_families(Engine *e, const EngineConfig *config, bool to_look, size_t n, char *const *names,
+			  EngineError *err)
+{
+	rocksdb_options_t **options = calloc(n, sizeof(*options));
+	rocksdb_column_family_handle_t **handles = calloc(n, sizeof(*handles));
+	char	   *message = NULL;
+	bool		good;
+
 	for (size_t i = 0; i < n; i++)
+	{
 		options[i] = engine_family_options(e, config->options_of(names[i], config->options_arg));
-	e->db = rocksdb_open_column_families(e->base, config->db_directory, (int) n,
-										 (const char *const *) names,
-										 (const rocksdb_options_t *const *) options, handles,
-										 &message);
-	if (engine_ok(message, err))
+		if (config->is_damaged(names[i], config->options_arg))
+			rocksdb_options_set_disable_auto_compactions(options[i], 1);
+	}
+	if (to_look)
+		e->db = rocksdb_open_for_read_only_column_families(
+			e->base, config->db_directory, (int) n, (const char *const *) names,
+			(const rocksdb_options_t *const *) options, handles, 0, &message);
+	else
+		e->db = rocksdb_open_column_families(
+			e->base, config->db_directory, (int) n, (const char *const *) names,
+			(const rocksdb_options_t *const *) options, handles, &message);
+	good = engine_ok(message, err);
+	if (good)
 	{
 		e->opened = calloc(n, sizeof(EngineFamily *));
 		for (size_t i = 0; i < n; i++)
@@ -211,19 +220,44 @@ engine_open(const EngineConfig *config, EngineError *err)
 		}
 	}
 	for (size_t i = 0; i < n; i++)
-	{
 		rocksdb_options_destroy(options[i]);
-		free(names[i]);
-	}
 	free(options);
 	free(handles);
-	free(names);
-	if (e->db == NULL)
+	if (!good)
+		engine_free(e);
+	return good;
+}
+
+Engine *
+engine_open(const EngineConfig *config, EngineError *err)
+{
+	Engine	   *e = engine_begin(config, err);
+	char	  **names;
+	size_t		n = 0;
+	bool		good;
+
+	if (e == NULL)
+		return NULL;
+	names = family_names(e, config, &n, err);
+	if (names == NULL)
 	{
 		engine_free(e);
 		return NULL;
 	}
-	return e;
+	good = open_families(e, config, false, n, names, err);
+	for (size_t i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+	return good ? e : NULL;
+}
+
+Engine *
+engine_open_to_look(const EngineConfig *config, EngineError *err)
+{
+	static char *const names[] = {"default", "catalog"};
+	Engine	   *e = engine_begin(config, err);
+
+	return e != NULL && open_families(e, config, true, 2, names, err) ? e : NULL;
 }
 
 void
