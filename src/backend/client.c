@@ -347,7 +347,11 @@ kalam_channel_raise(const KalamChannel *ch)
 		default:
 			ereport(ERROR,
 					(errcode(code_sqlstate(code)),
-					 errmsg("kalam storage: %s", message[0] ? message : "unknown error")));
+					 errmsg("kalam storage: %s", message[0] ? message : "unknown error"),
+					 code == KALAM_ERR_CORRUPT ?
+					 errhint("A file of the store is damaged. Rows that lie elsewhere can still be read.") :
+					 code == KALAM_ERR_DISK_FULL ?
+					 errhint("Free some space; no restart is needed.") : 0));
 	}
 }
 

@@ -12,6 +12,9 @@
 
 /* ---- options ---- */
 
+/* After an error a new process opens the store; RocksDB is not to mend itself meanwhile. */
+#define ALWAYS "track_and_verify_wals_in_manifest=true;max_bgerror_resume_count=0;"
+
 static rocksdb_options_t *
 database_options(const EngineConfig *config, EngineError *err)
 {
@@ -22,9 +25,7 @@ database_options(const EngineConfig *config, EngineError *err)
 
 	/* what has no setter in the C interface */
 	rocksdb_get_options_from_string(plain, config->little_space ?
-									"track_and_verify_wals_in_manifest=true;"
-									"avoid_flush_during_recovery=true" :
-									"track_and_verify_wals_in_manifest=true", o, &message);
+									ALWAYS "avoid_flush_during_recovery=true" : ALWAYS, o, &message);
 	rocksdb_options_destroy(plain);
 	if (!engine_ok(message, err))
 	{

@@ -12,6 +12,7 @@
  *
  * FAULTY_CONTROL: a file whose first byte says what fails now:
  *
+ *	 R	there is no room, as far as one asks; writes still find some
  *	 F	the disk is full: no room, and writes fail with ENOSPC
  *	 W	writes to RocksDB's log (*.log) fail with ENOSPC
  *	 S	writes to sorted files (*.sst) fail with EIO
@@ -175,10 +176,11 @@ posix_fallocate64(int fd, off64_t at, off64_t n)
 int
 fstatvfs(int fd, struct statvfs *v)
 {
-	char		path[PATH_MAX];
+	char		path[PATH_MAX] = "";
 	int			result = REAL(fstatvfs) (fd, v);
 
-	if (control[0] == 'F' && path_of(fd, path) != NULL)
+	if ((control[0] == 'F' || control[0] == 'R') &&
+		(path_of(fd, path) != NULL || strcmp(path, root) == 0))
 		v->f_bavail = v->f_bfree = 0;
 	return result;
 }
