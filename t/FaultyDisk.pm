@@ -84,7 +84,7 @@ sub lose_power
 		my $relative = substr($path, length($root) + 1);
 		# what Postgres does not read after a crash, or never syncs
 		return if $relative !~ m{^(base|global|pg_wal|pg_xact|pg_multixact|pg_twophase|kalam|kalam_store)(/|$)}
-		  || $relative =~ m{pg_internal\.init|^kalam/(log/|ballast)};
+		  || $relative =~ m{pg_internal\.init|^kalam/(db/LOG|ballast)};
 		(my $flat = $relative) =~ tr{/}{%};
 		my $copy = -e "$self->{shadow}/$flat" ? "$self->{shadow}/$flat" : "$self->{base}/$relative";
 		my @now = stat($path);

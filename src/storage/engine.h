@@ -33,7 +33,6 @@ extern void engine_error(EngineError *err, KalamCode code, const char *format, .
 typedef struct EngineConfig
 {
 	const char *db_directory;
-	const char *log_directory;
 	uint64_t	block_cache_bytes;
 	uint64_t	write_buffer_bytes;
 	uint32_t	background_jobs;

@@ -125,7 +125,7 @@ engine_compact(Engine *e, EngineFamily *f, const void *lower, size_t lower_len, 
 	if (engine_failures(e) == failures)
 		return true;
 	if (engine_takes_writes(e, err))
-		engine_error(err, KALAM_ERR_IO, "a compaction failed; see the newest file in folder \"log\" of the store");
+		engine_error(err, KALAM_ERR_IO, "a compaction failed; see file LOG in folder db of the store");
 	return false;
 }
 

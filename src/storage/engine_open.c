@@ -44,7 +44,6 @@ database_options(const EngineConfig *config, EngineError *err)
 	rocksdb_options_set_max_total_wal_size(o, 128 << 20);
 	rocksdb_options_set_avoid_unnecessary_blocking_io(o, 1);
 	rocksdb_options_set_skip_stats_update_on_db_open(o, 1);
-	rocksdb_options_set_db_log_dir(o, config->log_directory);
 	rocksdb_options_set_info_log_level(o, 2);	/* warnings */
 	rocksdb_options_set_max_log_file_size(o, 1 << 20);
 	rocksdb_options_set_keep_log_file_num(o, 8);	/* two per start */

@@ -166,8 +166,8 @@ check_engine(uint64_t *failures)
 	*failures = now;
 	if (!engine_takes_writes(storage.engine, &err))
 		storage_die(&err);
-	log_warning("a flush or compaction failed and is tried again; see the newest file in \"%s\"",
-				store_dir_log());
+	log_warning("a flush or compaction failed and is tried again; see file LOG in \"%s\"",
+				store_dir_db());
 }
 
 static EngineConfig
@@ -176,7 +176,6 @@ engine_config(void)
 	const KalamConfig *config = &storage.seg->config;
 	EngineConfig ec = {
 		.db_directory = store_dir_db(),
-		.log_directory = store_dir_log(),
 		.block_cache_bytes = config->block_cache_bytes,
 		.write_buffer_bytes = config->write_buffer_bytes,
 		.background_jobs = config->background_jobs > 0 ? config->background_jobs : 2,

@@ -9,7 +9,7 @@
  *	 families	one line per family: name, compression, false positives per
  *				million; appended by creation, rewritten at every start
  *	 ballast	room for opening the store on a full disk
- *	 db/ log/	RocksDB's files and its own log
+ *	 db/		RocksDB's files, and LOG, what it says of itself
  *	 bulk/		sorted files of large transactions (bulk.c)
  *
  * The lock is a flock on the directory itself, gone when the process is.  The
@@ -43,7 +43,6 @@ typedef struct Hint
 
 static char root[KALAM_PATH_BYTES];
 static char db_path[KALAM_PATH_BYTES + 8];
-static char log_path[KALAM_PATH_BYTES + 8];
 static char	bulk_path[KALAM_PATH_BYTES + 8];
 static int	root_fd = -1;
 static int	hints_fd = -1;
@@ -304,7 +303,6 @@ store_dir_open(const StoreDirConfig *c, EngineError *err)
 
 	snprintf(root, sizeof(root), "%s", path);
 	snprintf(db_path, sizeof(db_path), "%s/db", path);
-	snprintf(log_path, sizeof(log_path), "%s/log", path);
 	snprintf(bulk_path, sizeof(bulk_path), "%s/bulk", path);
 	if (path[0] != '/')
 	{
@@ -320,8 +318,7 @@ store_dir_open(const StoreDirConfig *c, EngineError *err)
 	if (!identity_check(&id, err) ||
 		!state_file_check(root_fd, root, id.has_database, c->timeline, err))
 		return false;
-	if (!make_directory(db_path, err) || !make_directory(log_path, err) ||
-		!make_directory(bulk_path, err))
+	if (!make_directory(db_path, err) || !make_directory(bulk_path, err))
 		return false;
 	if (access(db_path, R_OK | W_OK | X_OK) != 0)
 		return fail(err, "use directory", db_path);
@@ -355,12 +352,6 @@ const char *
 store_dir_db(void)
 {
 	return db_path;
-}
-
-const char *
-store_dir_log(void)
-{
-	return log_path;
 }
 
 const char *

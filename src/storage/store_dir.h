@@ -42,7 +42,6 @@ extern bool store_dir_has_database(void);
 extern bool store_dir_has_current(void);
 
 extern const char *store_dir_db(void);
-extern const char *store_dir_log(void);
 extern const char *store_dir_bulk(void);
 extern uint64_t store_dir_free_bytes(void);
 
