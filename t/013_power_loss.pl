@@ -22,7 +22,7 @@ note("KALAM_SEED=$seed");
 my $node = new_server('main', initdb => [ '--no-sync', '--wal-segsize=1' ], no_start => 1,
 	conf => "fsync = on\nfull_page_writes = on\nwal_sync_method = fdatasync\nsynchronous_commit = on\n"
 	  . "min_wal_size = '2MB'\nmax_wal_size = '4MB'\ncheckpoint_timeout = 30s\nautovacuum = off\n"
-	  . "shared_buffers = '1MB'\nbgwriter_delay = '10ms'\nkalam.write_buffer_size = '2MB'\nkalam.bulk_load_threshold = '64kB'\n");
+	  . "shared_buffers = '1MB'\nbgwriter_delay = '10ms'\nwal_writer_delay = '10s'\nkalam.write_buffer_size = '2MB'\nkalam.bulk_load_threshold = '64kB'\n");
 my $disk = FaultyDisk->new($node) or plan skip_all => 'no compiler';
 $node->start;
 $node->safe_psql('postgres', q(
@@ -36,7 +36,7 @@ $node->safe_psql('postgres', q(
 	CREATE FOREIGN TABLE big (w int, n int, part int, v text) SERVER kalam OPTIONS (primary_key 'w, n, part')));
 $node->stop;
 
-# What the writers do; %d is replaced by their number and that of the transaction.
+# What the writers do; W is the number of the writer, N that of the transaction.
 my %work = (
 	1 => q(BEGIN; INSERT INTO h VALUES (W, N); INSERT INTO k VALUES (W, N, repeat('x', 300)); COMMIT),
 	2 => q(BEGIN; INSERT INTO k VALUES (W, N, 'x'); INSERT INTO h VALUES (W, N); UPDATE k SET v = 'y' WHERE w = W AND n = N; COMMIT),
@@ -45,6 +45,8 @@ my %work = (
 	5 => q(SET synchronous_commit = off; BEGIN; INSERT INTO a SELECT W, N, g FROM generate_series(1, 5) g; INSERT INTO ha SELECT W, N, g FROM generate_series(1, 5) g; COMMIT),
 	6 => q(INSERT INTO big SELECT W, N, g, repeat(md5(g::text), 4) FROM generate_series(1, 1000) g),
 	7 => q(BEGIN; INSERT INTO big SELECT W, N, g, repeat(md5(g::text), 4) FROM generate_series(1, 1000) g; INSERT INTO h VALUES (W, N); COMMIT),
+	# takes numbers of the sequence, and syncs nothing
+	9 => q(BEGIN; SELECT nextval('s') FROM generate_series(1, 3); SELECT pg_sleep(0.01); ROLLBACK),
 	8 => q(SELECT pg_sleep(0.1); CHECKPOINT; SELECT kalam.flush('k')),
 );
 
@@ -147,8 +149,8 @@ while (time() < $end)
 	last if @wrong;
 	check();
 	$first{$_} += 100000 foreach keys %first;
-	# (if all wrote, somebody would always sync what others did)
-	my @busy = grep { rand() < 0.6 } sort keys %work;
+	# (if all wrote, somebody would always sync what others did; of these none syncs Postgres' WAL)
+	my @busy = rand() < 0.3 ? (3, 4, 6, 9) : grep { rand() < 0.6 } sort keys %work;
 	my @writers = map { writer($_, $first{$_}, "$tmp/w$_") } @busy;
 	sleep(0.3 + rand(1.2));
 

@@ -393,8 +393,10 @@ store_dir_has_room(uint64_t bytes, EngineError *err)
 {
 	if (store_dir_free_bytes() >= reserve_bytes + bytes)
 		return true;
-	engine_error(err, KALAM_ERR_DISK_FULL, "less than %llu MB are free in the data directory",
-				 (unsigned long long) ((reserve_bytes + bytes) >> 20));
+	engine_error(err, KALAM_ERR_DISK_FULL, "less than %llu MB are free in the data directory "
+				 "(%llu MB and kalam.write_buffer_size are kept in reserve)",
+				 (unsigned long long) ((reserve_bytes + bytes) >> 20),
+				 (unsigned long long) (LEAST_RESERVE_BYTES >> 20));
 	return false;
 }
 
