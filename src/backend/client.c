@@ -106,6 +106,12 @@ kalam_client_ready(void)
 					 errhint("See the server's log; the store is tried again every few seconds.")));
 		}
 
+		if (!kalam_supervisor_has_slot)
+			ereport(ERROR,
+					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					 errmsg("the kalam supervisor cannot be started: there is no slot for a background worker"),
+					 errhint("Raise max_worker_processes and restart the server.")));
+
 		if (RecoveryInProgress())
 			ereport(ERROR,
 					(errcode(ERRCODE_CANNOT_CONNECT_NOW),
@@ -342,7 +348,11 @@ kalam_channel_raise(const KalamChannel *ch)
 		default:
 			ereport(ERROR,
 					(errcode(code_sqlstate(code)),
-					 errmsg("kalam storage: %s", message[0] ? message : "unknown error")));
+					 errmsg("kalam storage: %s", message[0] ? message : "unknown error"),
+					 code == KALAM_ERR_CORRUPT ?
+					 errhint("A file of the store is damaged. Rows that lie elsewhere can still be read.") :
+					 code == KALAM_ERR_DISK_FULL ?
+					 errhint("Free some space; no restart is needed.") : 0));
 	}
 }
 

@@ -41,4 +41,7 @@ extern PGDLLEXPORT void kalam_supervisor_main(Datum arg);
 /* Is this process the supervisor? */
 extern bool kalam_am_supervisor;
 
+
+/* Has the postmaster a slot for it?  Set before it forks. */
+extern bool kalam_supervisor_has_slot;
 #endif							/* KALAM_SHMEM_H */

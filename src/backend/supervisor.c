@@ -21,10 +21,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "access/xlog.h"
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "postmaster/bgworker_internals.h"
 #include "postmaster/interrupt.h"
 #include "src/backend/client.h"
 #include "src/backend/indoubt.h"
@@ -38,6 +40,7 @@
 #include "utils/timestamp.h"
 
 #define STORAGE_PROGRAM			"kalam_storage"
+#define WITNESS_FILE			"kalam_store"	/* in the data directory: which store is ours */
 #define POSTMASTER_PID_FILE		"postmaster.pid"	/* in the working directory */
 
 #define START_TICK_MS			5	/* while storage opens its files */
@@ -55,6 +58,7 @@
 #define ORPHAN_WAIT_MS			5000
 
 bool		kalam_am_supervisor = false;
+bool		kalam_supervisor_has_slot = false;
 
 static volatile sig_atomic_t shutdown_requested = false;
 static volatile sig_atomic_t child_ended = false;	/* child_status is set */
@@ -217,9 +221,12 @@ start_storage(void)
 	char		fd_arg[16];
 	char		epoch_arg[16];
 	char		parent_arg[16];
+	char		timeline_arg[16];
+	char		witness_arg[MAXPGPATH];
 	char	   *argv[] = {
 		STORAGE_PROGRAM, "--segment-fd", fd_arg, "--epoch", epoch_arg,
-		"--parent-pid", parent_arg, NULL
+		"--parent-pid", parent_arg, "--timeline", timeline_arg,
+		"--witness", witness_arg, NULL
 	};
 	sigset_t	chld;
 	sigset_t	before;
@@ -230,6 +237,8 @@ start_storage(void)
 	snprintf(fd_arg, sizeof(fd_arg), "%d", kalam_segment_fd);
 	snprintf(epoch_arg, sizeof(epoch_arg), "%u", atomic_load(&kalam_segment->epoch));
 	snprintf(parent_arg, sizeof(parent_arg), "%d", MyProcPid);
+	snprintf(timeline_arg, sizeof(timeline_arg), "%u", GetWALInsertionTimeLine());
+	snprintf(witness_arg, sizeof(witness_arg), "%s/%s", DataDir, WITNESS_FILE);
 
 	if (access(path, X_OK) != 0)
 	{
@@ -603,6 +612,7 @@ void
 kalam_supervisor_register(void)
 {
 	BackgroundWorker worker = {0};
+	slist_iter	iter;
 
 	kalam_resolve_install();
 
@@ -618,4 +628,13 @@ kalam_supervisor_register(void)
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = 1;
 	RegisterBackgroundWorker(&worker);
+
+	/* without a free slot Postgres logs that, and goes on */
+	slist_foreach(iter, &BackgroundWorkerList)
+	{
+		RegisteredBgWorker *rw = slist_container(RegisteredBgWorker, rw_lnode, iter.cur);
+
+		if (strcmp(rw->rw_worker.bgw_function_name, worker.bgw_function_name) == 0)
+			kalam_supervisor_has_slot = true;
+	}
 }

@@ -33,19 +33,25 @@ extern void engine_error(EngineError *err, KalamCode code, const char *format, .
 typedef struct EngineConfig
 {
 	const char *db_directory;
-	const char *log_directory;
 	uint64_t	block_cache_bytes;
 	uint64_t	write_buffer_bytes;
 	uint32_t	background_jobs;
 	int			max_open_files;
 	bool		little_space;	/* writes as few files as it can while opening */
-	/* options of a family that exists, by name */
+	/* of a family that exists, by name: its options, and is it to be left uncompacted? */
 	KalamObjectOptions (*options_of) (const char *name, void *arg);
+	bool		(*is_damaged) (const char *name, void *arg);
 	void	   *options_arg;
 } EngineConfig;
 
 extern Engine *engine_open(const EngineConfig *config, EngineError *err);
 extern void engine_close(Engine *e);
+
+/*
+ * Opens only family "catalog", which is engine_opened 0, to read what the store
+ * would hold once opened: log and files stay as they are.
+ */
+extern Engine *engine_open_to_look(const EngineConfig *config, EngineError *err);
 extern bool engine_sync(Engine *e, EngineError *err);	/* log to disk */
 
 /*
@@ -80,6 +86,17 @@ extern bool engine_write(Engine *e, EngineBatch *b, bool sync, EngineError *err)
 
 /* Is it sure that a write that failed so is not found when the store is opened again? */
 extern bool engine_write_left_nothing(const EngineError *err);
+
+/*
+ * After a failed flush or compaction RocksDB may take no more writes: false
+ * then, with its reason.  It costs an empty write; engine_failures, which
+ * counts the failed ones, costs next to nothing.
+ */
+extern bool engine_takes_writes(Engine *e, EngineError *err);
+extern uint64_t engine_failures(Engine *e);
+
+/* Does the text name a sorted file of the store?  Then the family of it. */
+extern bool engine_family_of_file(Engine *e, const char *text, char *name, size_t size);
 
 /* ---- sorted files ---- */
 
@@ -157,8 +174,8 @@ extern EngineIterEnd engine_iter_end(EngineIter *it, EngineError *err);
 /* ---- upkeep ---- */
 
 extern bool engine_flush(Engine *e, EngineFamily *f, EngineError *err);
-extern void engine_compact(Engine *e, EngineFamily *f, const void *lower, size_t lower_len,
-						   const void *upper, size_t upper_len);
+extern bool engine_compact(Engine *e, EngineFamily *f, const void *lower, size_t lower_len,
+						   const void *upper, size_t upper_len, EngineError *err);
 
 /* Makes compactions that were asked for return early, for ever. */
 extern void engine_compact_stop(Engine *e);

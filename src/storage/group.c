@@ -15,11 +15,11 @@
 #include "src/storage/group.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "src/storage/log.h"
 #include "src/storage/pending.h"
 #include "src/storage/stamps.h"
+#include "src/storage/state_file.h"
 #include "src/storage/stop_point.h"
 #include "src/storage/store_dir.h"
 
@@ -142,11 +142,7 @@ group_space_left(uint64_t bytes, EngineError *err)
 void
 group_die(const EngineError *err)
 {
-	log_fatal("could not write to the store: %s", err->message);
-	if (err->code == KALAM_ERR_DISK_FULL)
-		store_dir_free_ballast();
-	atomic_store(&storage.seg->state, KALAM_STORAGE_DOWN);
-	_exit(1);
+	storage_die(err);
 }
 
 /*
@@ -205,15 +201,17 @@ static void
 write_batch(bool entry)
 {
 	EngineError err;
+	bool		sync = group.sync || change_set_has_files(group.set);
 
 	tell_stamp(++last_stamp);
 	STOP_POINT("before_write");
 	if (entry)
 		STOP_POINT("before_entry");
 	add_state_rows(last_stamp);
-	if (!engine_write(storage.engine, change_set_batch(group.set),
-					  group.sync || change_set_has_files(group.set), &err))
+	if (!engine_write(storage.engine, change_set_batch(group.set), sync, &err))
 		write_failed(&err);
+	if (sync)
+		state_file_note(last_stamp);
 	if (entry)
 		STOP_POINT("after_entry");
 	STOP_POINT("after_write");

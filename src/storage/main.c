@@ -2,7 +2,7 @@
  * main.c
  *	  kalam_storage: the process that owns the store.
  *
- *	 kalam_storage --segment-fd N --epoch E --parent-pid P
+ *	 kalam_storage --segment-fd N --epoch E --parent-pid P [--timeline T] [--witness PATH]
  *
  * Started by the supervisor with the segment's descriptor inherited; dies with
  * it.  The main thread opens everything, starts the threads, then waits for
@@ -29,7 +29,9 @@
 #include "src/storage/objects.h"
 #include "src/storage/reader.h"
 #include "src/storage/reclaim.h"
+#include "src/storage/recovery.h"
 #include "src/storage/stamps.h"
+#include "src/storage/state_file.h"
 #include "src/storage/storage.h"
 #include "src/storage/store_dir.h"
 #include "src/storage/upkeep.h"
@@ -44,6 +46,8 @@ typedef struct Arguments
 	int			segment_fd;
 	uint32_t	epoch;
 	pid_t		parent;
+	uint32_t	timeline;		/* of the server; 0: not known */
+	const char *witness;		/* the server's note of its store, or NULL */
 } Arguments;
 
 static bool
@@ -59,10 +63,14 @@ parse_arguments(int argc, char **argv, Arguments *a)
 			a->epoch = (uint32_t) strtoul(argv[i + 1], NULL, 10);
 		else if (strcmp(argv[i], "--parent-pid") == 0)
 			a->parent = (pid_t) atol(argv[i + 1]);
+		else if (strcmp(argv[i], "--timeline") == 0)
+			a->timeline = (uint32_t) strtoul(argv[i + 1], NULL, 10);
+		else if (strcmp(argv[i], "--witness") == 0)
+			a->witness = argv[i + 1];
 		else
 			return false;
 	}
-	return a->segment_fd >= 0 && a->parent != 0 && argc == 7;
+	return a->segment_fd >= 0 && a->parent != 0 && argc % 2 == 1;
 }
 
 static bool
@@ -130,24 +138,67 @@ give_up(const EngineError *err)
 	_exit(1);
 }
 
-/* Opens the database; its lock may be held by a predecessor for a moment. */
-static Engine *
-open_engine_once(EngineError *err)
+void
+storage_die(const EngineError *err)
+{
+	char		family[64];
+
+	log_fatal("could not write to the store: %s", err->message);
+	if (err->code == KALAM_ERR_DISK_FULL)
+		store_dir_free_ballast();
+	else if (engine_family_of_file(storage.engine, err->message, family, sizeof(family)))
+	{
+		log_warning("column family \"%s\" has a damaged file and is not compacted from now on", family);
+		store_dir_note_damaged(family);
+	}
+	atomic_store(&storage.seg->state, KALAM_STORAGE_DOWN);
+	_exit(1);
+}
+
+/* A failed flush or compaction: can RocksDB go on, or must a successor? */
+static void
+check_engine(uint64_t *failures)
+{
+	uint64_t	now = engine_failures(storage.engine);
+	EngineError err;
+
+	if (now == *failures)
+		return;
+	*failures = now;
+	if (!engine_takes_writes(storage.engine, &err))
+		storage_die(&err);
+	log_warning("a flush or compaction failed and is tried again; see file LOG in \"%s\"",
+				store_dir_db());
+}
+
+static EngineConfig
+engine_config(void)
 {
 	const KalamConfig *config = &storage.seg->config;
 	EngineConfig ec = {
 		.db_directory = store_dir_db(),
-		.log_directory = store_dir_log(),
 		.block_cache_bytes = config->block_cache_bytes,
 		.write_buffer_bytes = config->write_buffer_bytes,
 		.background_jobs = config->background_jobs > 0 ? config->background_jobs : 2,
 		.max_open_files = file_limit(),
 		.little_space = store_dir_free_bytes() < store_dir_reserve_bytes(),
 		.options_of = store_dir_hint,
+		.is_damaged = store_dir_is_damaged,
 	};
+
+	return ec;
+}
+
+/* Opens the database; its lock may be held by a predecessor for a moment. */
+static Engine *
+open_engine_once(EngineError *err)
+{
+	EngineConfig ec = engine_config();
 	uint64_t	deadline = now_ns() + (uint64_t) LOCK_WAIT_MS * 1000000;
 	struct timespec pause = {0, 20 * 1000 * 1000};
 
+	if (!recovery_check(&ec, err))
+		return NULL;
 	for (;;)
 	{
 		EngineError cause;
@@ -176,12 +227,19 @@ open_engine(EngineError *err)
 }
 
 static void
-open_all(void)
+open_all(const Arguments *a)
 {
 	const KalamConfig *config = &storage.seg->config;
+	StoreDirConfig dir = {
+		.path = config->data_directory,
+		.system_identifier = config->system_identifier,
+		.witness = a->witness,
+		.timeline = a->timeline,
+		.lock_wait_ms = LOCK_WAIT_MS,
+	};
 	EngineError err;
 
-	if (!store_dir_open(config->data_directory, config->system_identifier, LOCK_WAIT_MS, &err))
+	if (!store_dir_open(&dir, &err))
 		give_up(&err);
 	store_dir_set_reserve(config->write_buffer_bytes);
 	if (store_dir_can_open(&err))
@@ -189,7 +247,7 @@ open_all(void)
 	if (storage.engine == NULL)
 		give_up(&err);
 	stamps_open();
-	if (!objects_open(&err) || !committer_recover(&err))
+	if (!objects_open(&err) || !committer_recover(&err) || !store_dir_opened(&dir, &err))
 		give_up(&err);
 	store_dir_make_ballast();
 	channels_open();
@@ -207,6 +265,7 @@ static void
 close_all(void)
 {
 	EngineError err;
+	bool		synced;
 
 	atomic_store(&storage.seg->state, KALAM_STORAGE_STOPPING);
 	atomic_store(&storage.stopping, true);
@@ -216,10 +275,15 @@ close_all(void)
 	reclaim_close();
 	channels_close();
 	stamps_close();
-	if (!engine_sync(storage.engine, &err))
+	synced = engine_sync(storage.engine, &err);
+	if (!synced)
 		log_warning("could not write the log to disk: %s", err.message);
+	else
+		state_file_note(atomic_load(&storage.seg->pub));
 	objects_close();
 	engine_close(storage.engine);
+	if (synced && !state_file_end(&err))
+		log_warning("%s", err.message);
 	store_dir_close();
 }
 
@@ -229,10 +293,12 @@ main(int argc, char **argv)
 	Arguments	a = {0};
 	sigset_t	signals;
 	uint64_t	start = now_ns();
+	uint64_t	failures = 0;
 
 	if (!parse_arguments(argc, argv, &a))
 	{
-		fprintf(stderr, "usage: kalam_storage --segment-fd N --epoch E --parent-pid P\n"
+		fprintf(stderr, "usage: kalam_storage --segment-fd N --epoch E --parent-pid P"
+				" [--timeline T] [--witness PATH]\n"
 				"It is started by the server, not by hand.\n");
 		return 2;
 	}
@@ -258,7 +324,7 @@ main(int argc, char **argv)
 	storage.ncores = count_cores();
 	kalam_segment_storage_reset(storage.seg);
 	atomic_store(&storage.seg->state, KALAM_STORAGE_STARTING);
-	open_all();
+	open_all(&a);
 	log_info("opened \"%s\" in %llu ms, %u transactions pending",
 			 storage.seg->config.data_directory,
 			 (unsigned long long) ((now_ns() - start) / 1000000), atomic_load(&storage.seg->pending));
@@ -270,6 +336,7 @@ main(int argc, char **argv)
 		if (sigtimedwait(&signals, NULL, &tick) == SIGTERM)
 			break;
 		channels_post_idle(IDLE_NS);
+		check_engine(&failures);
 	}
 	log_info("shutting down");
 	close_all();

@@ -205,7 +205,7 @@ state_key(char letter, uint8_t *key)
 }
 
 bool
-state_row_read(char letter, uint64_t *value, EngineError *err)
+state_row_read_in(Engine *e, EngineFamily *catalog, char letter, uint64_t *value, EngineError *err)
 {
 	uint8_t		key[STATE_KEY_BYTES];
 	EngineValue *v;
@@ -214,7 +214,7 @@ state_row_read(char letter, uint64_t *value, EngineError *err)
 
 	*value = 0;
 	state_key(letter, key);
-	if (!engine_get(storage.engine, objects_catalog(), NULL, key, sizeof(key), &v, err))
+	if (!engine_get(e, catalog, NULL, key, sizeof(key), &v, err))
 		return false;
 	if (v == NULL)
 		return true;
@@ -226,6 +226,12 @@ state_row_read(char letter, uint64_t *value, EngineError *err)
 		return true;
 	engine_error(err, KALAM_ERR_CORRUPT, "state row \"%c\" of the catalog has %zu bytes", letter, len);
 	return false;
+}
+
+bool
+state_row_read(char letter, uint64_t *value, EngineError *err)
+{
+	return state_row_read_in(storage.engine, objects_catalog(), letter, value, err);
 }
 
 void

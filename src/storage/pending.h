@@ -33,6 +33,8 @@ extern void pending_remove(uint64_t full_xid);
 
 /* A state row: 0 if it is not there. */
 extern bool state_row_read(char letter, uint64_t *value, EngineError *err);
+extern bool state_row_read_in(Engine *e, EngineFamily *catalog, char letter, uint64_t *value,
+							  EngineError *err);
 extern void state_row_put(EngineBatch *batch, char letter, uint64_t value);
 
 #endif

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "src/storage/log.h"
 #include "src/storage/storage.h"
 #include "src/storage/store_dir.h"
 
@@ -69,9 +70,14 @@ reclaim(const Object *object)
 	/* RocksDB stops, or aborts, when a file that it writes cannot be completed */
 	if (store_dir_free_bytes() < store_dir_reserve_bytes() / 2)
 		return;
+	/* it would stop the writes of all others, too */
+	if (store_dir_is_damaged(engine_family_name(f), NULL))
+		return;
 	/* the deletion is in memory; it must meet the rows */
-	if (engine_flush(storage.engine, f, &err))
-		engine_compact(storage.engine, f, r.lower, 4, r.upper, 4);
+	if (!engine_flush(storage.engine, f, &err) ||
+		!engine_compact(storage.engine, f, r.lower, 4, r.upper, 4, &err))
+		log_warning("could not give back the space of object %u: %s", object_id(object),
+					err.message);
 }
 
 /* The first of the list, once snapshots allow; NULL at the end. */

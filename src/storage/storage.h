@@ -21,6 +21,9 @@ extern Storage storage;			/* set by main before any thread starts */
 
 extern uint64_t now_ns(void);	/* monotonic */
 
+/* The store takes no more writes: ends the process, so that a successor opens it anew. */
+extern void storage_die(const EngineError *err) __attribute__((noreturn));
+
 /* Bytes of a key range that holds a whole object. */
 typedef struct ObjectRange
 {

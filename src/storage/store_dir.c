@@ -1,12 +1,15 @@
 /*
  * store_dir.c
- *	  The data directory: lock, FORMAT file, sub-directories, option hints.
+ *	  The data directory: lock, sub-directories, small files, option hints, room.
  *
- *	 FORMAT		"kalam store format N\nsystem <identifier>\n", written once
+ *	 FORMAT		whose store it is (identity.c)
+ *	 state		is it in use, and what is on disk (state_file.c)
+ *	 damaged	names of families in which a compaction met damage, one per line
+ *	 ACCEPT_LOSS made by the operator: see store_dir_accept
  *	 families	one line per family: name, compression, false positives per
  *				million; appended by creation, rewritten at every start
  *	 ballast	room for opening the store on a full disk
- *	 db/ log/	RocksDB's files and its own log
+ *	 db/		RocksDB's files, and LOG, what it says of itself
  *	 bulk/		sorted files of large transactions (bulk.c)
  *
  * The lock is a flock on the directory itself, gone when the process is.  The
@@ -15,9 +18,10 @@
  */
 #include "src/storage/store_dir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +31,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "src/storage/identity.h"
 #include "src/storage/log.h"
+#include "src/storage/state_file.h"
 
 typedef struct Hint
 {
@@ -37,7 +43,6 @@ typedef struct Hint
 
 static char root[KALAM_PATH_BYTES];
 static char db_path[KALAM_PATH_BYTES + 8];
-static char log_path[KALAM_PATH_BYTES + 8];
 static char	bulk_path[KALAM_PATH_BYTES + 8];
 static int	root_fd = -1;
 static int	hints_fd = -1;
@@ -85,86 +90,119 @@ lock_root(uint32_t wait_ms, EngineError *err)
 	return true;
 }
 
-/* ---- FORMAT ---- */
+/* ---- files ---- */
 
-static bool
-write_format(uint64_t system_identifier, EngineError *err)
+bool
+store_dir_replace_file(int dir_fd, const char *name, const char *text, size_t len, EngineError *err)
 {
-	char		text[128];
-	int			n = snprintf(text, sizeof(text), "kalam store format %d\nsystem %" PRIu64 "\n",
-							 KALAM_STORE_FORMAT, system_identifier);
-	int			fd = openat(root_fd, "FORMAT.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	char		temporary[64];
+	int			fd;
 
+	snprintf(temporary, sizeof(temporary), "%s.new", name);
+	fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return fail(err, "create file FORMAT in", root);
-	if (write(fd, text, (size_t) n) != n || fsync(fd) != 0)
+		return fail(err, "create file", temporary);
+	errno = ENOSPC;
+	if (write(fd, text, len) != (ssize_t) len || fsync(fd) != 0)
 	{
-		fail(err, "write file FORMAT in", root);
+		fail(err, "write file", temporary);
 		close(fd);
 		return false;
 	}
 	close(fd);
-	if (renameat(root_fd, "FORMAT.new", root_fd, "FORMAT") != 0 || fsync(root_fd) != 0)
-		return fail(err, "write file FORMAT in", root);
+	if (renameat(dir_fd, temporary, dir_fd, name) != 0 || fsync(dir_fd) != 0)
+		return fail(err, "write file", name);
 	return true;
 }
 
-static bool
-check_format(uint64_t system_identifier, EngineError *err)
+/* Are there files of RocksDB?  Not its lock, which says nothing. */
+bool
+store_dir_has_database(void)
 {
-	char		text[256];
-	char	   *line;
-	ssize_t		n;
-	int			format = 0;
-	uint64_t	system = 0;
-	int			fd = openat(root_fd, "FORMAT", O_RDONLY | O_CLOEXEC);
-	char		current[KALAM_PATH_BYTES + 16];
+	DIR		   *dir = opendir(db_path);
+	struct dirent *d;
+	bool		found = false;
 
-	if (fd < 0 && errno != ENOENT)
-		return fail(err, "open file FORMAT in", root);
-	if (fd < 0)
+	while (dir != NULL && !found && (d = readdir(dir)) != NULL)
+		found = strcmp(d->d_name, "CURRENT") == 0 || strncmp(d->d_name, "MANIFEST-", 9) == 0 ||
+			strstr(d->d_name, ".sst") != NULL;
+	if (dir != NULL)
+		closedir(dir);
+	return found;
+}
+
+bool
+store_dir_has_current(void)
+{
+	char		path[KALAM_PATH_BYTES + 16];
+
+	snprintf(path, sizeof(path), "%s/CURRENT", db_path);
+	return access(path, F_OK) == 0;
+}
+
+/* ---- the operator's word ---- */
+
+#define ACCEPT "ACCEPT_LOSS"
+
+bool
+store_dir_accept(EngineError *err, const char *format, ...)
+{
+	char		what[400];
+	va_list		args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	if (root_fd >= 0 && faccessat(root_fd, ACCEPT, F_OK, 0) == 0)
 	{
-		snprintf(current, sizeof(current), "%s/CURRENT", db_path);
-		if (access(current, F_OK) == 0)
-		{
-			engine_error(err, KALAM_ERR_CORRUPT,
-						 "data directory \"%s\" holds a database but no file FORMAT", root);
-			return false;
-		}
-		return write_format(system_identifier, err);
+		log_warning("%s; opened all the same, because there is a file " ACCEPT, what);
+		return true;
 	}
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (n < 0)
-		return fail(err, "read file FORMAT in", root);
-	text[n] = '\0';
-	line = strchr(text, '\n');
-	if (sscanf(text, "kalam store format %d", &format) != 1 || line == NULL)
-	{
-		engine_error(err, KALAM_ERR_CORRUPT, "file FORMAT in \"%s\" is not a kalam store's", root);
-		return false;
-	}
-	if (format != KALAM_STORE_FORMAT)
-	{
-		engine_error(err, KALAM_ERR_CORRUPT,
-					 "data directory \"%s\" has store format %d, but this version reads format %d",
-					 root, format, KALAM_STORE_FORMAT);
-		return false;
-	}
-	if (sscanf(line + 1, "system %" SCNu64, &system) != 1)
-	{
-		engine_error(err, KALAM_ERR_CORRUPT, "file FORMAT in \"%s\" names no system", root);
-		return false;
-	}
-	if (system_identifier != 0 && system != 0 && system != system_identifier)
-	{
-		engine_error(err, KALAM_ERR_CORRUPT,
-					 "data directory \"%s\" belongs to another server (system identifier %" PRIu64
-					 ", this server has %" PRIu64 ")",
-					 root, system, system_identifier);
-		return false;
-	}
-	return true;
+	engine_error(err, KALAM_ERR_CORRUPT, "%.260s; put the right files back, or create the file \"%.130s/"
+				 ACCEPT "\" to go on with what is there", what, root);
+	return false;
+}
+
+/* ---- families that are not to be compacted ---- */
+
+static bool
+is_in_file(const char *path, const char *name)
+{
+	char		line[64];
+	bool		found = false;
+	FILE	   *f = fopen(path, "re");
+
+	while (f != NULL && !found && fscanf(f, "%63s", line) == 1)
+		found = strcmp(line, name) == 0;
+	if (f != NULL)
+		fclose(f);
+	return found;
+}
+
+bool
+store_dir_is_damaged(const char *family, void *unused)
+{
+	char		path[KALAM_PATH_BYTES + 16];
+
+	(void) unused;
+	snprintf(path, sizeof(path), "%s/damaged", root);
+	return is_in_file(path, family);
+}
+
+void
+store_dir_note_damaged(const char *family)
+{
+	char		line[64];
+	int			n = snprintf(line, sizeof(line), "%s\n", family);
+	int			fd;
+
+	if (store_dir_is_damaged(family, NULL))
+		return;
+	fd = openat(root_fd, "damaged", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, line, (size_t) n) != n || fsync(fd) != 0)
+		log_warning("could not write file \"%s/damaged\": %s", root, strerror(errno));
+	if (fd >= 0)
+		close(fd);
 }
 
 /* ---- hints ---- */
@@ -183,15 +221,22 @@ read_hints(void)
 	char		path[KALAM_PATH_BYTES + 16];
 	char		name[48];
 	KalamObjectOptions options;
+	bool		whole = false;
 	FILE	   *f;
 
 	snprintf(path, sizeof(path), "%s/families", root);
 	f = fopen(path, "re");
-	if (f == NULL)
-		return;
-	while (fscanf(f, "%47s %u %u\n", name, &options.compression, &options.bloom_fpr_ppm) == 3)
-		remember_hint(name, options);
-	fclose(f);
+	if (f != NULL)
+	{
+		while (fscanf(f, "%47s %u %u\n", name, &options.compression, &options.bloom_fpr_ppm) == 3 &&
+			   options.compression <= KALAM_COMPRESSION_ZSTD)
+			remember_hint(name, options);
+		whole = feof(f) && !ferror(f);
+		fclose(f);
+	}
+	if (!whole && store_dir_has_database())
+		log_warning("file \"%s\" is missing or damaged; files have default options until the next start",
+					path);
 }
 
 KalamObjectOptions
@@ -236,27 +281,60 @@ store_dir_hints_end(void)
 
 /* ---- opening and closing ---- */
 
-bool
-store_dir_open(const char *path, uint64_t system_identifier, uint32_t wait_ms, EngineError *err)
+static IdentityConfig
+identity_config(const StoreDirConfig *c)
 {
+	IdentityConfig id = {
+		.root_fd = root_fd,
+		.root = root,
+		.has_database = store_dir_has_database(),
+		.system_identifier = c->system_identifier,
+		.witness = c->witness,
+	};
+
+	return id;
+}
+
+bool
+store_dir_open(const StoreDirConfig *c, EngineError *err)
+{
+	const char *path = c->path;
+	IdentityConfig id;
+
 	snprintf(root, sizeof(root), "%s", path);
 	snprintf(db_path, sizeof(db_path), "%s/db", path);
-	snprintf(log_path, sizeof(log_path), "%s/log", path);
 	snprintf(bulk_path, sizeof(bulk_path), "%s/bulk", path);
 	if (path[0] != '/')
 	{
 		engine_error(err, KALAM_ERR_PROTOCOL, "data directory \"%s\" is not an absolute path", path);
 		return false;
 	}
-	if (!make_directory(root, err) || !lock_root(wait_ms, err) ||
-		!check_format(system_identifier, err))
+	if (access(root, F_OK) != 0 && errno == ENOENT && identity_is_noted(c->witness))
+		return store_dir_accept(err, "the store of this server is missing: there is no directory \"%.200s\"",
+								root);
+	if (!make_directory(root, err) || !lock_root(c->lock_wait_ms, err))
 		return false;
-	if (!make_directory(db_path, err) || !make_directory(log_path, err) ||
-		!make_directory(bulk_path, err))
+	id = identity_config(c);
+	if (!identity_check(&id, err) ||
+		!state_file_check(root_fd, root, id.has_database, c->timeline, err))
+		return false;
+	if (!make_directory(db_path, err) || !make_directory(bulk_path, err))
 		return false;
 	if (access(db_path, R_OK | W_OK | X_OK) != 0)
 		return fail(err, "use directory", db_path);
 	read_hints();
+	return true;
+}
+
+bool
+store_dir_opened(const StoreDirConfig *c, EngineError *err)
+{
+	IdentityConfig id = identity_config(c);
+
+	if (!identity_note(&id, err))
+		return false;
+	if (unlinkat(root_fd, ACCEPT, 0) == 0)
+		log_info("removed file " ACCEPT " from \"%s\": it holds for one start", root);
 	return true;
 }
 
@@ -274,12 +352,6 @@ const char *
 store_dir_db(void)
 {
 	return db_path;
-}
-
-const char *
-store_dir_log(void)
-{
-	return log_path;
 }
 
 const char *
@@ -321,8 +393,10 @@ store_dir_has_room(uint64_t bytes, EngineError *err)
 {
 	if (store_dir_free_bytes() >= reserve_bytes + bytes)
 		return true;
-	engine_error(err, KALAM_ERR_DISK_FULL, "less than %llu MB are free in the data directory",
-				 (unsigned long long) ((reserve_bytes + bytes) >> 20));
+	engine_error(err, KALAM_ERR_DISK_FULL, "less than %llu MB are free in the data directory "
+				 "(%llu MB and kalam.write_buffer_size are kept in reserve)",
+				 (unsigned long long) ((reserve_bytes + bytes) >> 20),
+				 (unsigned long long) (LEAST_RESERVE_BYTES >> 20));
 	return false;
 }
 

@@ -73,13 +73,22 @@ work(UpkeepJob *job)
 
 	/* RocksDB stops, or aborts, when a file that it writes cannot be completed */
 	job->good = store_dir_free_bytes() >= store_dir_reserve_bytes() / 2;
-	if (job->good)
+	if (job->good && job->op == KALAM_OP_COMPACT &&
+		store_dir_is_damaged(engine_family_name(f), NULL))
+	{
+		/* it would stop the writes of all others, too */
+		job->good = false;
+		engine_error(&job->err, KALAM_ERR_CORRUPT,
+					 "column family \"%s\" has a damaged file and cannot be compacted",
+					 engine_family_name(f));
+	}
+	else if (job->good)
 		job->good = engine_flush(storage.engine, f, &job->err);
 	else
 		engine_error(&job->err, KALAM_ERR_DISK_FULL, "less than %llu MB are free in the data directory",
 					 (unsigned long long) (store_dir_reserve_bytes() >> 21));
 	if (job->good && job->op == KALAM_OP_COMPACT)
-		engine_compact(storage.engine, f, r.lower, 4, r.upper, 4);
+		job->good = engine_compact(storage.engine, f, r.lower, 4, r.upper, 4, &job->err);
 	object_put(job->object);
 }
 

@@ -34,6 +34,8 @@ typedef struct TestStore
 	_Atomic uint32_t deaths;	/* raised when the storage process was reaped */
 	uint32_t	spin_us;		/* of clients that wait */
 	bool		may_end;		/* by itself: somebody reaps it */
+	const char *witness;		/* NULL: none */
+	uint32_t	timeline;
 } TestStore;
 
 static inline double
@@ -93,8 +95,10 @@ test_store_spawn(TestStore *s)
 {
 	char		fd[16],
 				epoch[16],
-				parent[16];
+				parent[16],
+				timeline[16];
 
+	snprintf(timeline, sizeof(timeline), "%u", s->timeline);
 	snprintf(fd, sizeof(fd), "%d", s->fd);
 	snprintf(epoch, sizeof(epoch), "%u", atomic_load(&s->seg->epoch));
 	snprintf(parent, sizeof(parent), "%d", (int) getpid());
@@ -104,6 +108,7 @@ test_store_spawn(TestStore *s)
 	if (s->pid == 0)
 	{
 		execl(s->program, s->program, "--segment-fd", fd, "--epoch", epoch, "--parent-pid", parent,
+			  "--timeline", timeline, s->witness != NULL ? "--witness" : NULL, s->witness,
 			  (char *) NULL);
 		_exit(127);
 	}

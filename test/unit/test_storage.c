@@ -1098,10 +1098,10 @@ test_directories(void)
 	expect_failure(path, 4711, "format 2, but this version reads format 1");
 	write_file(path, "FORMAT", "something else\n");
 	expect_failure(path, 4711, "is not a kalam store's");
-	write_file(path, "FORMAT", "kalam store format 1\nsystem 4711\n");
+	write_file(path, "FORMAT", "kalam store format 1\nsystem 4711\nstore 1\n");
 	snprintf(inner, sizeof(inner), "%s/db/CURRENT", path);
 	REQUIRE(truncate(inner, 0) == 0);
-	expect_failure(path, 4711, "could not open the database");
+	expect_failure(path, 4711, "could not read the database");
 	if (geteuid() != 0)
 	{
 		chmod(path, 0);

@@ -1,0 +1,169 @@
+/*
+ * identity.c
+ *	  Whose store a directory holds.
+ *
+ * The file FORMAT in it is written once:
+ *
+ *	 kalam store format 1
+ *	 system <identifier of the PostgreSQL server>
+ *	 store <a number drawn when the store was made>
+ *
+ * The server keeps a copy in its own data directory, the witness.  With it a
+ * store that is not there any more (a file system that is not mounted, another
+ * directory in the settings) is told from one that never was: tables would
+ * otherwise be empty all of a sudden.  Main thread only.
+ */
+#include "src/storage/identity.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "src/storage/storage.h"
+#include "src/storage/store_dir.h"
+
+#define TEXT_BYTES 256
+
+typedef struct Identity
+{
+	int			format;
+	uint64_t	system;
+	uint64_t	store;
+} Identity;
+
+/* The whole of a small file, terminated; -1 with errno set. */
+static ssize_t
+read_text(int dir_fd, const char *path, char *text)
+{
+	int			fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
+	ssize_t		n;
+
+	if (fd < 0)
+		return -1;
+	n = read(fd, text, TEXT_BYTES - 1);
+	close(fd);
+	if (n >= 0)
+		text[n] = '\0';
+	return n;
+}
+
+static bool
+write_format(const IdentityConfig *c, EngineError *err)
+{
+	char		text[TEXT_BYTES];
+	uint64_t	store = 0;
+
+	while (store == 0)
+		if (getrandom(&store, sizeof(store), 0) != sizeof(store))
+			store = now_ns();
+	snprintf(text, sizeof(text), "kalam store format %d\nsystem %" PRIu64 "\nstore %016" PRIx64 "\n",
+			 KALAM_STORE_FORMAT, c->system_identifier, store);
+	return store_dir_replace_file(c->root_fd, "FORMAT", text, strlen(text), err);
+}
+
+static bool
+parse(const IdentityConfig *c, const char *text, Identity *id, EngineError *err)
+{
+	const char *line = strchr(text, '\n');
+
+	if (sscanf(text, "kalam store format %d", &id->format) != 1 || line == NULL)
+	{
+		engine_error(err, KALAM_ERR_CORRUPT, "file FORMAT in \"%.200s\" is not a kalam store's", c->root);
+		return false;
+	}
+	if (id->format != KALAM_STORE_FORMAT)
+	{
+		engine_error(err, KALAM_ERR_CORRUPT,
+					 "data directory \"%.200s\" has store format %d, but this version reads format %d",
+					 c->root, id->format, KALAM_STORE_FORMAT);
+		return false;
+	}
+	if (sscanf(line, "\nsystem %" SCNu64 "\nstore %" SCNx64, &id->system, &id->store) != 2)
+	{
+		engine_error(err, KALAM_ERR_CORRUPT, "file FORMAT in \"%.200s\" is damaged", c->root);
+		return false;
+	}
+	return true;
+}
+
+bool
+identity_is_noted(const char *witness)
+{
+	return witness != NULL && access(witness, F_OK) == 0;
+}
+
+bool
+identity_check(const IdentityConfig *c, EngineError *err)
+{
+	char		text[TEXT_BYTES];
+	char		noted[TEXT_BYTES];
+	Identity	id;
+
+	if (read_text(c->root_fd, "FORMAT", text) < 0)
+	{
+		if (errno != ENOENT)
+		{
+			engine_error(err, KALAM_ERR_IO, "could not read file FORMAT in \"%.200s\": %s", c->root,
+						 strerror(errno));
+			return false;
+		}
+		if (c->has_database)
+		{
+			engine_error(err, KALAM_ERR_CORRUPT,
+						 "data directory \"%.200s\" holds a database but no file FORMAT", c->root);
+			return false;
+		}
+		if (identity_is_noted(c->witness) &&
+			!store_dir_accept(err, "the store of this server is not in \"%.200s\"", c->root))
+			return false;
+		return write_format(c, err);
+	}
+	if (!parse(c, text, &id, err))
+		return false;
+	if (c->system_identifier != 0 && id.system != 0 && id.system != c->system_identifier)
+	{
+		engine_error(err, KALAM_ERR_CORRUPT,
+					 "data directory \"%.200s\" belongs to another server (system identifier %" PRIu64
+					 ", this server has %" PRIu64 ")",
+					 c->root, id.system, c->system_identifier);
+		return false;
+	}
+	if (identity_is_noted(c->witness) && read_text(AT_FDCWD, c->witness, noted) > 0 &&
+		strcmp(noted, text) != 0)
+		return store_dir_accept(err, "\"%.200s\" is not the store that this server used before", c->root);
+	return true;
+}
+
+bool
+identity_note(const IdentityConfig *c, EngineError *err)
+{
+	char		text[TEXT_BYTES];
+	char		noted[TEXT_BYTES];
+	char		folder[KALAM_PATH_BYTES];
+	char		name[KALAM_PATH_BYTES];
+	int			fd;
+	bool		good;
+
+	if (c->witness == NULL || read_text(c->root_fd, "FORMAT", text) < 0)
+		return true;
+	if (read_text(AT_FDCWD, c->witness, noted) >= 0 && strcmp(noted, text) == 0)
+		return true;
+	snprintf(folder, sizeof(folder), "%s", c->witness);
+	snprintf(name, sizeof(name), "%s", c->witness);
+	fd = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+	{
+		engine_error(err, KALAM_ERR_IO, "could not open the directory of \"%.200s\": %s", c->witness,
+					 strerror(errno));
+		return false;
+	}
+	good = store_dir_replace_file(fd, basename(name), text, strlen(text), err);
+	close(fd);
+	return good;
+}

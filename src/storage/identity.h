@@ -1,0 +1,27 @@
+/*
+ * identity.h - whose store a directory holds: file FORMAT, and the server's note of it.
+ */
+#ifndef KALAM_STORAGE_IDENTITY_H
+#define KALAM_STORAGE_IDENTITY_H
+
+#include "src/storage/engine.h"
+
+typedef struct IdentityConfig
+{
+	int			root_fd;		/* of the data directory, or -1 while it is missing */
+	const char *root;
+	bool		has_database;	/* there are files of RocksDB in it */
+	uint64_t	system_identifier;	/* 0: any */
+	const char *witness;		/* path of the server's note, or NULL */
+} IdentityConfig;
+
+/* Does the server know of a store?  Then a directory must not be made in its place. */
+extern bool identity_is_noted(const char *witness);
+
+/* Checks FORMAT, or writes it where a store begins. */
+extern bool identity_check(const IdentityConfig *c, EngineError *err);
+
+/* The store is open: from now on the server expects this one. */
+extern bool identity_note(const IdentityConfig *c, EngineError *err);
+
+#endif
