@@ -102,8 +102,8 @@ kalam_record_check_snapshot(KalamTable *table, Relation rel, uint64 stamp)
 	KalamCatalogTable *now;
 	uint32		object = kalam_table_object(table);
 
-	if (!IsolationUsesXactSnapshot() || object == KALAM_OBJECT_NONE ||
-		stamp >= table->object_seen_at || stamp == table->readable_at)
+	/* (true but for transactions with one snapshot, and stable functions that come late) */
+	if (object == KALAM_OBJECT_NONE || stamp >= table->object_seen_at || stamp == table->readable_at)
 		return;
 	then = kalam_catalog_get_at(MyDatabaseId, table->relid, stamp);
 	now = then ? kalam_catalog_get_at(MyDatabaseId, table->relid, 0) : NULL;
@@ -114,7 +114,7 @@ kalam_record_check_snapshot(KalamTable *table, Relation rel, uint64 stamp)
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access due to concurrent ALTER of table \"%s\"",
 						RelationGetRelationName(rel)),
-				 errdetail("Its rows were stored anew after this transaction's snapshot was taken.")));
+				 errdetail("Its rows were stored anew after the snapshot was taken.")));
 	table->readable_at = stamp;
 }
 
