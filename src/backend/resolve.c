@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
 #include "access/transam.h"
 #include "access/xact.h"
 #include "port/atomics.h"
@@ -17,6 +19,7 @@
 #include "src/backend/row.h"
 #include "src/backend/rowlock.h"
 #include "src/backend/shmem.h"
+#include "storage/fd.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/lwlock.h"
@@ -44,6 +47,8 @@ typedef struct ResolveShared
 	 */
 	pg_atomic_uint64 first_serial;
 } ResolveShared;
+
+#define BOUND_FILE	"kalam.first_xid"	/* in the data directory */
 
 /* What is to become of a pending transaction. */
 typedef enum Verdict
@@ -84,6 +89,16 @@ kalam_resolve_shmem_init(void)
 	}
 }
 
+static void
+lower_first_full_xid(uint64 bound)
+{
+	uint64		seen = pg_atomic_read_u64(&shared->first_full_xid);
+
+	while (bound < seen &&
+		   !pg_atomic_compare_exchange_u64(&shared->first_full_xid, &seen, bound))
+		;
+}
+
 /*
  * Notes, before any commit record is written, that its transaction id belongs
  * to the time since the server's start.
@@ -112,9 +127,54 @@ note_commit(XactEvent event, void *arg)
 	else
 		return;
 
-	while (mine < seen &&
-		   !pg_atomic_compare_exchange_u64(&shared->first_full_xid, &seen, mine))
-		;
+	lower_first_full_xid(mine);
+}
+
+/*
+ * A store that cannot be opened may outlive several starts of the server, and
+ * all of them can use the ids of its ghosts.  So the bound of a start is kept in
+ * a file until the store has been opened, and counts for the next starts too.
+ * Entries are never made while it is there, so it is above all that are none.
+ */
+void
+kalam_resolve_keep_bound(void)
+{
+	unsigned long long kept;
+	FILE	   *file;
+	bool		good;
+
+	/* the store has been opened since this start, by another supervisor */
+	if (pg_atomic_read_u64(&shared->first_serial) != 0)
+		return;
+
+	lower_first_full_xid(U64FromFullTransactionId(ReadNextFullTransactionId()));
+	file = AllocateFile(BOUND_FILE, PG_BINARY_R);
+	if (file != NULL)
+	{
+		if (fscanf(file, "%llu", &kept) == 1)
+			lower_first_full_xid(kept);
+		FreeFile(file);
+	}
+
+	file = AllocateFile(BOUND_FILE ".tmp", PG_BINARY_W);
+	good = file != NULL &&
+		fprintf(file, "%llu\n", (unsigned long long) pg_atomic_read_u64(&shared->first_full_xid)) > 0;
+	if (file != NULL && FreeFile(file) != 0)
+		good = false;
+	if (!good)
+		ereport(LOG,
+				(errcode_for_file_access(),
+				 errmsg("could not write file \"%s\": %m", BOUND_FILE ".tmp")));
+	else
+		(void) durable_rename(BOUND_FILE ".tmp", BOUND_FILE, LOG);
+}
+
+/* No entry is left that it is for; the next ones are not to be judged by it. */
+static void
+forget_bound(void)
+{
+	if (access(BOUND_FILE, F_OK) == 0)
+		(void) durable_unlink(BOUND_FILE, ERROR);
 }
 
 void
@@ -385,6 +445,8 @@ kalam_resolve_pending(bool serve)
 	}
 
 	kalam_indoubt_sweep();
+	if (serve)
+		forget_bound();
 
 	nbefore = 0;
 	if (before != NULL)

@@ -24,6 +24,9 @@ extern bool kalam_resolve_noerror(uint64 full_xid, bool apply);
 /* Is the transaction running or prepared, or its backend still at its end? */
 extern bool kalam_transaction_holds_id(TransactionId xid);
 
+/* Once when the supervisor starts, before it starts storage.  Never raises. */
+extern void kalam_resolve_keep_bound(void);
+
 /* Notes commits: from _PG_init under preload. */
 extern void kalam_resolve_install(void);
 

@@ -545,6 +545,7 @@ kalam_supervisor_main(Datum arg)
 	MemoryContextSwitchTo(TopMemoryContext);
 
 	take_over();
+	kalam_resolve_keep_bound();
 	kalam_client_use_supervisor_mode();
 
 	for (;;)
