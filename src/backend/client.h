@@ -81,6 +81,12 @@ extern KalamRow *kalam_get(const KalamRange *range);
 /* The same for the newest committed version of a key. */
 extern KalamRow *kalam_get_newest(const uint8 *key, size_t key_len);
 
+/*
+ * The same, with flags that tell what has become of it since the stamp
+ * (KALAM_ROW_CHANGED, _EXISTED, _ABSENT); never NULL.
+ */
+extern KalamRow *kalam_get_rechecked(const uint8 *key, size_t key_len, uint64 stamp);
+
 /* A (sub)transaction ended: drops its cursors without waiting.  Never raises. */
 extern void kalam_cursors_at_abort(SubTransactionId sub);	/* Invalid: all */
 extern void kalam_cursors_at_subcommit(SubTransactionId sub, SubTransactionId parent);

@@ -385,6 +385,23 @@ kalam_get_newest(const uint8 *key, size_t key_len)
 	return kalam_get(&range);
 }
 
+KalamRow *
+kalam_get_rechecked(const uint8 *key, size_t key_len, uint64 stamp)
+{
+	KalamRange	range = {0};
+	KalamRow   *row;
+
+	range.object_id = kalam_get_be32(key);
+	range.flags = KALAM_SCAN_POINT | KALAM_SCAN_NEWEST | KALAM_SCAN_RECHECK;
+	range.stamp = stamp;
+	range.lower = key;
+	range.lower_len = key_len;
+	row = kalam_get(&range);
+	if (row == NULL)
+		elog(ERROR, "kalam storage did not answer about a row");
+	return row;
+}
+
 /* ---- ends of transactions ---- */
 
 void

@@ -15,6 +15,7 @@
 #include "executor/executor.h"
 #include "executor/nodeModifyTable.h"
 #include "foreign/fdwapi.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/appendinfo.h"
 #include "parser/parsetree.h"
@@ -24,6 +25,7 @@
 
 #include "src/backend/ddl.h"
 #include "src/backend/modify.h"
+#include "src/backend/moved.h"
 #include "src/backend/row.h"
 #include "src/backend/rowlock.h"
 #include "src/backend/snapshot.h"
@@ -203,7 +205,7 @@ lock_key(KalamModify *m, const uint8 *key, size_t key_len, KalamRowLockMode mode
  * the table says to ignore that.
  */
 static bool
-put_new_row(EState *estate, KalamModify *m, TupleTableSlot *slot, const uint8 *key,
+put_new_row(EState *estate, KalamModify *m, TupleTableSlot *slot, uint8 *key,
 			size_t key_len, KalamOnConflict on_conflict)
 {
 	KalamVersion own;
@@ -220,7 +222,7 @@ put_new_row(EState *estate, KalamModify *m, TupleTableSlot *slot, const uint8 *k
 		{
 			/* one that the transaction's snapshot does not see is 40001 */
 			if (!is_own && IsolationUsesXactSnapshot() && estate->es_snapshot != NULL)
-				(void) kalam_row_fate(key, key_len, kalam_snapshot_stamp(estate->es_snapshot),
+				(void) kalam_row_fate(key, &key_len, kalam_snapshot_stamp(estate->es_snapshot),
 									  KALAM_LOCK_UPDATE, &newest);
 			return false;
 		}
@@ -304,20 +306,21 @@ typedef enum Verdict
 /*
  * Locks the row of key and finds out whether the change still applies to it.
  * In read committed a row that has changed meanwhile is put through the plan
- * again, which may drop it or compute other values.
+ * again, which may drop it or compute other values; key is then its key now.
  */
 static Verdict
-lock_and_recheck(EState *estate, ResultRelInfo *info, const uint8 *key, size_t key_len,
+lock_and_recheck(EState *estate, ResultRelInfo *info, uint8 *key, size_t *key_len,
 				 KalamRowLockMode mode, TupleTableSlot **plan_slot)
 {
 	KalamModify *m = info->ri_FdwState;
 	KalamVersion own;
+	KalamRowFate fate;
 	KalamRow   *newest;
 	TupleTableSlot *again;
 	MemoryContext old;
 
-	lock_key(m, key, key_len, mode);
-	if (kalam_own_version(key, key_len, &own))
+	lock_key(m, key, *key_len, mode);
+	if (kalam_own_version(key, *key_len, &own))
 	{
 		if (own.command_id < estate->es_snapshot->curcid)
 			return own.op == KALAM_CHANGE_PUT ? GO_ON : SKIP;
@@ -332,16 +335,16 @@ lock_and_recheck(EState *estate, ResultRelInfo *info, const uint8 *key, size_t k
 	if (m->object_is_new || m->scan_locked)
 		return GO_ON;
 
-	switch (kalam_row_fate(key, key_len, kalam_snapshot_stamp(estate->es_snapshot), mode,
-						   &newest))
+	while ((fate = kalam_row_fate(key, key_len, kalam_snapshot_stamp(estate->es_snapshot), mode,
+								  &newest)) == KALAM_ROW_MOVED)
 	{
-		case KALAM_ROW_AS_BEFORE:
-			return GO_ON;
-		case KALAM_ROW_GONE:
-			return SKIP;
-		case KALAM_ROW_UPDATED:
-			break;
+		CHECK_FOR_INTERRUPTS();
+		lock_key(m, key, *key_len, mode);
+		if (kalam_own_version(key, *key_len, &own))
+			return SKIP;		/* it is ours by now */
 	}
+	if (fate != KALAM_ROW_UPDATED)
+		return fate == KALAM_ROW_AS_BEFORE ? GO_ON : SKIP;
 
 	ExecStoreMinimalTuple(kalam_row_tuple(newest), m->newest_slot, false);
 	if (m->table->nkeys == 0)
@@ -390,7 +393,7 @@ update_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 	make_ready(m);
 	old_len = old_row_key(m, plan_slot, old_key);
 	moves = new_row_key(estate, info, slot, old_key, old_len, new_key, &new_len);
-	switch (lock_and_recheck(estate, info, old_key, old_len,
+	switch (lock_and_recheck(estate, info, old_key, &old_len,
 							 moves ? KALAM_LOCK_UPDATE : KALAM_LOCK_NO_KEY_UPDATE, &plan_slot))
 	{
 		case SKIP:
@@ -418,6 +421,8 @@ update_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 	{
 		(void) put_new_row(estate, m, slot, new_key, new_len, KALAM_CONFLICT_ERROR);
 		kalam_stage_delete(old_key, old_len);
+		if (!m->object_is_new)
+			kalam_moved_note(old_key, old_len, new_key, new_len);
 	}
 	return slot;
 }
@@ -432,7 +437,7 @@ delete_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 
 	make_ready(m);
 	key_len = old_row_key(m, plan_slot, key);
-	verdict = lock_and_recheck(estate, info, key, key_len, KALAM_LOCK_UPDATE, &plan_slot);
+	verdict = lock_and_recheck(estate, info, key, &key_len, KALAM_LOCK_UPDATE, &plan_slot);
 	if (verdict == SKIP)
 		return NULL;
 	kalam_stage_delete(key, key_len);

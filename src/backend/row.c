@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 #include "utils/ruleutils.h"
 
+#include "src/backend/moved.h"
 #include "src/backend/row.h"
 #include "src/backend/shmem.h"
 
@@ -94,10 +95,9 @@ raise_serialization(bool deleted)
 }
 
 KalamRowFate
-kalam_row_fate(const uint8 *key, size_t key_len, uint64 stamp, KalamRowLockMode mode,
+kalam_row_fate(uint8 *key, size_t *key_len, uint64 stamp, KalamRowLockMode mode,
 			   KalamRow **newest)
 {
-	KalamRange	range = {0};
 	KalamRow   *row;
 	bool		gone;
 	bool		changed;
@@ -106,30 +106,25 @@ kalam_row_fate(const uint8 *key, size_t key_len, uint64 stamp, KalamRowLockMode 
 
 	/* (without a storage process, what it wrote last is not known yet) */
 	if (atomic_load_explicit(&kalam_segment->state, memory_order_relaxed) == KALAM_STORAGE_READY &&
-		atomic_load_explicit(kalam_bucket(kalam_segment, kalam_hash(key, key_len, 0)),
+		atomic_load_explicit(kalam_bucket(kalam_segment, kalam_hash(key, *key_len, 0)),
 							 memory_order_acquire) <= stamp &&
 		atomic_load_explicit(&kalam_segment->all_stamp, memory_order_acquire) <= stamp)
 		return KALAM_ROW_AS_BEFORE;
 
-	range.object_id = kalam_get_be32(key);
-	range.flags = KALAM_SCAN_POINT | KALAM_SCAN_NEWEST | KALAM_SCAN_RECHECK;
-	range.stamp = stamp;
-	range.lower = key;
-	range.lower_len = key_len;
-	row = kalam_get(&range);
-	if (row == NULL)
-		elog(ERROR, "kalam storage did not answer about a row");
+	row = kalam_get_rechecked(key, *key_len, stamp);
 	gone = (row->flags & KALAM_ROW_ABSENT) != 0;
 	changed = (row->flags & KALAM_ROW_CHANGED) != 0 && mode != KALAM_LOCK_KEY_SHARE;
 	if (IsolationUsesXactSnapshot() && (gone || changed))
-		raise_serialization(gone);
+		raise_serialization(gone && !kalam_moved_follow(key, key_len, stamp));
 	if (!gone && changed)
 	{
 		*newest = row;
 		return KALAM_ROW_UPDATED;
 	}
 	pfree(row);
-	return gone ? KALAM_ROW_GONE : KALAM_ROW_AS_BEFORE;
+	if (!gone)
+		return KALAM_ROW_AS_BEFORE;
+	return kalam_moved_follow(key, key_len, stamp) ? KALAM_ROW_MOVED : KALAM_ROW_GONE;
 }
 
 bool

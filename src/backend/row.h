@@ -34,7 +34,8 @@ typedef enum KalamRowFate
 {
 	KALAM_ROW_AS_BEFORE,
 	KALAM_ROW_UPDATED,			/* *newest has the new version */
-	KALAM_ROW_GONE
+	KALAM_ROW_GONE,
+	KALAM_ROW_MOVED				/* key is its new one, to be locked and asked about */
 } KalamRowFate;
 
 /*
@@ -42,9 +43,9 @@ typedef enum KalamRowFate
  * stamp; newest is palloc'd.  Most often answered without a request.  From
  * repeatable read on, a row that is not as before raises 40001.  For who locked
  * it to keep only its key (KEY SHARE), as in heap, a row that is still there is
- * as before.
+ * as before.  key has room for KALAM_MAX_KEY_BYTES.
  */
-extern KalamRowFate kalam_row_fate(const uint8 *key, size_t key_len, uint64 stamp,
+extern KalamRowFate kalam_row_fate(uint8 *key, size_t *key_len, uint64 stamp,
 								   KalamRowLockMode mode, KalamRow **newest);
 
 /* Does the key exist now, committed? */

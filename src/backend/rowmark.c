@@ -11,6 +11,7 @@
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "lib/ilist.h"
+#include "miscadmin.h"
 #include "nodes/execnodes.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -189,6 +190,16 @@ give_unchanged(TupleTableSlot *slot, KalamMarkedRows *rows, MarkedRow *m, Datum 
 	pfree(row);
 }
 
+/* False: SKIP LOCKED, and it is. */
+static bool
+lock_row(KalamMarkedRows *rows, ExecRowMark *erm, const uint8 *key, size_t key_len)
+{
+	return kalam_object_is_new(kalam_get_be32(key)) ||
+		kalam_row_lock(kalam_get_be32(key), key, key_len, lock_mode(erm->markType),
+					   erm->waitPolicy, RelationGetRelid(rows->rel),
+					   RelationGetRelationName(rows->rel)) != KALAM_LOCK_SKIPPED;
+}
+
 void
 kalam_refetch_row(EState *estate, ExecRowMark *erm, Datum rowid, TupleTableSlot *slot,
 				  bool *updated)
@@ -196,7 +207,11 @@ kalam_refetch_row(EState *estate, ExecRowMark *erm, Datum rowid, TupleTableSlot 
 	KalamMarkedRows *rows = find_rows(estate, erm->rti);
 	uint64		number = kalam_tid_to_row_id((ItemPointer) DatumGetPointer(rowid));
 	MarkedRow  *m;
+	uint8		key[KALAM_MAX_KEY_BYTES];
+	size_t		key_len;
 	KalamVersion own;
+	KalamRowLockMode mode;
+	KalamRowFate fate;
 	KalamRow   *newest;
 
 	ExecClearTuple(slot);
@@ -204,10 +219,7 @@ kalam_refetch_row(EState *estate, ExecRowMark *erm, Datum rowid, TupleTableSlot 
 		elog(ERROR, "a row to be locked was not read by its scan");
 	m = rows->rows[number];
 
-	if (!kalam_object_is_new(kalam_get_be32(m->key)) &&
-		kalam_row_lock(kalam_get_be32(m->key), m->key, m->key_len, lock_mode(erm->markType),
-					   erm->waitPolicy, RelationGetRelid(rows->rel),
-					   RelationGetRelationName(rows->rel)) == KALAM_LOCK_SKIPPED)
+	if (!lock_row(rows, erm, m->key, m->key_len))
 		return;
 
 	if (kalam_own_version(m->key, m->key_len, &own))
@@ -218,17 +230,27 @@ kalam_refetch_row(EState *estate, ExecRowMark *erm, Datum rowid, TupleTableSlot 
 		return;
 	}
 
-	switch (kalam_row_fate(m->key, m->key_len, rows->stamp, lock_mode(erm->markType), &newest))
+	memcpy(key, m->key, m->key_len);
+	key_len = m->key_len;
+	mode = lock_mode(erm->markType);
+	while ((fate = kalam_row_fate(key, &key_len, rows->stamp, mode, &newest)) == KALAM_ROW_MOVED)
+	{
+		CHECK_FOR_INTERRUPTS();
+		mode = KALAM_LOCK_UPDATE;	/* what stands there is not what the scan saw */
+		if (!lock_row(rows, erm, key, key_len) || kalam_own_version(key, key_len, &own))
+			return;
+	}
+	switch (fate)
 	{
 		case KALAM_ROW_AS_BEFORE:
 			give_unchanged(slot, rows, m, rowid);
-			return;
-		case KALAM_ROW_GONE:
-			return;
+			break;
 		case KALAM_ROW_UPDATED:
 			give(slot, rows, kalam_row_tuple(newest), rowid);
 			pfree(newest);
 			*updated = true;
-			return;
+			break;
+		default:
+			break;
 	}
 }

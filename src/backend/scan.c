@@ -176,6 +176,7 @@ lock_row(KalamScan *scan, ForeignScanState *node, const KalamMergedRow *row)
 {
 	uint8		key[KALAM_MAX_KEY_BYTES];
 	size_t		key_len = row->key_len;
+	KalamRowFate fate;
 	KalamRow   *newest;
 
 	if (!passes(scan->filter, node, scan->slot))
@@ -183,20 +184,17 @@ lock_row(KalamScan *scan, ForeignScanState *node, const KalamMergedRow *row)
 	memcpy(key, row->key, key_len);
 	if (kalam_object_is_new(kalam_get_be32(key)))
 		return true;
-	(void) kalam_row_lock(kalam_get_be32(key), key, key_len, scan->lock_mode, LockWaitBlock,
-						  scan->table->relid, RelationGetRelationName(scan->rel));
-	if (row->own)
-		return true;
-
-	switch (kalam_row_fate(key, key_len, scan->stamp, scan->lock_mode, &newest))
+	do
 	{
-		case KALAM_ROW_AS_BEFORE:
+		CHECK_FOR_INTERRUPTS();
+		(void) kalam_row_lock(kalam_get_be32(key), key, key_len, scan->lock_mode, LockWaitBlock,
+							  scan->table->relid, RelationGetRelationName(scan->rel));
+		if (row->own)
 			return true;
-		case KALAM_ROW_GONE:
-			return false;
-		case KALAM_ROW_UPDATED:
-			break;
-	}
+	} while ((fate = kalam_row_fate(key, &key_len, scan->stamp, scan->lock_mode, &newest)) ==
+			 KALAM_ROW_MOVED);
+	if (fate != KALAM_ROW_UPDATED)
+		return fate == KALAM_ROW_AS_BEFORE;
 	scan->newest = newest;
 	ExecStoreMinimalTuple(kalam_row_tuple(newest), scan->slot, false);
 	if (scan->table->nkeys == 0)

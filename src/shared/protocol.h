@@ -121,6 +121,8 @@ typedef struct KalamObjectOptions
  *	 'O' object id (4)				written by storage: KalamObjectRecord
  *	 'T' database oid (4) relid (4)	written by backends: a table (catalog.h)
  *	 'K' table id (8)				written by backends: a kept table (catalog.h)
+ *	 'F' slot (2)					written by backends: where a row went whose key
+ *									was changed (moved.c)
  *	 'S' letter						written by storage: state; 's' next serial,
  *									'r' next row id, 'o' next object id, 'c' last
  *									commit stamp, each uint64 behind the value header
@@ -128,6 +130,7 @@ typedef struct KalamObjectOptions
 #define KALAM_CATALOG_OBJECT	'O'
 #define KALAM_CATALOG_TABLE		'T'
 #define KALAM_CATALOG_KEPT		'K'
+#define KALAM_CATALOG_MOVED		'F'
 #define KALAM_CATALOG_STATE		'S'
 
 typedef struct KalamObjectRecord
