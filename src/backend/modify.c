@@ -212,8 +212,8 @@ try_lock_key(KalamModify *m, const uint8 *key, size_t key_len, KalamRowLockMode 
 }
 
 /*
- * Locks a key for a new row.  False if a row is there that others hold, but so
- * that it stays: as in heap, nobody waits for them to learn that it is there.
+ * Locks a key for a new row.  False if a row is there that others hold, but only
+ * share, so that it stays: as in heap, nobody waits for them to learn that.
  */
 static bool
 lock_new_key(KalamModify *m, const uint8 *key, size_t key_len)
@@ -222,7 +222,7 @@ lock_new_key(KalamModify *m, const uint8 *key, size_t key_len)
 
 	if (try_lock_key(m, key, key_len, KALAM_LOCK_UPDATE))
 		return true;
-	if (try_lock_key(m, key, key_len, KALAM_LOCK_KEY_SHARE))
+	if (try_lock_key(m, key, key_len, KALAM_LOCK_SHARE))
 	{
 		if (kalam_key_exists(key, key_len))
 			return false;
