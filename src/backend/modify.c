@@ -191,50 +191,93 @@ check_constraints(EState *estate, ResultRelInfo *info, TupleTableSlot *slot)
 		ExecPartitionCheck(info, slot, estate, true);
 }
 
+static KalamRowLockResult
+lock_key_as(KalamModify *m, const uint8 *key, size_t key_len, KalamRowLockMode mode,
+			LockWaitPolicy wait)
+{
+	return kalam_row_lock(m->table->object_id, key, key_len, mode, wait, m->table->relid,
+						  RelationGetRelationName(m->rel));
+}
+
 static void
 lock_key(KalamModify *m, const uint8 *key, size_t key_len, KalamRowLockMode mode)
 {
 	if (!m->object_is_new)
-		(void) kalam_row_lock(m->table->object_id, key, key_len, mode,
-							  LockWaitBlock, m->table->relid,
-							  RelationGetRelationName(m->rel));
+		(void) lock_key_as(m, key, key_len, mode, LockWaitBlock);
+}
+
+/* Without waiting.  False if it cannot be had so. */
+static bool
+try_lock_key(KalamModify *m, const uint8 *key, size_t key_len, KalamRowLockMode mode)
+{
+	return lock_key_as(m, key, key_len, mode, LockWaitSkip) != KALAM_LOCK_SKIPPED;
+}
+
+/*
+ * Locks a key for a new row.  False if a row is there that others hold, but only
+ * share, so that it stays: as in heap, nobody waits for them to learn that.
+ */
+static bool
+lock_new_key(KalamModify *m, const uint8 *key, size_t key_len)
+{
+	uint32		mark = kalam_row_locks_mark();
+
+	if (try_lock_key(m, key, key_len, KALAM_LOCK_UPDATE))
+		return true;
+	if (try_lock_key(m, key, key_len, KALAM_LOCK_SHARE))
+	{
+		if (kalam_key_exists(key, key_len))
+			return false;
+		kalam_row_locks_undo(mark);
+	}
+	lock_key(m, key, key_len, KALAM_LOCK_UPDATE);
+	return true;
 }
 
 /*
  * Puts the slot's row under a key that must not be taken.  False if it is, and
- * the table says to ignore that.
+ * the table says to ignore that; then the row is not left locked either.
  */
 static bool
 put_new_row(EState *estate, KalamModify *m, TupleTableSlot *slot, uint8 *key,
 			size_t key_len, KalamOnConflict on_conflict)
 {
 	KalamVersion own;
-	bool		is_own;
+	bool		is_own = kalam_own_version(key, key_len, &own);
+	bool		look_up = !is_own && !m->object_is_new;
+	bool		taken = false;
 	KalamStagedVersion *version;
 	KalamRow   *newest;
 
-	lock_key(m, key, key_len, KALAM_LOCK_UPDATE);
-	is_own = kalam_own_version(key, key_len, &own);
-	if (on_conflict == KALAM_CONFLICT_IGNORE)
+	if (on_conflict == KALAM_CONFLICT_REPLACE)
+		lock_key(m, key, key_len, KALAM_LOCK_UPDATE);
+	else if (is_own && own.op == KALAM_CHANGE_PUT)
 	{
-		if (is_own ? own.op == KALAM_CHANGE_PUT :
-			!m->object_is_new && kalam_key_exists(key, key_len))
+		if (on_conflict == KALAM_CONFLICT_IGNORE)
+			return false;
+		kalam_raise_duplicate(m->rel, kalam_version_tuple(&own));
+	}
+	else if (look_up)
+	{
+		uint32		mark = kalam_row_locks_mark();
+
+		taken = !lock_new_key(m, key, key_len);
+		if (on_conflict == KALAM_CONFLICT_IGNORE && (taken || kalam_key_exists(key, key_len)))
 		{
 			/* one that the transaction's snapshot does not see is 40001 */
-			if (!is_own && IsolationUsesXactSnapshot() && estate->es_snapshot != NULL)
+			if (IsolationUsesXactSnapshot() && estate->es_snapshot != NULL)
 				(void) kalam_row_fate(key, &key_len, kalam_snapshot_stamp(estate->es_snapshot),
 									  KALAM_LOCK_UPDATE, &newest);
+			kalam_row_locks_undo(mark);
 			return false;
 		}
 	}
-	else if (on_conflict == KALAM_CONFLICT_ERROR && is_own && own.op == KALAM_CHANGE_PUT)
-		kalam_raise_duplicate(m->rel, kalam_version_tuple(&own));
 
 	version = kalam_stage_slot(slot, key, key_len);
-	if (on_conflict == KALAM_CONFLICT_ERROR && !is_own && !m->object_is_new)
+	if (on_conflict == KALAM_CONFLICT_ERROR && look_up)
 	{
 		kalam_unique_check_add(version, m->table->relid);
-		if (m->check_each)
+		if (m->check_each || taken)
 			kalam_unique_checks_flush();
 	}
 	return true;

@@ -235,6 +235,19 @@ undo_step(void)
 		object->nrows--;
 }
 
+uint32
+kalam_row_locks_mark(void)
+{
+	return stack_used;
+}
+
+void
+kalam_row_locks_undo(uint32 mark)
+{
+	while (stack_used > mark)
+		undo_step();
+}
+
 bool
 kalam_row_locks_held(void)
 {

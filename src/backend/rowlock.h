@@ -43,6 +43,13 @@ extern KalamRowLockResult kalam_row_lock(uint32 object_id, const uint8 *key, siz
 										 Oid relid, const char *relname);
 
 /*
+ * Gives back what the current subtransaction has locked since a mark.  Who waits
+ * for it already waits on, for the end of the transaction.
+ */
+extern uint32 kalam_row_locks_mark(void);
+extern void kalam_row_locks_undo(uint32 mark);
+
+/*
  * Lets go of everything at the end of a transaction.  Called from the
  * transaction callback (COMMIT, ABORT), which precedes the release of the
  * virtual transaction id that waiters sleep on.  Never raises.
