@@ -5,12 +5,14 @@
  * After the lock the row is compared with what the scan saw; the executor puts
  * one that has changed through the query again.  Small rows are kept with their
  * keys, so that an unchanged one, the usual case, needs no second look-up.
+ * Past work_mem they lie in a temporary file.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "lib/ilist.h"
+#include "miscadmin.h"
 #include "nodes/execnodes.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -18,16 +20,20 @@
 #include "src/backend/row.h"
 #include "src/backend/rowlock.h"
 #include "src/backend/rowmark.h"
+#include "src/backend/spill.h"
+#include "src/shared/record_list.h"
 
-/* Rows are copied along with their keys up to this much memory per scan. */
-#define COPIES_BYTES	(1024 * 1024)
+/* Rows are kept with their keys if they are small, or there are few of them. */
+#define SMALL_ROW_BYTES		256
+#define LARGE_ROWS_BYTES	(1024 * 1024)
 
 typedef struct MarkedRow
 {
-	MinimalTuple copy;			/* or NULL: to be looked up */
 	uint32		own_command;	/* of an own version: who wrote it, plus one; 0: stored */
+	uint32		tuple_len;		/* 0: to be looked up */
 	uint16		key_len;
-	uint8		key[FLEXIBLE_ARRAY_MEMBER];
+	uint16		unused[3];
+	char		tuple[FLEXIBLE_ARRAY_MEMBER];	/* then the key */
 } MarkedRow;
 
 struct KalamMarkedRows
@@ -38,11 +44,8 @@ struct KalamMarkedRows
 	Relation	rel;
 	KalamTable *table;
 	uint64		stamp;
-	MemoryContext context;
-	MarkedRow **rows;
-	uint64		nrows;
-	uint64		size;
-	Size		copied;
+	KalamRecordList *list;		/* of MarkedRow */
+	Size		large_bytes;	/* of the copies of rows that are not small */
 };
 
 static dlist_head active = DLIST_STATIC_INIT(active);
@@ -51,7 +54,20 @@ static dlist_head active = DLIST_STATIC_INIT(active);
 static void
 forget(void *arg)
 {
-	dlist_delete(&((KalamMarkedRows *) arg)->node);
+	KalamMarkedRows *rows = arg;
+
+	kalam_records_close_file(rows->list);
+	dlist_delete(&rows->node);
+}
+
+/* After an error queries are forgotten only when Postgres has closed our files. */
+void
+kalam_marked_rows_at_xact_end(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &active)
+		kalam_records_close_file(dlist_container(KalamMarkedRows, node, iter.cur)->list);
 }
 
 KalamMarkedRows *
@@ -60,13 +76,15 @@ kalam_marked_rows_begin(EState *estate, Index rti, Relation rel, KalamTable *tab
 	MemoryContext cxt = estate->es_query_cxt;
 	KalamMarkedRows *rows = MemoryContextAllocZero(cxt, sizeof(KalamMarkedRows));
 	MemoryContextCallback *callback = MemoryContextAlloc(cxt, sizeof(MemoryContextCallback));
+	KalamStagedMemory memory = kalam_spill_memory(cxt);
+	KalamRunFiles files = kalam_spill_files();
 
 	rows->estate = estate;
 	rows->rti = rti;
 	rows->rel = rel;
 	rows->table = table;
 	rows->stamp = stamp;
-	rows->context = cxt;
+	rows->list = kalam_records_create(&memory, &files, (Size) work_mem * 1024);
 	dlist_push_head(&active, &rows->node);
 	callback->func = forget;
 	callback->arg = rows;
@@ -77,32 +95,30 @@ kalam_marked_rows_begin(EState *estate, Index rti, Relation rel, KalamTable *tab
 void
 kalam_marked_rows_add(KalamMarkedRows *rows, const KalamMergedRow *row, ItemPointer tid)
 {
-	MarkedRow  *m = MemoryContextAlloc(rows->context, offsetof(MarkedRow, key) + row->key_len);
+	uint32		tuple_len = row->tuple->t_len;
+	uint64		number = kalam_records_count(rows->list);
+	MarkedRow  *m;
 
-	m->copy = NULL;
+	if (tuple_len > SMALL_ROW_BYTES)
+	{
+		if (rows->large_bytes + tuple_len > LARGE_ROWS_BYTES)
+			tuple_len = 0;
+		rows->large_bytes += tuple_len;
+	}
+	m = kalam_records_add(rows->list, offsetof(MarkedRow, tuple) + tuple_len + row->key_len);
 	m->own_command = row->own_command;
+	m->tuple_len = tuple_len;
 	m->key_len = (uint16) row->key_len;
-	memcpy(m->key, row->key, row->key_len);
-	if (rows->copied + row->tuple->t_len <= COPIES_BYTES)
-	{
-		m->copy = MemoryContextAlloc(rows->context, row->tuple->t_len);
-		memcpy(m->copy, row->tuple, row->tuple->t_len);
-		rows->copied += row->tuple->t_len;
-	}
+	memset(m->unused, 0, sizeof(m->unused));
+	memcpy(m->tuple, row->tuple, tuple_len);
+	memcpy(m->tuple + tuple_len, row->key, row->key_len);
+	kalam_row_id_to_tid(number, tid);
+}
 
-	if (rows->nrows == rows->size)
-	{
-		uint64		size = Max(64, 2 * rows->size);
-
-		if (rows->rows == NULL)
-			rows->rows = MemoryContextAlloc(rows->context, size * sizeof(MarkedRow *));
-		else
-			rows->rows = repalloc_huge(rows->rows, size * sizeof(MarkedRow *));
-		rows->size = size;
-	}
-	rows->rows[rows->nrows] = m;
-	kalam_row_id_to_tid(rows->nrows, tid);
-	rows->nrows++;
+static inline const uint8 *
+marked_key(const MarkedRow *m)
+{
+	return (const uint8 *) m->tuple + m->tuple_len;
 }
 
 RowMarkType
@@ -167,16 +183,16 @@ give(TupleTableSlot *slot, KalamMarkedRows *rows, MinimalTuple tuple, Datum rowi
 
 /* The row as the scan saw it, which is still the newest. */
 static void
-give_unchanged(TupleTableSlot *slot, KalamMarkedRows *rows, MarkedRow *m, Datum rowid)
+give_unchanged(TupleTableSlot *slot, KalamMarkedRows *rows, const MarkedRow *m, Datum rowid)
 {
 	KalamRow   *row;
 
-	if (m->copy != NULL)
+	if (m->tuple_len > 0)
 	{
-		give(slot, rows, m->copy, rowid);
+		give(slot, rows, (MinimalTuple) m->tuple, rowid);
 		return;
 	}
-	row = kalam_get_newest(m->key, m->key_len);
+	row = kalam_get_newest(marked_key(m), m->key_len);
 	if (row == NULL)
 		elog(ERROR, "a locked row of a kalam table is gone");
 	give(slot, rows, kalam_row_tuple(row), rowid);
@@ -189,22 +205,24 @@ kalam_refetch_row(EState *estate, ExecRowMark *erm, Datum rowid, TupleTableSlot 
 {
 	KalamMarkedRows *rows = find_rows(estate, erm->rti);
 	uint64		number = kalam_tid_to_row_id((ItemPointer) DatumGetPointer(rowid));
-	MarkedRow  *m;
+	const MarkedRow *m;
+	const uint8 *key;
 	KalamVersion own;
 	KalamRow   *newest;
 
 	ExecClearTuple(slot);
-	if (number >= rows->nrows)
+	if (number >= kalam_records_count(rows->list))
 		elog(ERROR, "a row to be locked was not read by its scan");
-	m = rows->rows[number];
+	m = kalam_records_get(rows->list, number);
+	key = marked_key(m);
 
-	if (!kalam_object_is_new(kalam_get_be32(m->key)) &&
-		kalam_row_lock(kalam_get_be32(m->key), m->key, m->key_len, lock_mode(erm->markType),
+	if (!kalam_object_is_new(kalam_get_be32(key)) &&
+		kalam_row_lock(kalam_get_be32(key), key, m->key_len, lock_mode(erm->markType),
 					   erm->waitPolicy, RelationGetRelid(rows->rel),
 					   RelationGetRelationName(rows->rel)) == KALAM_LOCK_SKIPPED)
 		return;
 
-	if (kalam_own_version(m->key, m->key_len, &own))
+	if (kalam_own_version(key, m->key_len, &own))
 	{
 		/* changed by this command or a later one: not to be returned, as in heap */
 		if (own.op == KALAM_CHANGE_PUT && m->own_command == own.command_id + 1)
@@ -212,7 +230,7 @@ kalam_refetch_row(EState *estate, ExecRowMark *erm, Datum rowid, TupleTableSlot 
 		return;
 	}
 
-	switch (kalam_row_fate(m->key, m->key_len, rows->stamp, &newest))
+	switch (kalam_row_fate(key, m->key_len, rows->stamp, &newest))
 	{
 		case KALAM_ROW_AS_BEFORE:
 			give_unchanged(slot, rows, m, rowid);

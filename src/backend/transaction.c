@@ -23,6 +23,7 @@
 #include "src/backend/client_internal.h"
 #include "src/backend/ddl.h"
 #include "src/backend/rowlock.h"
+#include "src/backend/rowmark.h"
 #include "src/backend/shmem.h"
 #include "src/backend/snapshot.h"
 #include "src/backend/spill.h"
@@ -410,6 +411,7 @@ transaction_callback(XactEvent event, void *arg)
 			kalam_commit_end(event == XACT_EVENT_COMMIT);
 			kalam_cursors_at_abort(InvalidSubTransactionId);
 			kalam_row_locks_release();
+			kalam_marked_rows_at_xact_end();
 			kalam_snapshots_at_xact_end();
 			kalam_ddl_at_xact_end(event == XACT_EVENT_COMMIT);
 			kalam_tables_at_xact_end();
