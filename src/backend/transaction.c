@@ -100,7 +100,9 @@ begin_write(void)
 		return;
 	PreventCommandIfParallelMode("a write to a kalam table");
 	(void) kalam_client_ready();
-	context = AllocSetContextCreate(TopMemoryContext, "kalam transaction", ALLOCSET_DEFAULT_SIZES);
+	if (context == NULL)
+		context = AllocSetContextCreate(TopMemoryContext, "kalam transaction",
+										ALLOCSET_DEFAULT_SIZES);
 	serial = atomic_fetch_add(&kalam_segment->next_serial, 1);
 	memory = kalam_spill_memory(context);
 	files = kalam_spill_files();
