@@ -142,6 +142,38 @@ like($err, qr/canceling statement/, 'is cancelled');
 $s->do('ROLLBACK');
 is(temporary_files(), 0, 'no temporary file is left');
 
+# ---- rows that may be locked: what is remembered of them ----
+
+$s->do(q(SET work_mem = '64kB'));
+my $pick = 'SELECT k FROM big WHERE k <= 60000 ORDER BY k % 100 DESC, k FOR UPDATE';
+$s->do('BEGIN');
+is(succeeds("SELECT count(*), sum(k::bigint) FROM ($pick) x", 'many rows are locked, sorted'), '60000|1800030000', 'all of them');
+is(temporary_files(), 0, 'no temporary file is left');
+succeeds("DECLARE c CURSOR FOR $pick", 'a cursor over them');
+is(succeeds('FETCH 2 FROM c'), "99\n199", 'reads');
+$files = temporary_files();
+cmp_ok($files, '>', 0, 'has files');
+$s->do('SAVEPOINT s');
+is(succeeds('MOVE 1000 FROM c; FETCH 1 FROM c'), '40298', 'goes on in a savepoint');
+$s->do("DECLARE d CURSOR FOR $pick");
+$s->do('FETCH 1 FROM d');
+cmp_ok(temporary_files(), '>', $files, 'another cursor has files');
+$s->do('ROLLBACK TO s');
+is(temporary_files(), $files, 'which go with the savepoint');
+succeeds('CLOSE c');
+is(temporary_files(), 0, 'and with the cursor');
+$s->do("DECLARE c CURSOR FOR $pick");
+$s->do('FETCH 1 FROM c');
+($ok, $out, $err) = $s->do('SELECT 1 / 0');
+ok(!$ok, 'an error while it is open');
+is(temporary_files(), 0, 'takes its files');
+$s->do('ROLLBACK');
+$s->do(q(SET temp_file_limit = '1MB'));
+($ok, $out, $err) = $s->do("SELECT count(*) FROM ($pick) x");
+like($err, qr/temp_file_limit/, 'past temp_file_limit');
+is(temporary_files(), 0, 'no temporary file is left');
+$s->do('RESET temp_file_limit; RESET work_mem');
+
 # ---- many subtransactions, each with changes in files ----
 
 my $seconds = time();
@@ -169,6 +201,7 @@ ok(wait_until(30, sub { temporary_files() > 3 }), 'a session in the middle of it
 kill 'KILL', $victim_pid;
 ok(wait_until(60, sub { !alive($victim_pid) && runs($node, 'SELECT 1 FROM big LIMIT 1') }), 'is killed');
 ok(wait_until(10, sub { temporary_files() == 0 }), 'its temporary files are gone');
+unlike(slurp_file($node->logfile), qr/file leak/, 'none was left to be closed by others');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM copy WHERE k <= 5000000'), '50000', 'nothing of it is there');
 
 $node->stop;

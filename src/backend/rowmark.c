@@ -5,6 +5,7 @@
  * After the lock the row is compared with what the scan saw; the executor puts
  * one that has changed through the query again.  Small rows are kept with their
  * keys, so that an unchanged one, the usual case, needs no second look-up.
+ * Past work_mem they lie in a temporary file.
  */
 #include "postgres.h"
 
@@ -19,16 +20,20 @@
 #include "src/backend/row.h"
 #include "src/backend/rowlock.h"
 #include "src/backend/rowmark.h"
+#include "src/backend/spill.h"
+#include "src/shared/record_list.h"
 
-/* Rows are copied along with their keys up to this much memory per scan. */
-#define COPIES_BYTES	(1024 * 1024)
+/* Rows are kept with their keys if they are small, or there are few of them. */
+#define SMALL_ROW_BYTES		256
+#define LARGE_ROWS_BYTES	(1024 * 1024)
 
 typedef struct MarkedRow
 {
-	MinimalTuple copy;			/* or NULL: to be looked up */
 	uint32		own_command;	/* of an own version: who wrote it, plus one; 0: stored */
+	uint32		tuple_len;		/* 0: to be looked up */
 	uint16		key_len;
-	uint8		key[FLEXIBLE_ARRAY_MEMBER];
+	uint16		unused[3];
+	char		tuple[FLEXIBLE_ARRAY_MEMBER];	/* then the key */
 } MarkedRow;
 
 struct KalamMarkedRows
@@ -39,11 +44,8 @@ struct KalamMarkedRows
 	Relation	rel;
 	KalamTable *table;
 	uint64		stamp;
-	MemoryContext context;
-	MarkedRow **rows;
-	uint64		nrows;
-	uint64		size;
-	Size		copied;
+	KalamRecordList *list;		/* of MarkedRow */
+	Size		large_bytes;	/* of the copies of rows that are not small */
 };
 
 static dlist_head active = DLIST_STATIC_INIT(active);
@@ -52,7 +54,20 @@ static dlist_head active = DLIST_STATIC_INIT(active);
 static void
 forget(void *arg)
 {
-	dlist_delete(&((KalamMarkedRows *) arg)->node);
+	KalamMarkedRows *rows = arg;
+
+	kalam_records_close_file(rows->list);
+	dlist_delete(&rows->node);
+}
+
+/* After an error queries are forgotten only when Postgres has closed our files. */
+void
+kalam_marked_rows_at_xact_end(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &active)
+		kalam_records_close_file(dlist_container(KalamMarkedRows, node, iter.cur)->list);
 }
 
 KalamMarkedRows *
@@ -61,13 +76,15 @@ kalam_marked_rows_begin(EState *estate, Index rti, Relation rel, KalamTable *tab
 	MemoryContext cxt = estate->es_query_cxt;
 	KalamMarkedRows *rows = MemoryContextAllocZero(cxt, sizeof(KalamMarkedRows));
 	MemoryContextCallback *callback = MemoryContextAlloc(cxt, sizeof(MemoryContextCallback));
+	KalamStagedMemory memory = kalam_spill_memory(cxt);
+	KalamRunFiles files = kalam_spill_files();
 
 	rows->estate = estate;
 	rows->rti = rti;
 	rows->rel = rel;
 	rows->table = table;
 	rows->stamp = stamp;
-	rows->context = cxt;
+	rows->list = kalam_records_create(&memory, &files, (Size) work_mem * 1024);
 	dlist_push_head(&active, &rows->node);
 	callback->func = forget;
 	callback->arg = rows;
@@ -78,32 +95,30 @@ kalam_marked_rows_begin(EState *estate, Index rti, Relation rel, KalamTable *tab
 void
 kalam_marked_rows_add(KalamMarkedRows *rows, const KalamMergedRow *row, ItemPointer tid)
 {
-	MarkedRow  *m = MemoryContextAlloc(rows->context, offsetof(MarkedRow, key) + row->key_len);
+	uint32		tuple_len = row->tuple->t_len;
+	uint64		number = kalam_records_count(rows->list);
+	MarkedRow  *m;
 
-	m->copy = NULL;
+	if (tuple_len > SMALL_ROW_BYTES)
+	{
+		if (rows->large_bytes + tuple_len > LARGE_ROWS_BYTES)
+			tuple_len = 0;
+		rows->large_bytes += tuple_len;
+	}
+	m = kalam_records_add(rows->list, offsetof(MarkedRow, tuple) + tuple_len + row->key_len);
 	m->own_command = row->own_command;
+	m->tuple_len = tuple_len;
 	m->key_len = (uint16) row->key_len;
-	memcpy(m->key, row->key, row->key_len);
-	if (rows->copied + row->tuple->t_len <= COPIES_BYTES)
-	{
-		m->copy = MemoryContextAlloc(rows->context, row->tuple->t_len);
-		memcpy(m->copy, row->tuple, row->tuple->t_len);
-		rows->copied += row->tuple->t_len;
-	}
+	memset(m->unused, 0, sizeof(m->unused));
+	memcpy(m->tuple, row->tuple, tuple_len);
+	memcpy(m->tuple + tuple_len, row->key, row->key_len);
+	kalam_row_id_to_tid(number, tid);
+}
 
-	if (rows->nrows == rows->size)
-	{
-		uint64		size = Max(64, 2 * rows->size);
-
-		if (rows->rows == NULL)
-			rows->rows = MemoryContextAlloc(rows->context, size * sizeof(MarkedRow *));
-		else
-			rows->rows = repalloc_huge(rows->rows, size * sizeof(MarkedRow *));
-		rows->size = size;
-	}
-	rows->rows[rows->nrows] = m;
-	kalam_row_id_to_tid(rows->nrows, tid);
-	rows->nrows++;
+static inline const uint8 *
+marked_key(const MarkedRow *m)
+{
+	return (const uint8 *) m->tuple + m->tuple_len;
 }
 
 RowMarkType
@@ -168,20 +183,20 @@ give(TupleTableSlot *slot, KalamMarkedRows *rows, MinimalTuple tuple, Datum rowi
 
 /* The row as the scan saw it. */
 static void
-give_unchanged(TupleTableSlot *slot, KalamMarkedRows *rows, MarkedRow *m, Datum rowid)
+give_unchanged(TupleTableSlot *slot, KalamMarkedRows *rows, const MarkedRow *m, Datum rowid)
 {
 	KalamRange	range = {0};
 	KalamRow   *row;
 
-	if (m->copy != NULL)
+	if (m->tuple_len > 0)
 	{
-		give(slot, rows, m->copy, rowid);
+		give(slot, rows, (MinimalTuple) m->tuple, rowid);
 		return;
 	}
-	range.object_id = kalam_get_be32(m->key);
+	range.object_id = kalam_get_be32(marked_key(m));
 	range.flags = KALAM_SCAN_POINT;
 	range.stamp = rows->stamp;
-	range.lower = m->key;
+	range.lower = marked_key(m);
 	range.lower_len = m->key_len;
 	row = kalam_get(&range);
 	if (row == NULL)
@@ -206,7 +221,7 @@ kalam_refetch_row(EState *estate, ExecRowMark *erm, Datum rowid, TupleTableSlot 
 {
 	KalamMarkedRows *rows = find_rows(estate, erm->rti);
 	uint64		number = kalam_tid_to_row_id((ItemPointer) DatumGetPointer(rowid));
-	MarkedRow  *m;
+	const MarkedRow *m;
 	uint8		key[KALAM_MAX_KEY_BYTES];
 	size_t		key_len;
 	KalamVersion own;
@@ -215,14 +230,16 @@ kalam_refetch_row(EState *estate, ExecRowMark *erm, Datum rowid, TupleTableSlot 
 	KalamRow   *newest;
 
 	ExecClearTuple(slot);
-	if (number >= rows->nrows)
+	if (number >= kalam_records_count(rows->list))
 		elog(ERROR, "a row to be locked was not read by its scan");
-	m = rows->rows[number];
+	m = kalam_records_get(rows->list, number);
+	key_len = m->key_len;
+	memcpy(key, marked_key(m), key_len);
 
-	if (!lock_row(rows, erm, m->key, m->key_len))
+	if (!lock_row(rows, erm, key, key_len))
 		return;
 
-	if (kalam_own_version(m->key, m->key_len, &own))
+	if (kalam_own_version(key, key_len, &own))
 	{
 		/* changed by this command or a later one: not to be returned, as in heap */
 		if (own.op == KALAM_CHANGE_PUT && m->own_command == own.command_id + 1)
@@ -230,8 +247,6 @@ kalam_refetch_row(EState *estate, ExecRowMark *erm, Datum rowid, TupleTableSlot 
 		return;
 	}
 
-	memcpy(key, m->key, m->key_len);
-	key_len = m->key_len;
 	mode = lock_mode(erm->markType);
 	while ((fate = kalam_row_fate(key, &key_len, rows->stamp, mode, &newest)) == KALAM_ROW_MOVED)
 	{

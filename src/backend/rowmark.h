@@ -26,6 +26,9 @@ extern KalamMarkedRows *kalam_marked_rows_begin(EState *estate, Index rti, Relat
 extern void kalam_marked_rows_add(KalamMarkedRows *rows, const KalamMergedRow *row,
 								  ItemPointer tid);
 
+/* At the end of a transaction: what is left is not used any more. */
+extern void kalam_marked_rows_at_xact_end(void);
+
 extern RowMarkType kalam_row_mark_type(RangeTblEntry *rte, LockClauseStrength strength);
 extern void kalam_refetch_row(EState *estate, ExecRowMark *erm, Datum rowid,
 							  TupleTableSlot *slot, bool *updated);

@@ -23,6 +23,7 @@
 #include "src/backend/client_internal.h"
 #include "src/backend/ddl.h"
 #include "src/backend/rowlock.h"
+#include "src/backend/rowmark.h"
 #include "src/backend/shmem.h"
 #include "src/backend/snapshot.h"
 #include "src/backend/spill.h"
@@ -99,7 +100,9 @@ begin_write(void)
 		return;
 	PreventCommandIfParallelMode("a write to a kalam table");
 	(void) kalam_client_ready();
-	context = AllocSetContextCreate(TopMemoryContext, "kalam transaction", ALLOCSET_DEFAULT_SIZES);
+	if (context == NULL)
+		context = AllocSetContextCreate(TopMemoryContext, "kalam transaction",
+										ALLOCSET_DEFAULT_SIZES);
 	serial = atomic_fetch_add(&kalam_segment->next_serial, 1);
 	memory = kalam_spill_memory(context);
 	files = kalam_spill_files();
@@ -431,6 +434,7 @@ transaction_callback(XactEvent event, void *arg)
 				kalam_commit_end(event == XACT_EVENT_COMMIT);
 			kalam_cursors_at_abort(InvalidSubTransactionId);
 			kalam_row_locks_release();
+			kalam_marked_rows_at_xact_end();
 			kalam_snapshots_at_xact_end();
 			kalam_ddl_at_xact_end(event == XACT_EVENT_COMMIT);
 			kalam_tables_at_xact_end();

@@ -471,7 +471,8 @@ kalam_changes_any_in(KalamChanges *c, const uint8_t *lower, size_t lower_len,
 	{
 		KalamRunReader *r = kalam_run_own_reader(c->runs[i].run);
 
-		if (!kalam_run_seek(r, lower, lower_len))
+		if (!kalam_run_overlaps(c->runs[i].run, lower, lower_len, upper, upper_len) ||
+			!kalam_run_seek(r, lower, lower_len))
 			continue;
 		kalam_run_current(r, &v);
 		if (kalam_key_compare(v.key, v.key_len, upper, upper_len) < 0)

@@ -224,7 +224,11 @@ start(KalamChangesScan *s)
 		source->age = i;
 		source->in_memory = i == c->nruns;
 		if (!source->in_memory)
+		{
+			if (!kalam_run_overlaps(c->runs[i].run, s->lower, s->lower_len, s->upper, s->upper_len))
+				continue;
 			kalam_run_reader_begin(&source->reader, c->runs[i].run, &s->memory);
+		}
 		if (source_start(s, source))
 			push(s, source);
 	}

@@ -397,6 +397,17 @@ kalam_run_max_sub(const KalamRun *run)
 }
 
 bool
+kalam_run_overlaps(const KalamRun *run, const uint8_t *lower, size_t lower_len,
+				   const uint8_t *upper, size_t upper_len)
+{
+	size_t		first_len;
+	const uint8_t *first = index_key(run, 0, &first_len);
+
+	return kalam_key_compare(lower, lower_len, run->last_key, run->last_key_len) <= 0 &&
+		(upper == NULL || kalam_key_compare(first, first_len, upper, upper_len) < 0);
+}
+
+bool
 kalam_run_may_have(const KalamRun *run, const uint8_t *key, size_t len, uint64_t hash)
 {
 	size_t		first_len;

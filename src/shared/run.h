@@ -89,6 +89,10 @@ extern uint64_t kalam_run_memory_bytes(const KalamRun *run);
 extern uint32_t kalam_run_min_sub(const KalamRun *run);
 extern uint32_t kalam_run_max_sub(const KalamRun *run);
 
+/* May it have keys in [lower, upper)?  upper NULL: to the end. */
+extern bool kalam_run_overlaps(const KalamRun *run, const uint8_t *lower, size_t lower_len,
+							   const uint8_t *upper, size_t upper_len);
+
 /* False if the key is not in it.  hash: kalam_run_hash of the key. */
 extern bool kalam_run_may_have(const KalamRun *run, const uint8_t *key, size_t len, uint64_t hash);
 extern uint64_t kalam_run_hash(const uint8_t *key, size_t len);

@@ -1,6 +1,7 @@
 /*
  * staged.h
- *	  A transaction's changes before they are committed.
+ *	  A transaction's changes before they are committed, as far as memory holds
+ *	  them: changes.h has the rest.
  *
  * C11 only; memory comes through two callbacks, so that a backend gives it
  * palloc'd memory and a unit test malloc'd.  Single-threaded.

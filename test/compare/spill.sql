@@ -210,6 +210,22 @@ DELETE FROM t USING t o WHERE t.k = o.k + 1 AND o.k BETWEEN 80000 AND 80005;
 SELECT k, v FROM t WHERE k BETWEEN 80000 AND 80020 ORDER BY k FOR SHARE;
 ROLLBACK;
 
+-- what is remembered of rows that may be locked goes to a file too
+SET work_mem = '64kB';
+CREATE STORED TABLE many (k int, v text) KEY (k);
+INSERT INTO many SELECT g, 'row ' || g FROM generate_series(1, 3000) g;
+BEGIN;
+UPDATE many SET v = v || ' updated' WHERE k % 300 = 0;
+SELECT count(*), sum(k), sum(length(v)) FROM (SELECT * FROM many ORDER BY k % 7, k DESC FOR UPDATE) x;
+DECLARE locks CURSOR FOR SELECT * FROM many ORDER BY k % 7, k DESC FOR NO KEY UPDATE;
+FETCH 3 FROM locks;
+UPDATE many SET v = 'changed' WHERE k IN (2982, 2975);
+FETCH 3 FROM locks;
+MOVE 2000 FROM locks;
+FETCH 3 FROM locks;
+COMMIT;
+RESET work_mem;
+
 -- ---- triggers ----
 CREATE STORED TABLE audit (n bigint, what text) KEY (n);
 CREATE SEQUENCE audit_n;

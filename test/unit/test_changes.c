@@ -221,7 +221,7 @@ random_work_agrees_with_the_model(void)
 {
 	static const size_t bounds[] = {1024, 8 * 1024, 64 * 1024};
 
-	for (int round = 0; round < 60; round++)
+	for (int round = 0; round < 24; round++)
 	{
 		World	   *w = world_new(bounds[round % 3]);
 		bool		good = true;

@@ -10,13 +10,14 @@
 # A test NAME is test/unit/test_NAME.c, linked with the sources that
 # UNIT_SOURCES_NAME lists; a fuzzer the same way from test/fuzz/fuzz_NAME.c.
 
-UNIT_TESTS = keycodec staged changes catalog
+UNIT_TESTS = keycodec staged changes record_list catalog
 UNIT_FUZZERS = keycodec staged changes catalog change_stream key_stream
 
 UNIT_SOURCES_keycodec = src/shared/keycodec.c
 UNIT_SOURCES_staged = src/shared/staged.c
 UNIT_SOURCES_changes = src/shared/staged.c src/shared/changes.c src/shared/changes_scan.c \
 	src/shared/run.c src/shared/key_filter.c src/shared/segment.c
+UNIT_SOURCES_record_list = src/shared/record_list.c $(UNIT_SOURCES_changes)
 UNIT_SOURCES_catalog = src/shared/catalog.c
 UNIT_SOURCES_change_stream = src/storage/change_stream.c
 UNIT_SOURCES_key_stream = src/storage/key_stream.c
