@@ -68,7 +68,7 @@ $node->safe_psql('postgres', 'DROP SCHEMA s CASCADE');
 given_back('DROP SCHEMA CASCADE', $before);
 
 $before = filled('postgres', 'undone');
-$node->safe_psql('postgres', "BEGIN; ALTER FOREIGN TABLE undone ALTER COLUMN v TYPE varchar; ROLLBACK");
+$node->safe_psql('postgres', "BEGIN; ALTER FOREIGN TABLE undone ALTER COLUMN v TYPE varchar(4000); ROLLBACK");
 $node->safe_psql('postgres', "DELETE FROM undone; SELECT kalam.flush('undone'); SELECT kalam.compact('undone')");
 given_back('DELETE and kalam.compact', $before);
 

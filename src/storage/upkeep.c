@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "src/storage/log.h"
 #include "src/storage/storage.h"
@@ -65,6 +66,20 @@ upkeep_size(Object *object, uint64_t *rows, uint64_t *bytes)
 		(uint64_t) ((double) *bytes / (double) family_bytes * (double) family_rows);
 }
 
+/*
+ * What was deleted just now is not compacted away while a snapshot from before is
+ * held.  Ours go soon after the last commit (stamps.c); for those of others we do not wait.
+ */
+static void
+wait_for_own_snapshots(void)
+{
+	uint64_t	write = engine_last_write(storage.engine);
+
+	for (int i = 0; i < 50 && engine_oldest_snapshot(storage.engine) < write &&
+		 !atomic_load(&storage.stopping); i++)
+		usleep(10000);
+}
+
 static void
 work(UpkeepJob *job)
 {
@@ -88,7 +103,10 @@ work(UpkeepJob *job)
 		engine_error(&job->err, KALAM_ERR_DISK_FULL, "less than %llu MB are free in the data directory",
 					 (unsigned long long) (store_dir_reserve_bytes() >> 21));
 	if (job->good && job->op == KALAM_OP_COMPACT)
+	{
+		wait_for_own_snapshots();
 		job->good = engine_compact(storage.engine, f, r.lower, 4, r.upper, 4, &job->err);
+	}
 	object_put(job->object);
 }
 
