@@ -166,7 +166,7 @@ sub client
 		$sql .= "; UPDATE k_sum SET n = n + 1 WHERE id = $sum" if !$two_phase;
 		my ($state, $text) = $session->do("BEGIN; $sql");
 		# (what a savepoint has undone does not count)
-		$state = '' if $state =~ /^\d/ && ($session->do('SELECT 1'))[0] eq '';
+		$state = '' if $state =~ /^\d/ && $sql =~ /ROLLBACK TO/ && ($session->do('SELECT 1'))[0] eq '';
 		my $end_prepared = rand() < 0.15 ? (rand() < 0.7 ? 'COMMIT' : 'ROLLBACK') . " PREPARED '$w.$n'" : '';
 		if ($state eq '' && $end_prepared)
 		{
@@ -182,6 +182,7 @@ sub client
 		}
 		elsif ($state eq '') { ($state, $text) = $session->do('COMMIT') }
 		elsif ($state =~ /^\d/) { $session->do('ROLLBACK') }
+		$me->{strange} = $text if $state eq '' && $text =~ /no transaction in progress/;
 		$me->{how}{$n} = ($end_prepared || 'COMMIT') . ": $state at " . time();
 		if ($state eq '') { $effect->(); $me->{states}{committed}++ }
 		elsif ($state =~ /^(?:lost|08007)$/) { $unknown = [ $two_phase, $effect, $end_prepared ] }
