@@ -21,7 +21,7 @@ note("KALAM_TEST_SEED=$seed KALAM_TEST_SECONDS=$seconds");
 # small buffers and few families, so that files come and go, and are shared
 my $families = $seed % 2 ? 200 : 12;
 my $node = new_server('main', conf =>
-	  "deadlock_timeout = '100ms'\nkalam.write_buffer_size = 4MB\nkalam.max_families = $families\n");
+	  "deadlock_timeout = '100ms'\nkalam.write_buffer_size = 4MB\nkalam.max_families = $families\nmax_prepared_transactions = 20\n");
 my $dir = $node->data_dir;
 my $tmp = PostgreSQL::Test::Utils::tempdir();
 my $end = time() + $seconds;
@@ -132,7 +132,17 @@ sub client
 		}
 		if ($unknown)
 		{
-			my ($two_phase, $effect) = @$unknown;
+			my ($two_phase, $effect, $end_prepared) = @$unknown;
+
+			# prepared it waits for us, whatever has happened since
+			if ($end_prepared)
+			{
+				my $waits = $session->value("SELECT count(*) FROM pg_prepared_xacts WHERE gid = '$w.$n'");
+
+				next if !defined $waits;
+				$me->{states}{'found prepared'}++ if $waits;
+				next if $waits && ($session->do($end_prepared))[0] ne '';
+			}
 			my $there = $session->value("SELECT count(*) FROM k_done WHERE w = $w AND n = $n");
 			my $heap = $session->value("SELECT count(*) FROM h_done WHERE w = $w AND n = $n");
 
@@ -140,6 +150,7 @@ sub client
 			$me->{torn}{$n} = "$heap $there" if $two_phase && $heap ne $there;
 			$effect->() if $there;
 			$me->{states}{ $there ? 'lost, was committed' : 'lost, was not' }++;
+			$me->{how}{$n} .= $there ? ', seen' : ', not seen';
 			$unknown = undef;
 			next;
 		}
@@ -155,14 +166,30 @@ sub client
 		$sql .= "; UPDATE k_sum SET n = n + 1 WHERE id = $sum" if !$two_phase;
 		my ($state, $text) = $session->do("BEGIN; $sql");
 		# (what a savepoint has undone does not count)
-		$state = '' if $state =~ /^\d/ && ($session->do('SELECT 1'))[0] eq '';
-		if ($state eq '') { ($state, $text) = $session->do('COMMIT') }
+		$state = '' if $state =~ /^\d/ && $sql =~ /ROLLBACK TO/ && ($session->do('SELECT 1'))[0] eq '';
+		my $end_prepared = rand() < 0.15 ? (rand() < 0.7 ? 'COMMIT' : 'ROLLBACK') . " PREPARED '$w.$n'" : '';
+		if ($state eq '' && $end_prepared)
+		{
+			($state, $text) = $session->do("PREPARE TRANSACTION '$w.$n'");
+			if ($state eq '')
+			{
+				$me->{states}{prepared}++;
+				($state, $text) = $session->do($end_prepared);
+				# (an error leaves it prepared)
+				$state = $end_prepared =~ /^ROLLBACK/ ? 'rolled back' : '' if $state eq '';
+				$state = 'lost' if $state =~ /^\d/;
+			}
+		}
+		elsif ($state eq '') { ($state, $text) = $session->do('COMMIT') }
 		elsif ($state =~ /^\d/) { $session->do('ROLLBACK') }
+		$me->{strange} = $text if $state eq '' && $text =~ /no transaction in progress/;
+		$me->{how}{$n} = ($end_prepared || 'COMMIT') . ": $state at " . time();
 		if ($state eq '') { $effect->(); $me->{states}{committed}++ }
-		elsif ($state =~ /^(?:lost|08007)$/) { $unknown = [ $two_phase, $effect ] }
+		elsif ($state =~ /^(?:lost|08007)$/) { $unknown = [ $two_phase, $effect, $end_prepared ] }
 		else
 		{
 			$me->{states}{$state}++;
+			next if $state eq 'rolled back';
 			$me->{strange} = $text if $state !~ /^(?:08006|40001|40P01|57P03)$/;
 			return $text if $state eq 'hangs';
 		}
@@ -175,6 +202,7 @@ sub client
 	{
 		print $file "$name|$_|$me->{$name}{$_}\n" foreach sort keys %{ $me->{$name} || {} };
 	}
+	print $file "how $_ was $me->{how}{$_}\n" foreach sort { $a <=> $b } keys %{ $me->{how} };
 	print $file "$_|" . ($me->{$_} || 0) . "\n" foreach 'made', 'both', 'one';
 	print $file "strange|$me->{strange}\n" if $me->{strange};
 	close($file);
@@ -286,7 +314,10 @@ sub compare
 			next if $is eq $should;
 			my %is = map { $_ => 1 } split / /, $is;
 			my %should = map { $_ => 1 } split / /, $should;
-			$wrong .= "client $w, $name: not there: " . join(' ', grep { !$is{$_} } sort keys %should)
+			my $how = join('', map { slurp_file("$tmp/$w") =~ /^(how -?$_ was .*\n)/m ? $1 : '' }
+				  map { /^-?(\d+)/ ? $1 : () } grep { !$is{$_} || !$should{$_} } keys %{ { %is, %should } });
+
+			$wrong .= "${how}client $w, $name: not there: " . join(' ', grep { !$is{$_} } sort keys %should)
 			  . '; there though not committed: ' . join(' ', grep { !$should{$_} } sort keys %is) . "\n";
 		}
 		my $made = $node->safe_psql('postgres', qq(
