@@ -300,6 +300,7 @@ store_dir_open(const StoreDirConfig *c, EngineError *err)
 {
 	const char *path = c->path;
 	IdentityConfig id;
+	uint32_t	opened;
 
 	snprintf(root, sizeof(root), "%s", path);
 	snprintf(db_path, sizeof(db_path), "%s/db", path);
@@ -315,8 +316,8 @@ store_dir_open(const StoreDirConfig *c, EngineError *err)
 	if (!make_directory(root, err) || !lock_root(c->lock_wait_ms, err))
 		return false;
 	id = identity_config(c);
-	if (!identity_check(&id, err) ||
-		!state_file_check(root_fd, root, id.has_database, c->timeline, err))
+	if (!identity_check(&id, &opened, err) ||
+		!state_file_check(root_fd, root, id.has_database, c->timeline, opened, err))
 		return false;
 	if (!make_directory(db_path, err) || !make_directory(bulk_path, err))
 		return false;
@@ -331,7 +332,7 @@ store_dir_opened(const StoreDirConfig *c, EngineError *err)
 {
 	IdentityConfig id = identity_config(c);
 
-	if (!identity_note(&id, err))
+	if (!identity_note(&id, state_file_opened(), err))
 		return false;
 	if (unlinkat(root_fd, ACCEPT, 0) == 0)
 		log_info("removed file " ACCEPT " from \"%s\": it holds for one start", root);

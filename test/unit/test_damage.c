@@ -563,6 +563,39 @@ test_witness(void)
 	test_store_kill(&store, SIGTERM);
 	CHECK(access(witness, F_OK) == 0);
 
+	/* an older one, a newer one: of the same number, but of another time */
+	run_command("cp -a '%s' '%s.old'; cp '%s' '%s.old'", root, root, witness, witness);
+	for (int i = 0; i < 2; i++)
+	{
+		start_and_serve();
+		CHECK_EQUAL(put_range(object, 100 + (uint64_t) i, 101 + (uint64_t) i, KALAM_COMMIT_SYNC), KALAM_OK);
+		test_store_kill(&store, i == 0 ? SIGTERM : SIGKILL);
+	}
+	run_command("mv '%s' '%s.new'; mv '%s.old' '%s'", root, root, root, root);
+	expect_refused("are of different times");
+	run_command("mv '%s' '%s.old'; mv '%s.new' '%s'", root, root, root, root);
+	run_command("mv '%s' '%s.new'; mv '%s.old' '%s'", witness, witness, witness, witness);
+	expect_refused("are of different times");
+	run_command("mv '%s' '%s.old'; mv '%s.new' '%s'", witness, witness, witness, witness);
+	start_and_serve();
+	CHECK_EQUAL(count_rows(0, object, 0), 12);
+	test_store_kill(&store, SIGTERM);
+
+	/* a start that failed half-way does not count */
+	run_command("mv '%s'/db/CURRENT '%s'", root, in_root("aside"));
+	for (int i = 0; i < 3; i++)
+		expect_refused("CURRENT");
+	run_command("mv '%s' '%s'/db/CURRENT", in_root("aside"), root);
+	start_and_serve();
+	CHECK_EQUAL(count_rows(0, object, 0), 12);
+	test_store_kill(&store, SIGTERM);
+
+	/* both of the same earlier time go together */
+	run_command("rm -r '%s'; mv '%s.old' '%s'; mv '%s.old' '%s'", root, root, root, witness, witness);
+	start_and_serve();
+	CHECK_EQUAL(count_rows(0, object, 0), 10);
+	test_store_kill(&store, SIGTERM);
+
 	/* another store */
 	run_command("mv '%s' '%s.away'", root, root);
 	store.witness = NULL;
