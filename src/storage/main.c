@@ -124,17 +124,23 @@ file_limit(void)
 }
 
 static void
-give_up(const EngineError *err)
+publish_failure(const EngineError *err)
 {
 	KalamSegment *seg = storage.seg;
 
-	log_fatal("%s", err->message);
-	if (err->code == KALAM_ERR_DISK_FULL)
-		store_dir_free_ballast();
 	seg->failure_code = err->code;
 	snprintf(seg->failure_message, sizeof(seg->failure_message), "%s", err->message);
 	atomic_store(&seg->state, KALAM_STORAGE_FAILED);
 	_exit(1);
+}
+
+static void
+give_up(const EngineError *err)
+{
+	log_fatal("%s", err->message);
+	if (err->code == KALAM_ERR_DISK_FULL)
+		store_dir_free_ballast();
+	publish_failure(err);
 }
 
 void
@@ -150,6 +156,9 @@ storage_die(const EngineError *err)
 		log_warning("column family \"%s\" has a damaged file and is not compacted from now on", family);
 		store_dir_note_damaged(family);
 	}
+	/* who could not even complete what was begun will not be able to next time */
+	if (atomic_load(&storage.seg->state) == KALAM_STORAGE_RECOVERING)
+		publish_failure(err);
 	atomic_store(&storage.seg->state, KALAM_STORAGE_DOWN);
 	_exit(1);
 }

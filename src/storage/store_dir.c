@@ -163,6 +163,13 @@ store_dir_accept(EngineError *err, const char *format, ...)
 	return false;
 }
 
+void
+store_dir_accept_end(void)
+{
+	if (unlinkat(root_fd, ACCEPT, 0) == 0)
+		log_info("removed file " ACCEPT " from \"%s\": it holds for one start", root);
+}
+
 /* ---- families that are not to be compacted ---- */
 
 static bool
@@ -332,11 +339,7 @@ store_dir_opened(const StoreDirConfig *c, EngineError *err)
 {
 	IdentityConfig id = identity_config(c);
 
-	if (!identity_note(&id, state_file_opened(), err))
-		return false;
-	if (unlinkat(root_fd, ACCEPT, 0) == 0)
-		log_info("removed file " ACCEPT " from \"%s\": it holds for one start", root);
-	return true;
+	return identity_note(&id, state_file_opened(), err);
 }
 
 void
