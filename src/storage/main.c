@@ -123,8 +123,9 @@ file_limit(void)
 	return r.rlim_cur / 2 > 4096 ? 4096 : (int) (r.rlim_cur / 2);
 }
 
-static void
-publish_failure(const EngineError *err)
+/* Says why the store could not be opened, and ends. */
+static void __attribute__((noreturn))
+exit_failed(const EngineError *err)
 {
 	KalamSegment *seg = storage.seg;
 
@@ -134,13 +135,13 @@ publish_failure(const EngineError *err)
 	_exit(1);
 }
 
-static void
+static void __attribute__((noreturn))
 give_up(const EngineError *err)
 {
 	log_fatal("%s", err->message);
 	if (err->code == KALAM_ERR_DISK_FULL)
 		store_dir_free_ballast();
-	publish_failure(err);
+	exit_failed(err);
 }
 
 void
@@ -158,7 +159,7 @@ storage_die(const EngineError *err)
 	}
 	/* who could not even complete what was begun will not be able to next time */
 	if (atomic_load(&storage.seg->state) == KALAM_STORAGE_RECOVERING)
-		publish_failure(err);
+		exit_failed(err);
 	atomic_store(&storage.seg->state, KALAM_STORAGE_DOWN);
 	_exit(1);
 }
