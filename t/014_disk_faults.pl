@@ -120,6 +120,8 @@ foreach my $mode ('W', 'Y', 'S')
 	works_again($text{$mode});
 }
 
+ok(!-e "$store/damaged", 'no column family was taken for damaged');
+
 # ---- files are gone, or not to be read, while the server runs ----
 
 $node->safe_psql('postgres', "INSERT INTO t SELECT -g, md5(g::text) FROM generate_series(1, 20000) g; SELECT kalam.flush('well')");

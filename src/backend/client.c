@@ -106,7 +106,7 @@ kalam_client_ready(void)
 					 errhint("See the server's log; the store is tried again every few seconds.")));
 		}
 
-		if (!kalam_supervisor_has_slot)
+		if (!kalam_supervisor_has_slot && !IsBinaryUpgrade)
 			ereport(ERROR,
 					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 					 errmsg("the kalam supervisor cannot be started: there is no slot for a background worker"),

@@ -19,6 +19,7 @@
 
 #include "src/storage/bulk.h"
 #include "src/storage/stop_point.h"
+#include "src/storage/store_dir.h"
 #include "src/storage/storage.h"
 
 /* more written keys than this are stamped as "everything" */
@@ -321,6 +322,37 @@ change_set_has_files(const ChangeSet *s)
 	return s->ningests > 0;
 }
 
+/*
+ * Takes in files of one object.  One that is missing or damaged is left out
+ * only if the operator says so.
+ */
+static bool
+ingest_files(Object *o, const Ingest *files, uint32_t n, EngineError *err)
+{
+	const char **paths = malloc(n * sizeof(char *));
+	EngineError cause;
+	bool		good;
+
+	for (uint32_t i = 0; i < n; i++)
+		paths[i] = files[i].path;
+	good = engine_ingest(storage.engine, object_family(o), paths, n, &cause);
+	free(paths);
+	if (good)
+		return true;
+	if (cause.code != KALAM_ERR_CORRUPT && strstr(cause.message, "No such file") == NULL)
+	{
+		*err = cause;
+		return false;
+	}
+	if (n == 1)
+		return store_dir_accept(err, "a file of a large transaction that was committed is lost: %.200s",
+								cause.message);
+	for (uint32_t i = 0; i < n; i++)
+		if (!ingest_files(o, files + i, 1, err))
+			return false;
+	return true;
+}
+
 bool
 change_set_ingest(ChangeSet *s, EngineError *err)
 {
@@ -328,19 +360,12 @@ change_set_ingest(ChangeSet *s, EngineError *err)
 	{
 		uint32_t	id = s->ingests[i].object_id;
 		Object	   *o = id != KALAM_OBJECT_NONE ? find_object(s, id) : NULL;
-		const char **paths;
-		bool		good;
 
 		for (n = 1; i + n < s->ningests && s->ingests[i + n].object_id == id;)
 			n++;
 		if (o == NULL)
 			continue;			/* dropped since, or not to be taken in */
-		paths = malloc(n * sizeof(char *));
-		for (uint32_t j = 0; j < n; j++)
-			paths[j] = s->ingests[i + j].path;
-		good = engine_ingest(storage.engine, object_family(o), paths, n, err);
-		free(paths);
-		if (!good)
+		if (!ingest_files(o, &s->ingests[i], n, err))
 			return false;
 		if (i + n < s->ningests)
 			STOP_POINT("between_objects");

@@ -20,6 +20,7 @@
 #include "src/storage/log.h"
 #include "src/storage/pending.h"
 #include "src/storage/stamps.h"
+#include "src/storage/store_dir.h"
 
 #define SLEEP_US 500000
 #define TRIM_US 50000
@@ -218,6 +219,7 @@ serve_everybody(Chan *c)
 
 		if (!group_publish_bare(&stamp, &err))
 			group_die(&err);
+		store_dir_accept_end();
 		atomic_store(&storage.seg->floor, stamp);
 		atomic_store(&storage.seg->state, KALAM_STORAGE_READY);
 		log_info("ready, at stamp %llu", (unsigned long long) stamp);

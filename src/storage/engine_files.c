@@ -162,7 +162,7 @@ engine_failures(Engine *e)
 	return property(e, e->fallback, "rocksdb.background-errors");
 }
 
-/* The number before ".sst" in the text, or 0. */
+/* The number in the first "/NNNNNN.sst" of the text, or 0. */
 static unsigned long
 file_number(const char *text)
 {
@@ -171,7 +171,8 @@ file_number(const char *text)
 
 	while (start != NULL && start > text && isdigit((unsigned char) start[-1]))
 		start--;
-	return start == end ? 0 : strtoul(start, NULL, 10);
+	return end == NULL || end - start < 6 || start == text || start[-1] != '/' ? 0 :
+		strtoul(start, NULL, 10);
 }
 
 bool

@@ -8,10 +8,12 @@
  *	 system <identifier of the PostgreSQL server>
  *	 store <a number drawn when the store was made>
  *
- * The server keeps a copy in its own data directory, the witness.  With it a
- * store that is not there any more (a file system that is not mounted, another
- * directory in the settings) is told from one that never was: tables would
- * otherwise be empty all of a sudden.  Main thread only.
+ * The server keeps a copy in its own data directory, the witness, with a line
+ * "opened <how often>" behind it, which must fit the store's own count (in
+ * state_file.c): folders of different times do not go together.  The witness
+ * also tells a store that is not there any more (a file system that is not
+ * mounted, another directory in the settings) from one that never was: tables
+ * would otherwise be empty all of a sudden.  Main thread only.
  */
 #include "src/storage/identity.h"
 
@@ -98,13 +100,29 @@ identity_is_noted(const char *witness)
 	return witness != NULL && access(witness, F_OK) == 0;
 }
 
+/* What the server noted, without the count, in text; false if there is none. */
+static bool
+read_witness(const IdentityConfig *c, char *text, uint32_t *opened)
+{
+	char	   *line;
+
+	*opened = 0;
+	if (c->witness == NULL || read_text(AT_FDCWD, c->witness, text) <= 0)
+		return false;
+	line = strstr(text, "opened ");
+	if (line != NULL && sscanf(line, "opened %" SCNu32, opened) == 1)
+		*line = '\0';
+	return true;
+}
+
 bool
-identity_check(const IdentityConfig *c, EngineError *err)
+identity_check(const IdentityConfig *c, uint32_t *opened, EngineError *err)
 {
 	char		text[TEXT_BYTES];
 	char		noted[TEXT_BYTES];
 	Identity	id;
 
+	*opened = 0;
 	if (read_text(c->root_fd, "FORMAT", text) < 0)
 	{
 		if (errno != ENOENT)
@@ -134,17 +152,17 @@ identity_check(const IdentityConfig *c, EngineError *err)
 					 c->root, id.system, c->system_identifier);
 		return false;
 	}
-	if (identity_is_noted(c->witness) && read_text(AT_FDCWD, c->witness, noted) > 0 &&
-		strcmp(noted, text) != 0)
-		return store_dir_accept(err, "\"%.200s\" is not the store that this server used before", c->root);
-	return true;
+	if (!read_witness(c, noted, opened) || strcmp(noted, text) == 0)
+		return true;
+	*opened = 0;
+	return store_dir_accept(err, "\"%.200s\" is not the store that this server used before", c->root);
 }
 
 bool
-identity_note(const IdentityConfig *c, EngineError *err)
+identity_note(const IdentityConfig *c, uint32_t opened, EngineError *err)
 {
 	char		text[TEXT_BYTES];
-	char		noted[TEXT_BYTES];
+	char		note[TEXT_BYTES + 32];
 	char		folder[KALAM_PATH_BYTES];
 	char		name[KALAM_PATH_BYTES];
 	int			fd;
@@ -152,8 +170,7 @@ identity_note(const IdentityConfig *c, EngineError *err)
 
 	if (c->witness == NULL || read_text(c->root_fd, "FORMAT", text) < 0)
 		return true;
-	if (read_text(AT_FDCWD, c->witness, noted) >= 0 && strcmp(noted, text) == 0)
-		return true;
+	snprintf(note, sizeof(note), "%sopened %" PRIu32 "\n", text, opened);
 	snprintf(folder, sizeof(folder), "%s", c->witness);
 	snprintf(name, sizeof(name), "%s", c->witness);
 	fd = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -163,7 +180,7 @@ identity_note(const IdentityConfig *c, EngineError *err)
 					 strerror(errno));
 		return false;
 	}
-	good = store_dir_replace_file(fd, basename(name), text, strlen(text), err);
+	good = store_dir_replace_file(fd, basename(name), note, strlen(note), err);
 	close(fd);
 	return good;
 }

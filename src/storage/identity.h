@@ -18,10 +18,13 @@ typedef struct IdentityConfig
 /* Does the server know of a store?  Then a directory must not be made in its place. */
 extern bool identity_is_noted(const char *witness);
 
-/* Checks FORMAT, or writes it where a store begins. */
-extern bool identity_check(const IdentityConfig *c, EngineError *err);
+/*
+ * Checks FORMAT, or writes it where a store begins.  *opened: how often the
+ * server has opened it, as far as it knows; 0: it does not.
+ */
+extern bool identity_check(const IdentityConfig *c, uint32_t *opened, EngineError *err);
 
-/* The store is open: from now on the server expects this one. */
-extern bool identity_note(const IdentityConfig *c, EngineError *err);
+/* It is open, for the time of this number: from now on the server expects this one. */
+extern bool identity_note(const IdentityConfig *c, uint32_t opened, EngineError *err);
 
 #endif

@@ -124,18 +124,25 @@ file_limit(void)
 	return r.rlim_cur / 2 > 4096 ? 4096 : (int) (r.rlim_cur / 2);
 }
 
-static void
-give_up(const EngineError *err)
+/* Says why the store could not be opened, and ends. */
+static void __attribute__((noreturn))
+exit_failed(const EngineError *err)
 {
 	KalamSegment *seg = storage.seg;
 
-	log_fatal("%s", err->message);
-	if (err->code == KALAM_ERR_DISK_FULL)
-		store_dir_free_ballast();
 	seg->failure_code = err->code;
 	snprintf(seg->failure_message, sizeof(seg->failure_message), "%s", err->message);
 	atomic_store(&seg->state, KALAM_STORAGE_FAILED);
 	_exit(1);
+}
+
+static void __attribute__((noreturn))
+give_up(const EngineError *err)
+{
+	log_fatal("%s", err->message);
+	if (err->code == KALAM_ERR_DISK_FULL)
+		store_dir_free_ballast();
+	exit_failed(err);
 }
 
 void
@@ -151,6 +158,9 @@ storage_die(const EngineError *err)
 		log_warning("column family \"%s\" has a damaged file and is not compacted from now on", family);
 		store_dir_note_damaged(family);
 	}
+	/* who could not even complete what was begun will not be able to next time */
+	if (atomic_load(&storage.seg->state) == KALAM_STORAGE_RECOVERING)
+		exit_failed(err);
 	atomic_store(&storage.seg->state, KALAM_STORAGE_DOWN);
 	_exit(1);
 }

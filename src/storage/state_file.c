@@ -9,7 +9,7 @@
  *	 24		4	 and nanoseconds
  *	 28		4	 1 while a process has the store open, else 0
  *	 32		4	 timeline of the server that used the store last, 0: unknown
- *	 36		4	 0
+ *	 36		4	 how often the store was opened
  *	 40		8	 hash of the 40 bytes before
  *	 512	16	 a stamp, and its hash
  *	 1024	16	 the same again; they are written in turn
@@ -52,7 +52,7 @@ typedef struct Head
 	uint32_t	born_ns;
 	uint32_t	in_use;
 	uint32_t	timeline;
-	uint32_t	zero;
+	uint32_t	opened;
 	uint64_t	hash;
 } Head;
 
@@ -67,6 +67,7 @@ static struct
 	int			root_fd;
 	int			fd;				/* while the store is in use, else -1 */
 	uint32_t	timeline;
+	uint32_t	opened;
 	uint64_t	synced;
 	uint32_t	turn;			/* of the two slots */
 	bool		complained;
@@ -102,7 +103,7 @@ static bool
 replace(bool in_use, int *fd, EngineError *err)
 {
 	uint8_t		bytes[FILE_BYTES] = {0};
-	Head		h = {.magic = MAGIC, .in_use = in_use, .timeline = state.timeline};
+	Head		h = {.magic = MAGIC, .in_use = in_use, .timeline = state.timeline, .opened = state.opened};
 	Slot		s = slot_of(state.synced);
 	int			e;
 
@@ -167,7 +168,7 @@ read_file(Head *h, bool *is_copy)
 
 bool
 state_file_check(int root_fd, const char *root, bool has_database, uint32_t timeline,
-				 EngineError *err)
+				 uint32_t opened, EngineError *err)
 {
 	Head		h;
 	bool		is_copy = false;
@@ -175,6 +176,7 @@ state_file_check(int root_fd, const char *root, bool has_database, uint32_t time
 	state.root_fd = root_fd;
 	state.timeline = timeline;
 	state.synced = 0;
+	state.opened = opened;
 	if (!read_file(&h, &is_copy))
 	{
 		state.synced = 0;
@@ -184,6 +186,13 @@ state_file_check(int root_fd, const char *root, bool has_database, uint32_t time
 	if (h.in_use && is_copy &&
 		!store_dir_accept(err, "\"%.200s\" is a copy of a store that was in use: its files are of "
 						  "different moments", root))
+		return false;
+	if (opened == 0)
+		state.opened = h.opened;
+	else if (h.opened != opened && h.opened != opened + 1 && /* it may not have come to a note */
+			 !store_dir_accept(err, "\"%.180s\" and the server's data directory are of different times: "
+							   "the store was opened %u times, but the server did so %u times",
+							   root, h.opened, opened))
 		return false;
 	if (timeline == 0)
 		state.timeline = h.timeline;
@@ -204,7 +213,17 @@ bool
 state_file_begin(uint64_t synced, EngineError *err)
 {
 	state.synced = synced;
+	if (state.fd >= 0)
+		close(state.fd);		/* a second attempt */
+	else
+		state.opened++;
 	return replace(true, &state.fd, err);
+}
+
+uint32_t
+state_file_opened(void)
+{
+	return state.opened;
 }
 
 void

@@ -80,6 +80,7 @@ storage-check-plain: $(STORAGE_TESTS:%=build/plain/%) build/plain/test_stops bui
 
 storage-check-asan: $(STORAGE_TESTS:%=build/asan/%)
 	$(call storage_run,asan)
+	$(STORAGE_ENV_asan) build/asan/test_damage build/asan/kalam_storage
 
 storage-check-tsan: $(STORAGE_TESTS:%=build/tsan/%)
 	$(call storage_run,tsan)

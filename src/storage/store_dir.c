@@ -163,6 +163,13 @@ store_dir_accept(EngineError *err, const char *format, ...)
 	return false;
 }
 
+void
+store_dir_accept_end(void)
+{
+	if (unlinkat(root_fd, ACCEPT, 0) == 0)
+		log_info("removed file " ACCEPT " from \"%s\": it holds for one start", root);
+}
+
 /* ---- families that are not to be compacted ---- */
 
 static bool
@@ -300,6 +307,7 @@ store_dir_open(const StoreDirConfig *c, EngineError *err)
 {
 	const char *path = c->path;
 	IdentityConfig id;
+	uint32_t	opened;
 
 	snprintf(root, sizeof(root), "%s", path);
 	snprintf(db_path, sizeof(db_path), "%s/db", path);
@@ -315,8 +323,8 @@ store_dir_open(const StoreDirConfig *c, EngineError *err)
 	if (!make_directory(root, err) || !lock_root(c->lock_wait_ms, err))
 		return false;
 	id = identity_config(c);
-	if (!identity_check(&id, err) ||
-		!state_file_check(root_fd, root, id.has_database, c->timeline, err))
+	if (!identity_check(&id, &opened, err) ||
+		!state_file_check(root_fd, root, id.has_database, c->timeline, opened, err))
 		return false;
 	if (!make_directory(db_path, err) || !make_directory(bulk_path, err))
 		return false;
@@ -331,11 +339,7 @@ store_dir_opened(const StoreDirConfig *c, EngineError *err)
 {
 	IdentityConfig id = identity_config(c);
 
-	if (!identity_note(&id, err))
-		return false;
-	if (unlinkat(root_fd, ACCEPT, 0) == 0)
-		log_info("removed file " ACCEPT " from \"%s\": it holds for one start", root);
-	return true;
+	return identity_note(&id, state_file_opened(), err);
 }
 
 void

@@ -33,6 +33,9 @@ extern void store_dir_close(void);
 extern bool store_dir_accept(EngineError *err, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Everybody is served: what was accepted was accepted once. */
+extern void store_dir_accept_end(void);
+
 /* A new file in place of the old one, on disk when it returns. */
 extern bool store_dir_replace_file(int dir_fd, const char *name, const char *text, size_t len,
 								   EngineError *err);

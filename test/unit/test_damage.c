@@ -456,6 +456,74 @@ test_damaged_block(void)
 	test_store_free(&store);
 }
 
+/* ---- files of a large transaction that Postgres has committed ---- */
+
+static void
+test_damaged_load(void)
+{
+	char		path[700];
+	char		kept[720];
+	uint32_t	object;
+	DIR		   *dir;
+	struct dirent *d;
+
+	set_paths("load");
+	fixture_store("load");
+	for (int missing = 0; missing < 2; missing++)
+	{
+		start_and_serve();
+		object = make_object(10, 16);
+		CHECK_EQUAL(prepare_rows(500, object, 100, 3000, 1), KALAM_OK);
+		test_store_kill(&store, SIGKILL);
+		snprintf(kept, sizeof(kept), "%s", in_root("bulk"));
+		dir = opendir(kept);
+		path[0] = '\0';
+		while ((d = readdir(dir)) != NULL)
+			if (strstr(d->d_name, ".sst") != NULL)
+				snprintf(path, sizeof(path), "%s/%s", in_root("bulk"), d->d_name);
+		closedir(dir);
+		run_command("cp '%s' '%s'", path, in_root("kept"));
+		if (missing)
+			run_command("rm '%s'", path);
+		else
+			flip_byte(path, 0.99999);	/* its footer; a block would be found when it is read */
+
+		/* as the supervisor does, before anybody is served */
+		for (int again = 0; again < 2; again++)
+		{
+			store.may_end = true;
+			REQUIRE(test_store_start(&store));
+			REQUIRE(pthread_create(&reaper, NULL, reap, NULL) == 0);
+			CHECK_EQUAL(supervisor_resolve(500, true), TEST_DIED);
+			pthread_join(reaper, NULL);
+			store.may_end = false;
+			CHECK_EQUAL(atomic_load(&store.seg->state), KALAM_STORAGE_FAILED);
+			CHECK(strstr(store.seg->failure_message, "a file of a large transaction") != NULL);
+			CHECK(strstr(store.seg->failure_message, strrchr(path, '/') + 1) != NULL);
+		}
+		if (missing)
+		{
+			run_command("mv '%s' '%s'", in_root("kept"), path);
+			REQUIRE(test_store_start(&store));
+			CHECK_EQUAL(supervisor_resolve(500, true), KALAM_OK);
+			REQUIRE(test_serve(&store) == KALAM_OK);
+			CHECK_EQUAL(count_rows(0, object, 0), 2910);
+		}
+		else
+		{
+			run_command("touch '%s'", in_root("ACCEPT_LOSS"));
+			REQUIRE(test_store_start(&store));
+			CHECK_EQUAL(supervisor_resolve(500, true), KALAM_OK);
+			REQUIRE(test_serve(&store) == KALAM_OK);
+			CHECK(access(in_root("ACCEPT_LOSS"), F_OK) != 0);
+			CHECK_EQUAL(count_rows(0, object, 0), 10);
+		}
+		CHECK_EQUAL(atomic_load(&store.seg->pending), 0);
+		test_store_kill(&store, SIGTERM);
+	}
+	test_store_free(&store);
+}
+
 /* ---- copies ---- */
 
 static void
@@ -563,6 +631,39 @@ test_witness(void)
 	test_store_kill(&store, SIGTERM);
 	CHECK(access(witness, F_OK) == 0);
 
+	/* an older one, a newer one: of the same number, but of another time */
+	run_command("cp -a '%s' '%s.old'; cp '%s' '%s.old'", root, root, witness, witness);
+	for (int i = 0; i < 2; i++)
+	{
+		start_and_serve();
+		CHECK_EQUAL(put_range(object, 100 + (uint64_t) i, 101 + (uint64_t) i, KALAM_COMMIT_SYNC), KALAM_OK);
+		test_store_kill(&store, i == 0 ? SIGTERM : SIGKILL);
+	}
+	run_command("mv '%s' '%s.new'; mv '%s.old' '%s'", root, root, root, root);
+	expect_refused("are of different times");
+	run_command("mv '%s' '%s.old'; mv '%s.new' '%s'", root, root, root, root);
+	run_command("mv '%s' '%s.new'; mv '%s.old' '%s'", witness, witness, witness, witness);
+	expect_refused("are of different times");
+	run_command("mv '%s' '%s.old'; mv '%s.new' '%s'", witness, witness, witness, witness);
+	start_and_serve();
+	CHECK_EQUAL(count_rows(0, object, 0), 12);
+	test_store_kill(&store, SIGTERM);
+
+	/* a start that failed half-way does not count */
+	run_command("mv '%s'/db/CURRENT '%s'", root, in_root("aside"));
+	for (int i = 0; i < 3; i++)
+		expect_refused("CURRENT");
+	run_command("mv '%s' '%s'/db/CURRENT", in_root("aside"), root);
+	start_and_serve();
+	CHECK_EQUAL(count_rows(0, object, 0), 12);
+	test_store_kill(&store, SIGTERM);
+
+	/* both of the same earlier time go together */
+	run_command("rm -r '%s'; mv '%s.old' '%s'; mv '%s.old' '%s'", root, root, root, witness, witness);
+	start_and_serve();
+	CHECK_EQUAL(count_rows(0, object, 0), 10);
+	test_store_kill(&store, SIGTERM);
+
 	/* another store */
 	run_command("mv '%s' '%s.away'", root, root);
 	store.witness = NULL;
@@ -587,6 +688,7 @@ main(int argc, char **argv)
 		TEST(test_commits_that_were_not_synced),
 		TEST(test_missing_files),
 		TEST(test_damaged_block),
+		TEST(test_damaged_load),
 		TEST(test_copies),
 		TEST(test_timelines),
 		TEST(test_witness),
