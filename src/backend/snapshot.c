@@ -11,6 +11,7 @@
 
 #include "access/parallel.h"
 #include "access/xact.h"
+#include "commands/extension.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
@@ -28,8 +29,9 @@ typedef struct SnapshotEntry
 {
 	uint32		token;			/* its number, never used twice */
 	uint32		queries;		/* that run under it; 0: free */
-	uint64		stamp;			/* 0: not needed so far */
+	uint64		stamp;			/* 0: none so far */
 	int			pin;			/* index into the slot's pins */
+	bool		read;			/* rows have been read at the stamp */
 } SnapshotEntry;
 
 /* A query that has started and not ended. */
@@ -70,15 +72,21 @@ static SharedStamp *shared_stamps = NULL;
 
 /* ---- pins ---- */
 
+static bool
+pins_are_left(uint32 *i)
+{
+	for (*i = 0; *i < KALAM_PINS_PER_SLOT && pin_users[*i] > 0; (*i)++)
+		;
+	return *i < KALAM_PINS_PER_SLOT;
+}
+
 /* A pin word of this session that is not in use. */
 static uint32
 free_pin(KalamSlot *slot)
 {
 	uint32		i;
 
-	for (i = 0; i < KALAM_PINS_PER_SLOT && pin_users[i] > 0; i++)
-		;
-	if (i == KALAM_PINS_PER_SLOT)
+	if (!pins_are_left(&i))
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("too many snapshots of kalam tables are open in this session"),
@@ -280,8 +288,11 @@ new_entry(void)
 	e->queries = 0;
 	e->stamp = 0;
 	e->pin = -1;
+	e->read = false;
 	return e;
 }
+
+static void pin_early(SnapshotEntry *entry);
 
 static void
 begin_query(Snapshot snapshot)
@@ -297,6 +308,8 @@ begin_query(Snapshot snapshot)
 	running[nrunning].token = e->token;
 	running[nrunning].sub = GetCurrentSubTransactionId();
 	nrunning++;
+	if (!IsolationUsesXactSnapshot())
+		pin_early(e);
 }
 
 /* Counts off running query i; the last one of a snapshot takes the pin along. */
@@ -338,13 +351,54 @@ kalam_snapshot_stamp(Snapshot snapshot)
 	entry = entry_of(snapshot);
 	if (entry == NULL)
 		elog(ERROR, "kalam table read under a snapshot that no query runs with");
+	if (entry->stamp != 0 && !entry->read && entry->stamp < atomic_load(&kalam_segment->floor))
+	{
+		/* storage has been started anew since, but nothing was read */
+		unpin(entry->pin);
+		entry->stamp = 0;
+	}
 	if (entry->stamp == 0)
 	{
 		(void) kalam_client_ready();
 		kalam_indoubt_settle(snapshot);
 		entry->stamp = pin_newest(&entry->pin);
 	}
+	entry->read = true;
 	return entry->stamp;
+}
+
+/* Can a query of this session come to read stored tables? */
+static bool
+tables_are_likely(void)
+{
+	static bool likely = false;
+	static bool asked = false;
+
+	if (!asked)
+	{
+		asked = true;
+		likely = OidIsValid(get_extension_oid("kalam_fdw", true));
+	}
+	return likely;
+}
+
+/*
+ * The stamp is to be as old as the snapshot: a function that the query calls
+ * may come to a stored table late.  Only what costs nothing is done for it, for
+ * most queries that are no scans of ours read no stored table at all.
+ */
+static void
+pin_early(SnapshotEntry *entry)
+{
+	uint32		i;
+
+	if (entry->stamp == 0 &&
+		atomic_load(&kalam_segment->state) == KALAM_STORAGE_READY &&
+		tables_are_likely() && !kalam_indoubt_any() && pins_are_left(&i))
+	{
+		kalam_client_claim();
+		entry->stamp = pin_newest(&entry->pin);
+	}
 }
 
 /* ---- executor hooks ---- */

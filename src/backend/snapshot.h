@@ -3,7 +3,7 @@
  *	  Which stamp a statement reads at.
  *
  * Read committed: one stamp for each snapshot that the executor runs under,
- * shared by the STABLE functions that it calls.  Repeatable read and above: one
+ * taken when its query starts, shared by the STABLE functions that it calls.  Repeatable read and above: one
  * for the transaction, taken when its first statement starts.  Stamps are
  * pinned in the session's slot, which costs no request.
  */
