@@ -182,8 +182,8 @@ sub client
 		}
 		elsif ($state eq '') { ($state, $text) = $session->do('COMMIT') }
 		elsif ($state =~ /^\d/) { $session->do('ROLLBACK') }
-		# (it says nothing if all is well)
-		$me->{strange} = "$n: $text" if $state eq '' && $text ne '';
+		# (else it says nothing if all is well)
+		$me->{strange} = "$n: $text" if $state eq '' && $text ne '' && $text !~ /could not (?:follow|apply it) yet/;
 		$me->{how}{$n} = ($end_prepared || 'COMMIT') . ": $state at " . time();
 		if ($state eq '') { $effect->(); $me->{states}{committed}++ }
 		elsif ($state =~ /^(?:lost|08007)$/) { $unknown = [ $two_phase, $effect, $end_prepared ] }

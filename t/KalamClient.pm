@@ -72,8 +72,10 @@ sub answer
 	substr($self->{buffer}, 0, $at + length($DONE) + 1) = '';
 	return ($1, $text) if $text =~ /^(?:psql:\S+ )?ERROR:  (\w{5}):/m;
 
-	# it may have come after the statement's success
-	return $self->ended($text) if $text =~ /^(?:psql:\S+ )?(?:FATAL|PANIC):/m;
+	# it may have come after the statement's success; and where psql finds the
+	# connection closed as it sends, it goes on as if the statement had succeeded
+	return $self->ended($text)
+	  if $text =~ /^(?:psql:\S+ )?(?:FATAL|PANIC|WARNING:  57P0[123]):|server closed the connection|connection to server was lost/m;
 	return ('', $text);
 }
 

@@ -50,6 +50,7 @@ static uint32 running_size = 0;
 static uint32 last_token = 0;
 
 static uint32 pin_users[KALAM_PINS_PER_SLOT];
+static bool tables_likely = false;
 static uint64 xact_stamp = 0;	/* repeatable read */
 static int	xact_pin = -1;
 
@@ -364,22 +365,23 @@ kalam_snapshot_stamp(Snapshot snapshot)
 		entry->stamp = pin_newest(&entry->pin);
 	}
 	entry->read = true;
+	tables_likely = true;
 	return entry->stamp;
 }
 
-/* Can a query of this session come to read stored tables? */
+/* Can a query of this session come to read stored tables?  Looked up once. */
 static bool
 tables_are_likely(void)
 {
-	static bool likely = false;
 	static bool asked = false;
 
 	if (!asked)
 	{
 		asked = true;
-		likely = OidIsValid(get_extension_oid("kalam_fdw", true));
+		if (OidIsValid(get_extension_oid("kalam_fdw", true)))
+			tables_likely = true;
 	}
-	return likely;
+	return tables_likely;
 }
 
 /*
