@@ -1,4 +1,4 @@
--- Cursors, prepared statements, functions, isolation levels, two-phase commit.
+-- Cursors, prepared statements, functions, isolation levels, commits.
 CREATE SCHEMA tx;
 SET search_path = tx;
 CREATE FOREIGN TABLE t (k int, v text) SERVER kalam OPTIONS (primary_key 'k');
@@ -95,13 +95,6 @@ INSERT INTO t VALUES (403, 'deferred');
 INSERT INTO child VALUES (99);
 COMMIT;
 SELECT k FROM t WHERE v = 'deferred';
-
-BEGIN;
-INSERT INTO t VALUES (404, 'prepared');
-PREPARE TRANSACTION 'kalam';
-SELECT k FROM t WHERE v = 'prepared';
-COMMIT PREPARED 'kalam';
-SELECT k FROM t WHERE v = 'prepared';
 
 -- locks
 BEGIN;

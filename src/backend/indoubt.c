@@ -184,6 +184,15 @@ settle(uint64 full_xid)
 	kalam_indoubt_leave(full_xid);
 }
 
+/* Does the snapshot see its heap rows?  NULL: has it committed? */
+static inline bool
+is_seen(uint64 full_xid, Snapshot snapshot)
+{
+	return full_xid != 0 &&
+		!(snapshot != NULL && XidInMVCCSnapshot(xid_of(full_xid), snapshot)) &&
+		TransactionIdDidCommit(xid_of(full_xid));
+}
+
 void
 kalam_indoubt_settle(Snapshot snapshot)
 {
@@ -193,13 +202,20 @@ kalam_indoubt_settle(Snapshot snapshot)
 	{
 		uint64		id = id_at(i);
 
-		if (id == 0)
-			continue;
-		if (snapshot != NULL && XidInMVCCSnapshot(xid_of(id), snapshot))
-			continue;
-		if (TransactionIdDidCommit(xid_of(id)))
+		if (is_seen(id, snapshot))
 			settle(id);
 	}
+}
+
+bool
+kalam_indoubt_is_settled(Snapshot snapshot)
+{
+	if (shared == NULL || !kalam_indoubt_any())
+		return true;
+	for (uint32 i = 0; i < capacity(); i++)
+		if (is_seen(id_at(i), snapshot))
+			return false;
+	return true;
 }
 
 void

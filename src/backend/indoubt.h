@@ -43,6 +43,9 @@ extern void kalam_indoubt_leave(uint64 full_xid);
  */
 extern void kalam_indoubt_settle(Snapshot snapshot);
 
+/* Is there nothing to wait for? */
+extern bool kalam_indoubt_is_settled(Snapshot snapshot);
+
 /*
  * After COMMIT PREPARED and ROLLBACK PREPARED: applies or drops what has ended.
  * Never raises; what fails is left to the supervisor, with a warning.

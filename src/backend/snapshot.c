@@ -293,7 +293,7 @@ new_entry(void)
 	return e;
 }
 
-static void pin_early(SnapshotEntry *entry);
+static void pin_early(SnapshotEntry *entry, Snapshot snapshot);
 
 static void
 begin_query(Snapshot snapshot)
@@ -310,7 +310,7 @@ begin_query(Snapshot snapshot)
 	running[nrunning].sub = GetCurrentSubTransactionId();
 	nrunning++;
 	if (!IsolationUsesXactSnapshot())
-		pin_early(e);
+		pin_early(e, snapshot);
 }
 
 /* Counts off running query i; the last one of a snapshot takes the pin along. */
@@ -390,13 +390,13 @@ tables_are_likely(void)
  * most queries that are no scans of ours read no stored table at all.
  */
 static void
-pin_early(SnapshotEntry *entry)
+pin_early(SnapshotEntry *entry, Snapshot snapshot)
 {
 	uint32		i;
 
 	if (entry->stamp == 0 &&
 		atomic_load(&kalam_segment->state) == KALAM_STORAGE_READY &&
-		tables_are_likely() && !kalam_indoubt_any() && pins_are_left(&i))
+		tables_are_likely() && pins_are_left(&i) && kalam_indoubt_is_settled(snapshot))
 	{
 		kalam_client_claim();
 		entry->stamp = pin_newest(&entry->pin);
