@@ -13,7 +13,8 @@
  * row that is newer than the reader's snapshot may have replaced the one that
  * was looked for: that is a serialization failure.
  *
- * A note is key lengths (uint16 each), the old key, the new key.
+ * A note is key lengths (uint16 each), the old key, the new key; of long keys
+ * only the lengths, as 0, so that all notes together stay small.
  */
 #include "postgres.h"
 
@@ -25,6 +26,7 @@
 
 #define SLOT_KEY_BYTES	(KALAM_KEY_PREFIX_BYTES + 1 + 2)
 #define HASH_SEED		UINT64CONST(0x6d6f766564)
+#define MAX_NOTE_BYTES	512		/* of both keys */
 
 typedef struct NoteHeader
 {
@@ -47,14 +49,19 @@ void
 kalam_moved_note(const uint8 *old_key, size_t old_len, const uint8 *new_key, size_t new_len)
 {
 	uint8		slot[SLOT_KEY_BYTES];
-	uint8		note[sizeof(NoteHeader) + 2 * KALAM_MAX_KEY_BYTES];
-	NoteHeader	h = {old_len, new_len};
+	uint8		note[sizeof(NoteHeader) + MAX_NOTE_BYTES];
+	NoteHeader	h = {0, 0};
 
-	slot_key(slot, old_key, old_len);
+	if (old_len + new_len <= MAX_NOTE_BYTES)
+	{
+		h.old_len = old_len;
+		h.new_len = new_len;
+		memcpy(note + sizeof(h), old_key, old_len);
+		memcpy(note + sizeof(h) + old_len, new_key, new_len);
+	}
 	memcpy(note, &h, sizeof(h));
-	memcpy(note + sizeof(h), old_key, old_len);
-	memcpy(note + sizeof(h) + old_len, new_key, new_len);
-	kalam_stage_bytes(slot, sizeof(slot), note, sizeof(h) + old_len + new_len);
+	slot_key(slot, old_key, old_len);
+	kalam_stage_bytes(slot, sizeof(slot), note, sizeof(h) + h.old_len + h.new_len);
 }
 
 bool
