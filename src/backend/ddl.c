@@ -262,7 +262,11 @@ kalam_ProcessUtility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 		strcmp(((VariableSetStmt *) stmt)->name, "TRANSACTION SNAPSHOT") == 0)
 		kalam_snapshot_import(strVal(&linitial_node(A_Const, ((VariableSetStmt *) stmt)->args)->val));
 	if (IsA(stmt, AlterTableStmt))
+	{
 		note_attached_partitions((AlterTableStmt *) stmt);
+		if (kalam_segment != NULL)
+			kalam_check_altered_row_type((AlterTableStmt *) stmt);
+	}
 	process_touched();
 	if (IsA(stmt, AlterDomainStmt) && kalam_segment != NULL)
 		check_altered_domain((AlterDomainStmt *) stmt);

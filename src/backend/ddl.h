@@ -7,6 +7,7 @@
 #define KALAM_DDL_H
 
 #include "postgres.h"
+#include "nodes/parsenodes.h"
 #include "utils/rel.h"
 
 #include "src/backend/store_catalog.h"
@@ -64,5 +65,10 @@ extern void kalam_validate_rows(Relation rel);
 
 /* Raises if a value of the domain in a stored table breaks its constraints. */
 extern void kalam_validate_domain(Oid domain);
+
+/* ---- rowtype.c ---- */
+
+/* Raises if the statement has changed a row type that stored values have. */
+extern void kalam_check_altered_row_type(const AlterTableStmt *stmt);
 
 #endif							/* KALAM_DDL_H */

@@ -1,0 +1,146 @@
+/*
+ * rowtype.c
+ *	  Row types that columns of stored tables have: they must keep their layout.
+ *
+ * ALTER TYPE and ALTER TABLE refuse to change the type of an attribute while a
+ * column somewhere has the row type.  Older minor versions of PostgreSQL 15 look
+ * at tables with storage of their own only, and stored values would be read as
+ * what they are not.  Runs after the statement, in the same command.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_foreign_table.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "src/backend/ddl.h"
+
+static bool
+contains(Oid type, Oid row_type)
+{
+	Oid			inner;
+
+	check_stack_depth();
+	type = getBaseType(type);
+	if (type == row_type)
+		return true;
+	if (OidIsValid(inner = get_element_type(type)) ||
+		OidIsValid(inner = get_range_subtype(type)) ||
+		OidIsValid(inner = get_multirange_range(type)))
+		return contains(inner, row_type);
+	if (type_is_rowtype(type) && type != RECORDOID)
+	{
+		TupleDesc	desc = lookup_rowtype_tupdesc_copy(type, -1);
+
+		for (int i = 0; i < desc->natts; i++)
+			if (!TupleDescAttr(desc, i)->attisdropped &&
+				contains(TupleDescAttr(desc, i)->atttypid, row_type))
+				return true;
+	}
+	return false;
+}
+
+/* With the words of ALTER. */
+static void
+refuse(Oid relid, Relation user, Form_pg_attribute att)
+{
+	if (get_rel_relkind(relid) == RELKIND_COMPOSITE_TYPE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot alter type \"%s\" because column \"%s.%s\" uses it",
+						get_rel_name(relid), RelationGetRelationName(user), NameStr(att->attname))));
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot alter %s \"%s\" because column \"%s.%s\" uses its row type",
+					get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE ? "foreign table" : "table",
+					get_rel_name(relid), RelationGetRelationName(user), NameStr(att->attname))));
+}
+
+/* Raises if a column of the stored table has the row type of relid. */
+static void
+check_columns(Oid user_id, Oid relid, Oid row_type)
+{
+	Relation	user = try_relation_open(user_id, AccessShareLock);
+	TupleDesc	desc;
+
+	if (user == NULL)
+		return;
+	desc = RelationGetDescr(user);
+
+	/* the array of a type was made with it: ALTER comes to that first */
+	for (int arrays_only = 1; arrays_only >= 0; arrays_only--)
+	{
+		for (int i = 0; i < desc->natts; i++)
+		{
+			Form_pg_attribute att = TupleDescAttr(desc, i);
+
+			if (!att->attisdropped &&
+				(arrays_only ? get_element_type(att->atttypid) == row_type :
+				 contains(att->atttypid, row_type)))
+				refuse(relid, user, att);
+		}
+	}
+	relation_close(user, AccessShareLock);
+}
+
+/* Does the command change what is stored under the row type? */
+static bool
+changes_layout(const AlterTableCmd *cmd)
+{
+	ListCell   *lc;
+
+	if (cmd->subtype == AT_AlterColumnType)
+		return true;
+	if (cmd->subtype != AT_AddColumn)
+		return false;
+	foreach(lc, castNode(ColumnDef, cmd->def)->constraints)
+	{
+		ConstrType	type = lfirst_node(Constraint, lc)->contype;
+
+		if (type == CONSTR_DEFAULT || type == CONSTR_GENERATED || type == CONSTR_IDENTITY)
+			return true;
+	}
+	return false;
+}
+
+void
+kalam_check_altered_row_type(const AlterTableStmt *stmt)
+{
+	bool		changes = false;
+	Oid			relid;
+	Oid			row_type;
+	Relation	pg_foreign_table;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+		changes |= changes_layout(lfirst_node(AlterTableCmd, lc));
+	if (!changes)
+		return;
+	relid = RangeVarGetRelid(stmt->relation, NoLock, true);
+	row_type = OidIsValid(relid) ? get_rel_type_id(relid) : InvalidOid;
+	if (!OidIsValid(row_type))
+		return;
+
+	pg_foreign_table = table_open(ForeignTableRelationId, AccessShareLock);
+	scan = systable_beginscan(pg_foreign_table, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Oid			user_id = ((Form_pg_foreign_table) GETSTRUCT(tuple))->ftrelid;
+
+		if (kalam_is_table(user_id))
+			check_columns(user_id, relid, row_type);
+	}
+	systable_endscan(scan);
+	table_close(pg_foreign_table, AccessShareLock);
+}
