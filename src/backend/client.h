@@ -75,10 +75,10 @@ extern uint64 kalam_cursor_next_count(KalamCursor *cursor);
 
 extern void kalam_cursor_close(KalamCursor *cursor);
 
-/* One row by key, copied to the current context, or NULL. */
-extern KalamRow *kalam_get(const KalamRange *range);
+/* The version of one key at the stamp, copied to the current context, or NULL. */
+extern KalamRow *kalam_get_at(const uint8 *key, size_t key_len, uint64 stamp);
 
-/* The same for the newest committed version of a key. */
+/* The same for the newest committed version. */
 extern KalamRow *kalam_get_newest(const uint8 *key, size_t key_len);
 
 /*

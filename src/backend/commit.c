@@ -361,7 +361,7 @@ resolve(bool committed)
 static void
 hand_over_locks(void)
 {
-	TransactionId xid = XidFromFullTransactionId(FullTransactionIdFromU64(full_xid));
+	TransactionId xid = kalam_xid_of(full_xid);
 
 	if (!kalam_indoubt_keep_locks(full_xid))
 		return;					/* applied by somebody: not needed any more */

@@ -357,13 +357,21 @@ kalam_cursor_close(KalamCursor *c)
 	pfree(c);
 }
 
-KalamRow *
-kalam_get(const KalamRange *range)
+static KalamRow *
+get_point(const uint8 *key, size_t key_len, uint64 stamp, uint32 flags)
 {
-	KalamCursor *c = kalam_cursor_open(range);
-	const KalamRow *row = kalam_cursor_next(c);
+	KalamRange	range = {0};
+	KalamCursor *c;
+	const KalamRow *row;
 	KalamRow   *copy = NULL;
 
+	range.object_id = kalam_get_be32(key);
+	range.flags = KALAM_SCAN_POINT | flags;
+	range.stamp = stamp;
+	range.lower = key;
+	range.lower_len = key_len;
+	c = kalam_cursor_open(&range);
+	row = kalam_cursor_next(c);
 	if (row != NULL)
 	{
 		copy = MemoryContextAllocHuge(CurrentMemoryContext, row->size);
@@ -374,29 +382,22 @@ kalam_get(const KalamRange *range)
 }
 
 KalamRow *
+kalam_get_at(const uint8 *key, size_t key_len, uint64 stamp)
+{
+	return get_point(key, key_len, stamp, 0);
+}
+
+KalamRow *
 kalam_get_newest(const uint8 *key, size_t key_len)
 {
-	KalamRange	range = {0};
-
-	range.object_id = kalam_get_be32(key);
-	range.flags = KALAM_SCAN_POINT | KALAM_SCAN_NEWEST;
-	range.lower = key;
-	range.lower_len = key_len;
-	return kalam_get(&range);
+	return get_point(key, key_len, 0, KALAM_SCAN_NEWEST);
 }
 
 KalamRow *
 kalam_get_rechecked(const uint8 *key, size_t key_len, uint64 stamp)
 {
-	KalamRange	range = {0};
-	KalamRow   *row;
+	KalamRow   *row = get_point(key, key_len, stamp, KALAM_SCAN_NEWEST | KALAM_SCAN_RECHECK);
 
-	range.object_id = kalam_get_be32(key);
-	range.flags = KALAM_SCAN_POINT | KALAM_SCAN_NEWEST | KALAM_SCAN_RECHECK;
-	range.stamp = stamp;
-	range.lower = key;
-	range.lower_len = key_len;
-	row = kalam_get(&range);
 	if (row == NULL)
 		elog(ERROR, "kalam storage did not answer about a row");
 	return row;

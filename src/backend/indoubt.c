@@ -76,12 +76,6 @@ id_at(uint32 place)
 	return pg_atomic_read_u64(&shared->ids[place]) & ~KEEPS_LOCKS;
 }
 
-static inline TransactionId
-xid_of(uint64 full_xid)
-{
-	return XidFromFullTransactionId(FullTransactionIdFromU64(full_xid));
-}
-
 /* ---- in and out ---- */
 
 void
@@ -153,7 +147,7 @@ kalam_indoubt_leave(uint64 full_xid)
 			continue;			/* its backend keeps its locks just now */
 		pg_atomic_fetch_sub_u32(&shared->count, 1);
 		if (id & KEEPS_LOCKS)
-			kalam_row_locks_forget(xid_of(full_xid));
+			kalam_row_locks_forget(kalam_xid_of(full_xid));
 	}
 }
 
@@ -177,7 +171,7 @@ settle(uint64 full_xid)
 		return;
 
 	/* held by its backend until it has applied the changes, or could not */
-	XactLockTableWait(xid_of(full_xid), NULL, NULL, XLTW_None);
+	XactLockTableWait(kalam_xid_of(full_xid), NULL, NULL, XLTW_None);
 	if (!kalam_indoubt_has(full_xid))
 		return;
 	kalam_resolve(full_xid, true);
@@ -189,8 +183,8 @@ static inline bool
 is_seen(uint64 full_xid, Snapshot snapshot)
 {
 	return full_xid != 0 &&
-		!(snapshot != NULL && XidInMVCCSnapshot(xid_of(full_xid), snapshot)) &&
-		TransactionIdDidCommit(xid_of(full_xid));
+		!(snapshot != NULL && XidInMVCCSnapshot(kalam_xid_of(full_xid), snapshot)) &&
+		TransactionIdDidCommit(kalam_xid_of(full_xid));
 }
 
 void
@@ -229,9 +223,9 @@ kalam_indoubt_finish_prepared(void)
 	{
 		uint64		id = id_at(i);
 
-		if (id == 0 || TransactionIdIsInProgress(xid_of(id)))
+		if (id == 0 || TransactionIdIsInProgress(kalam_xid_of(id)))
 			continue;
-		if (kalam_resolve_noerror(id, TransactionIdDidCommit(xid_of(id))))
+		if (kalam_resolve_noerror(id, TransactionIdDidCommit(kalam_xid_of(id))))
 			kalam_indoubt_leave(id);
 		else
 			ereport(WARNING,
@@ -247,9 +241,9 @@ kalam_indoubt_sweep(void)
 	{
 		uint64		id = id_at(i);
 
-		if (id == 0 || kalam_transaction_holds_id(xid_of(id)))
+		if (id == 0 || kalam_transaction_holds_id(kalam_xid_of(id)))
 			continue;
-		kalam_resolve(id, TransactionIdDidCommit(xid_of(id)));
+		kalam_resolve(id, TransactionIdDidCommit(kalam_xid_of(id)));
 		kalam_indoubt_leave(id);
 	}
 }

@@ -15,7 +15,15 @@
 #define KALAM_INDOUBT_H
 
 #include "postgres.h"
+#include "access/transam.h"
 #include "utils/snapshot.h"
+
+/* As entries of pending, and this list, name transactions. */
+static inline TransactionId
+kalam_xid_of(uint64 full_xid)
+{
+	return XidFromFullTransactionId(FullTransactionIdFromU64(full_xid));
+}
 
 /* Before anything of the transaction is pending.  Raises if there is no room. */
 extern void kalam_indoubt_enter(uint64 full_xid);

@@ -81,8 +81,7 @@ kalam_moved_follow(uint8 *key, size_t *len, uint64 stamp)
 		pfree(row);
 		return false;			/* no row has moved from there since */
 	}
-	note = (const uint8 *) kalam_row_tuple(row) + KALAM_TUPLE_BODY_OFFSET;
-	note_len = row->tuple_len - KALAM_TUPLE_BODY_OFFSET;
+	note = kalam_row_bytes(row, &note_len);
 	if (note_len >= sizeof(h))
 		memcpy(&h, note, sizeof(h));
 	if (note_len != sizeof(h) + h.old_len + h.new_len || h.new_len > KALAM_MAX_KEY_BYTES)

@@ -263,13 +263,19 @@ judge(FullTransactionId fxid, uint64 serial, bool serve)
 
 /* ---- resolving ---- */
 
+static void
+fill_request(KalamChannel *ch, uint64 full_xid, bool apply)
+{
+	ch->req.full_xid = full_xid;
+	ch->req.flags = apply ? KALAM_RESOLVE_APPLY : 0;
+}
+
 void
 kalam_resolve(uint64 full_xid, bool apply)
 {
 	KalamChannel *ch = kalam_rpc_begin(KALAM_OP_RESOLVE);
 
-	ch->req.full_xid = full_xid;
-	ch->req.flags = apply ? KALAM_RESOLVE_APPLY : 0;
+	fill_request(ch, full_xid, apply);
 	kalam_rpc_finish(ch);
 }
 
@@ -280,8 +286,7 @@ kalam_resolve_noerror(uint64 full_xid, bool apply)
 
 	if (ch == NULL)
 		return false;
-	ch->req.full_xid = full_xid;
-	ch->req.flags = apply ? KALAM_RESOLVE_APPLY : 0;
+	fill_request(ch, full_xid, apply);
 	return kalam_rpc_finish_noerror(ch) == KALAM_OK;
 }
 
@@ -302,8 +307,8 @@ restore_prepared(uint64 full_xid)
 {
 	uint8		key[KALAM_KEY_PREFIX_BYTES + sizeof(uint64)];
 	KalamRow   *row;
-	const char *stream;
-	TransactionId xid = XidFromFullTransactionId(FullTransactionIdFromU64(full_xid));
+	const uint8 *stream;
+	TransactionId xid = kalam_xid_of(full_xid);
 	KalamChange change;
 	size_t		len;
 
@@ -315,8 +320,7 @@ restore_prepared(uint64 full_xid)
 	if (row == NULL)
 		return;
 	kalam_row_locks_forget(xid);	/* of an attempt that failed */
-	stream = (const char *) row + KALAM_ROW_TUPLE_OFFSET + KALAM_TUPLE_BODY_OFFSET;
-	len = row->tuple_len - KALAM_TUPLE_BODY_OFFSET;
+	stream = kalam_row_bytes(row, &len);
 	if (len >= KALAM_CHANGE_HEADER_BYTES)
 	{
 		memcpy(&change, stream, KALAM_CHANGE_HEADER_BYTES);

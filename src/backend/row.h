@@ -26,6 +26,14 @@ kalam_row_key(const KalamRow *row)
 	return (const uint8 *) row + KALAM_ROW_TUPLE_OFFSET + KALAM_ALIGN8(row->tuple_len);
 }
 
+/* What a value that is no row of a table (catalog, pending) has behind its header. */
+static inline const uint8 *
+kalam_row_bytes(const KalamRow *row, size_t *len)
+{
+	*len = row->tuple_len - KALAM_TUPLE_BODY_OFFSET;
+	return (const uint8 *) row + KALAM_ROW_TUPLE_OFFSET + KALAM_TUPLE_BODY_OFFSET;
+}
+
 /* Stages the slot's row under a key, flat and without pointers to toast. */
 extern KalamStagedVersion *kalam_stage_slot(TupleTableSlot *slot, const uint8 *key, size_t key_len);
 

@@ -309,7 +309,7 @@ kalam_row_locks_hand_over(TransactionId xid)
 }
 
 void
-kalam_row_locks_restore(TransactionId xid, const char *records, uint32 n)
+kalam_row_locks_restore(TransactionId xid, const uint8 *records, uint32 n)
 {
 	for (uint32 i = 0; i < n; i++)
 	{

@@ -68,7 +68,7 @@ extern void kalam_row_locks_pack(StringInfo to);
 extern void kalam_row_locks_hand_over(TransactionId xid);
 
 /* After a restart: takes packed locks for a prepared transaction.  May raise. */
-extern void kalam_row_locks_restore(TransactionId xid, const char *records, uint32 n);
+extern void kalam_row_locks_restore(TransactionId xid, const uint8 *records, uint32 n);
 
 /* Releases what was handed over to xid.  Any process; never raises. */
 extern void kalam_row_locks_forget(TransactionId xid);

@@ -545,46 +545,52 @@ kalam_entry_undo(const KalamRowLockStep *step, const KalamRowLockHolder *self)
 	return step->whole_object ? undo_object(step, self) : undo_row(step, self);
 }
 
-void
-kalam_entries_forget(const KalamRowLockKey *key, const KalamRowLockHolder *holder)
+/* Removes the holder's row entries from a bucket; key NULL: of all keys. */
+static void
+remove_rows_of(uint32 *link, const KalamRowLockKey *key, const KalamRowLockHolder *holder)
 {
-	uint32	   *link;
-	LWLock	   *lock = partition_lock(key->hash);
-
-	LWLockAcquire(lock, LW_EXCLUSIVE);
-	link = row_bucket(key->hash);
 	while (*link != KALAM_NO_ENTRY)
 	{
 		RowEntry   *row = &rows[*link];
 
-		if (row_has_key(row, key) && kalam_same_holder(&row->holder, holder))
+		if ((key == NULL || row_has_key(row, key)) && kalam_same_holder(&row->holder, holder))
 			remove_row(link);
 		else
 			link = &row->next;
 	}
-	LWLockRelease(lock);
+}
 
-	LWLockAcquire(object_lock, LW_EXCLUSIVE);
-	link = object_bucket(key->object_id);
+/* The same for object entries; KALAM_OBJECT_NONE: of all objects. */
+static void
+remove_objects_of(uint32 *link, uint32 object_id, const KalamRowLockHolder *holder)
+{
 	while (*link != KALAM_NO_ENTRY)
 	{
 		ObjectEntry *object = &objects[*link];
 
-		if (object->object_id == key->object_id && kalam_same_holder(&object->holder, holder))
+		if ((object_id == KALAM_OBJECT_NONE || object->object_id == object_id) &&
+			kalam_same_holder(&object->holder, holder))
 			remove_object(link);
 		else
 			link = &object->next;
 	}
+}
+
+void
+kalam_entries_forget(const KalamRowLockKey *key, const KalamRowLockHolder *holder)
+{
+	LWLock	   *lock = partition_lock(key->hash);
+
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	remove_rows_of(row_bucket(key->hash), key, holder);
+	LWLockRelease(lock);
+
+	LWLockAcquire(object_lock, LW_EXCLUSIVE);
+	remove_objects_of(object_bucket(key->object_id), key->object_id, holder);
 	LWLockRelease(object_lock);
 }
 
 /* ---- transactions without a backend ---- */
-
-static inline bool
-is_of_xid(const KalamRowLockHolder *holder, TransactionId xid)
-{
-	return holder->backend == InvalidBackendId && holder->lxid == xid;
-}
 
 static inline void
 set_holder_xid(KalamRowLockHolder *holder, TransactionId xid)
@@ -661,37 +667,23 @@ kalam_entry_restore(const KalamLockRecord *record, TransactionId xid)
 void
 kalam_entries_forget_xid(TransactionId xid)
 {
+	KalamRowLockHolder holder;
+
+	set_holder_xid(&holder, xid);
 	for (uint32 b = 0; b < table->nbuckets; b++)
 	{
 		LWLock	   *lock = &partition_locks[b & (PARTITIONS - 1)].lock;
-		uint32	   *link = &row_buckets[b];
 
-		if (*link == KALAM_NO_ENTRY)
+		if (row_buckets[b] == KALAM_NO_ENTRY)
 			continue;			/* an entry of xid would have been there long since */
 		LWLockAcquire(lock, LW_EXCLUSIVE);
-		while (*link != KALAM_NO_ENTRY)
-		{
-			if (is_of_xid(&rows[*link].holder, xid))
-				remove_row(link);
-			else
-				link = &rows[*link].next;
-		}
+		remove_rows_of(&row_buckets[b], NULL, &holder);
 		LWLockRelease(lock);
 	}
 
 	LWLockAcquire(object_lock, LW_EXCLUSIVE);
 	for (int b = 0; b < OBJECT_BUCKETS; b++)
-	{
-		uint32	   *link = &table->object_buckets[b];
-
-		while (*link != KALAM_NO_ENTRY)
-		{
-			if (is_of_xid(&objects[*link].holder, xid))
-				remove_object(link);
-			else
-				link = &objects[*link].next;
-		}
-	}
+		remove_objects_of(&table->object_buckets[b], KALAM_OBJECT_NONE, &holder);
 	LWLockRelease(object_lock);
 }
 

@@ -185,7 +185,6 @@ give(TupleTableSlot *slot, KalamMarkedRows *rows, MinimalTuple tuple, Datum rowi
 static void
 give_unchanged(TupleTableSlot *slot, KalamMarkedRows *rows, const MarkedRow *m, Datum rowid)
 {
-	KalamRange	range = {0};
 	KalamRow   *row;
 
 	if (m->tuple_len > 0)
@@ -193,12 +192,7 @@ give_unchanged(TupleTableSlot *slot, KalamMarkedRows *rows, const MarkedRow *m, 
 		give(slot, rows, (MinimalTuple) m->tuple, rowid);
 		return;
 	}
-	range.object_id = kalam_get_be32(marked_key(m));
-	range.flags = KALAM_SCAN_POINT;
-	range.stamp = rows->stamp;
-	range.lower = marked_key(m);
-	range.lower_len = m->key_len;
-	row = kalam_get(&range);
+	row = kalam_get_at(marked_key(m), m->key_len, rows->stamp);
 	if (row == NULL)
 		elog(ERROR, "a locked row of a kalam table is gone");
 	give(slot, rows, kalam_row_tuple(row), rowid);

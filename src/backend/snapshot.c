@@ -293,7 +293,39 @@ new_entry(void)
 	return e;
 }
 
-static void pin_early(SnapshotEntry *entry, Snapshot snapshot);
+/* Can a query of this session come to read stored tables?  Looked up once. */
+static bool
+tables_are_likely(void)
+{
+	static bool asked = false;
+
+	if (!asked)
+	{
+		asked = true;
+		if (OidIsValid(get_extension_oid("kalam_fdw", true)))
+			tables_likely = true;
+	}
+	return tables_likely;
+}
+
+/*
+ * The stamp is to be as old as the snapshot: a function that the query calls
+ * may come to a stored table late.  Only what costs nothing is done for it, for
+ * most queries that are no scans of ours read no stored table at all.
+ */
+static void
+pin_early(SnapshotEntry *entry, Snapshot snapshot)
+{
+	uint32		i;
+
+	if (entry->stamp == 0 &&
+		atomic_load(&kalam_segment->state) == KALAM_STORAGE_READY &&
+		tables_are_likely() && pins_are_left(&i) && kalam_indoubt_is_settled(snapshot))
+	{
+		kalam_client_claim();
+		entry->stamp = pin_newest(&entry->pin);
+	}
+}
 
 static void
 begin_query(Snapshot snapshot)
@@ -367,40 +399,6 @@ kalam_snapshot_stamp(Snapshot snapshot)
 	entry->read = true;
 	tables_likely = true;
 	return entry->stamp;
-}
-
-/* Can a query of this session come to read stored tables?  Looked up once. */
-static bool
-tables_are_likely(void)
-{
-	static bool asked = false;
-
-	if (!asked)
-	{
-		asked = true;
-		if (OidIsValid(get_extension_oid("kalam_fdw", true)))
-			tables_likely = true;
-	}
-	return tables_likely;
-}
-
-/*
- * The stamp is to be as old as the snapshot: a function that the query calls
- * may come to a stored table late.  Only what costs nothing is done for it, for
- * most queries that are no scans of ours read no stored table at all.
- */
-static void
-pin_early(SnapshotEntry *entry, Snapshot snapshot)
-{
-	uint32		i;
-
-	if (entry->stamp == 0 &&
-		atomic_load(&kalam_segment->state) == KALAM_STORAGE_READY &&
-		tables_are_likely() && pins_are_left(&i) && kalam_indoubt_is_settled(snapshot))
-	{
-		kalam_client_claim();
-		entry->stamp = pin_newest(&entry->pin);
-	}
 }
 
 /* ---- executor hooks ---- */

@@ -63,9 +63,10 @@ decode(const void *bytes, size_t len)
 static KalamCatalogTable *
 decode_row(const KalamRow *row)
 {
-	const char *tuple = (const char *) row + KALAM_ROW_TUPLE_OFFSET;
+	size_t		len;
+	const uint8 *bytes = kalam_row_bytes(row, &len);
 
-	return decode(tuple + KALAM_TUPLE_BODY_OFFSET, row->tuple_len - KALAM_TUPLE_BODY_OFFSET);
+	return decode(bytes, len);
 }
 
 static KalamCatalogTable *
@@ -73,6 +74,14 @@ decode_staged(const KalamVersion *v)
 {
 	return decode(v->value + KALAM_VALUE_HEADER_BYTES,
 				  v->value_len - KALAM_VALUE_HEADER_BYTES);
+}
+
+/* As it is once all that has committed by now is applied; NULL if it is not there. */
+static KalamRow *
+get_now(const uint8 *key, size_t key_len)
+{
+	kalam_indoubt_settle(NULL);
+	return kalam_get_newest(key, key_len);
 }
 
 KalamCatalogTable *
@@ -85,8 +94,7 @@ kalam_catalog_get(Oid database, Oid relid)
 	table_key(key, database, relid);
 	if (kalam_own_version(key, sizeof(key), &own))
 		return own.op == KALAM_CHANGE_PUT ? decode_staged(&own) : NULL;
-	kalam_indoubt_settle(NULL);
-	row = kalam_get_newest(key, sizeof(key));
+	row = get_now(key, sizeof(key));
 	return row ? decode_row(row) : NULL;
 }
 
@@ -94,16 +102,10 @@ KalamCatalogTable *
 kalam_catalog_get_at(Oid database, Oid relid, uint64 stamp)
 {
 	uint8		key[TABLE_KEY_BYTES];
-	KalamRange	range = {0};
 	KalamRow   *row;
 
 	table_key(key, database, relid);
-	range.object_id = KALAM_OBJECT_CATALOG;
-	range.flags = stamp != 0 ? KALAM_SCAN_POINT : KALAM_SCAN_POINT | KALAM_SCAN_NEWEST;
-	range.stamp = stamp;
-	range.lower = key;
-	range.lower_len = sizeof(key);
-	row = kalam_get(&range);
+	row = stamp != 0 ? kalam_get_at(key, sizeof(key), stamp) : get_now(key, sizeof(key));
 	return row ? decode_row(row) : NULL;
 }
 
@@ -132,7 +134,7 @@ kalam_catalog_again(const KalamCatalogTable *table)
 	kept_key(key, table->record.table_id);
 	if (kalam_own_version(key, sizeof(key), &v))
 		return NULL;			/* a kept one is only ever deleted */
-	row = kalam_get_newest(key, sizeof(key));
+	row = get_now(key, sizeof(key));
 	now = row ? decode_row(row) : NULL;
 	if (now != NULL)
 		now->kept = true;
@@ -147,6 +149,7 @@ open_letter(char letter, uint8 *lower, uint8 *upper)
 {
 	KalamRange	range = {0};
 
+	kalam_indoubt_settle(NULL);
 	kalam_put_key_prefix(lower, KALAM_OBJECT_CATALOG, KALAM_KEY_KIND_META);
 	memcpy(upper, lower, LETTER_BYTES);
 	lower[KALAM_KEY_PREFIX_BYTES] = letter;
@@ -204,10 +207,8 @@ list_letter(List *list, char letter, Oid database)
 List *
 kalam_catalog_list(Oid database)
 {
-	List	   *list;
+	List	   *list = list_letter(NIL, KALAM_CATALOG_TABLE, database);
 
-	kalam_indoubt_settle(NULL);
-	list = list_letter(NIL, KALAM_CATALOG_TABLE, database);
 	return list_letter(list, KALAM_CATALOG_KEPT, database);
 }
 
@@ -241,7 +242,7 @@ kalam_catalog_has_object(uint32 object_id)
 	kalam_put_key_prefix(key, KALAM_OBJECT_CATALOG, KALAM_KEY_KIND_META);
 	key[KALAM_KEY_PREFIX_BYTES] = KALAM_CATALOG_OBJECT;
 	kalam_put_be32(key + LETTER_BYTES, object_id);
-	row = kalam_get_newest(key, sizeof(key));
+	row = get_now(key, sizeof(key));
 	if (row != NULL)
 		pfree(row);
 	return row != NULL;
@@ -302,6 +303,8 @@ kalam_catalog_object_options(uint32 object_id)
 	uint8	   *id = key + KALAM_KEY_PREFIX_BYTES + 1;
 	KalamStagedVersion *own;
 	KalamRow   *row;
+	const uint8 *bytes = NULL;
+	size_t		len = 0;
 	KalamObjectRecord record;
 
 	kalam_put_key_prefix(key, KALAM_OBJECT_CATALOG, KALAM_KEY_KIND_META);
@@ -314,12 +317,14 @@ kalam_catalog_object_options(uint32 object_id)
 		memcpy(&record.options, own->value, sizeof(record.options));
 		return record.options;
 	}
-	row = kalam_get_newest(key, sizeof(key));
-	if (row == NULL || row->tuple_len < KALAM_TUPLE_BODY_OFFSET + sizeof(record))
+	row = get_now(key, sizeof(key));
+	if (row != NULL)
+		bytes = kalam_row_bytes(row, &len);
+	if (row == NULL || len < sizeof(record))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("object %u is missing in the kalam store's catalog", object_id)));
-	memcpy(&record, (char *) row + KALAM_ROW_TUPLE_OFFSET + KALAM_TUPLE_BODY_OFFSET, sizeof(record));
+	memcpy(&record, bytes, sizeof(record));
 	pfree(row);
 	return record.options;
 }

@@ -64,7 +64,28 @@ complete(uint64_t full_xid, ChangeSet *set, EngineError *err)
 	return true;
 }
 
-/* (Files are copied when they are taken in, so there must be room once more.) */
+/*
+ * The group becomes the one that makes the load's entry.  False if there is no
+ * room: then the request is answered.  (Files are copied when they are taken in,
+ * so there must be room once more.)
+ */
+static bool
+begin_entry(Chan *c, ChangeSet *set, uint64_t full_xid)
+{
+	EngineError err;
+
+	group_begin(set);
+	if (!group_space_left(bulk_bytes(c->load), &err))
+	{
+		chan_finish(c, &err);
+		return false;
+	}
+	put_entry(c, set, full_xid);
+	group_join(c);
+	keep_files(c);
+	return true;
+}
+
 void
 load_commit(Chan *c, ChangeSet *set)
 {
@@ -72,16 +93,9 @@ load_commit(Chan *c, ChangeSet *set)
 	uint64_t	full_xid = PENDING_LOAD | atomic_load(&storage.seg->pub);
 	EngineError err;
 
-	group_begin(set);
-	if (!group_space_left(bulk_bytes(c->load), &err))
-	{
-		chan_finish(c, &err);
+	if (!begin_entry(c, set, full_xid))
 		return;
-	}
-	put_entry(c, set, full_xid);
-	group_join(c);
 	group_sync();
-	keep_files(c);
 	group_store();
 	if (!complete(full_xid, set, &err))
 		group_die(&err);
@@ -91,18 +105,10 @@ void
 load_prepare(Chan *c, ChangeSet *set)
 {
 	uint64_t	full_xid = c->shared->req.full_xid;
-	EngineError err;
 
-	group_begin(set);
-	if (!group_space_left(bulk_bytes(c->load), &err))
-	{
-		chan_finish(c, &err);
+	if (!begin_entry(c, set, full_xid))
 		return;
-	}
-	put_entry(c, set, full_xid);
 	group_add_pending(full_xid);
-	group_join(c);
-	keep_files(c);
 	group_write();
 }
 

@@ -6,11 +6,11 @@
  * Changes are made of the input so that most are well formed; then some bytes
  * are changed.
  */
-#include <stdarg.h>
 #include <string.h>
 
 #include "src/storage/change_stream.h"
 #include "test/fuzz/fuzz.h"
+#include "test/fuzz/no_engine.h"
 
 #define MAX_STREAM 16384
 
@@ -21,18 +21,6 @@ typedef struct Seen
 	uint64_t	hash;			/* of all changes */
 	size_t		bytes;
 } Seen;
-
-/* (engine.c has it, with RocksDB) */
-void
-engine_error(EngineError *err, KalamCode code, const char *format, ...)
-{
-	va_list		args;
-
-	err->code = code;
-	va_start(args, format);
-	vsnprintf(err->message, sizeof(err->message), format, args);
-	va_end(args);
-}
 
 static uint64_t
 mix(uint64_t hash, const uint8_t *bytes, size_t len)

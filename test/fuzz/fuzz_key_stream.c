@@ -6,7 +6,6 @@
  *
  * The store is a set that holds every key whose last byte is 0xEE.
  */
-#include <stdarg.h>
 #include <string.h>
 
 #include "src/storage/key_stream.h"
@@ -14,6 +13,7 @@
 #include "src/storage/stamps.h"
 #include "src/storage/storage.h"
 #include "test/fuzz/fuzz.h"
+#include "test/fuzz/no_engine.h"
 
 #define MAX_STREAM 16384
 #define EXISTS 0xEE
@@ -25,17 +25,6 @@ Storage		storage;
 
 static const uint8_t *stream;	/* whole, to seek in */
 static size_t stream_len;
-
-void
-engine_error(EngineError *err, KalamCode code, const char *format, ...)
-{
-	va_list		args;
-
-	err->code = code;
-	va_start(args, format);
-	vsnprintf(err->message, sizeof(err->message), format, args);
-	va_end(args);
-}
 
 Object *
 objects_get(uint32_t object_id)
