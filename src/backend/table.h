@@ -29,6 +29,17 @@ typedef struct KalamKeyColumn
 	KalamKeyType type;
 } KalamKeyColumn;
 
+/* A secondary index: option index_NAME or unique_NAME. */
+typedef struct KalamIndex
+{
+	char	   *name;			/* NAME */
+	bool		unique;			/* nulls are distinct */
+	uint16		id;				/* in the keys of its entries; of this object, never
+								 * used twice */
+	int			ncolumns;
+	KalamKeyColumn *columns;
+} KalamIndex;
+
 /*
  * Built from the relation's options and columns, cached per relation until its
  * relcache entry changes.  A pointer from kalam_table_open stays good until
@@ -49,6 +60,8 @@ typedef struct KalamTable
 	uint64		readable_at;	/* so does this older one */
 	int			nkeys;			/* 0: hidden row id */
 	KalamKeyColumn *keys;
+	int			nindexes;
+	KalamIndex *indexes;		/* ids: after kalam_table_object only */
 	KalamOnConflict on_conflict;
 	bool		keep_on_drop;
 	KalamObjectOptions object_options;

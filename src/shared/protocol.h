@@ -26,6 +26,10 @@
  *	 0		4	 object id, big-endian
  *	 4		1	 kind, below
  *	 5		...	 kind ROW: key columns (keycodec.h), or 8 bytes big-endian row id
+ *				 kind INDEX: index id (2, big-endian), the index's columns
+ *				 (keycodec.h), then, unless the index is unique and none of its
+ *				 columns is null, the row suffix: what the key of the row has
+ *				 behind its prefix
  *
  * Object ids are never used twice.  A table has one at a time; TRUNCATE gives
  * it a new one.  Example: row 7 of the keyless table 300:
@@ -34,7 +38,7 @@
 #define KALAM_KEY_PREFIX_BYTES	5
 #define KALAM_KEY_KIND_META		1
 #define KALAM_KEY_KIND_ROW		2
-#define KALAM_KEY_KIND_INDEX	3	/* reserved */
+#define KALAM_KEY_KIND_INDEX	3
 #define KALAM_KEY_KIND_PACKED	4	/* reserved */
 
 #define KALAM_OBJECT_NONE		0
@@ -60,6 +64,19 @@
 #define KALAM_VALUE_HEADER_BYTES 8
 #define KALAM_VALUE_FORMAT		1
 
+/*
+ * The value of an index entry: version id and format as above, then
+ *
+ *	 8		2	 n: bytes of row suffix at the end of the entry's key; 0: it
+ *				 stands here, behind
+ *	 10		...	 the row suffix, if n is 0
+ *
+ * So a unique entry is one key, which a look-up of that key finds, and any
+ * entry leads to the key of its row: object id, kind ROW, row suffix.
+ */
+#define KALAM_INDEX_KEY_PREFIX_BYTES	(KALAM_KEY_PREFIX_BYTES + 2)
+#define KALAM_INDEX_VALUE_BYTES			(KALAM_VALUE_HEADER_BYTES + 2)	/* at least */
+
 /* ---- change streams: COMMIT and PREPARE requests, entries of pending ---- */
 
 typedef enum KalamChangeOp
@@ -70,9 +87,11 @@ typedef enum KalamChangeOp
 	KALAM_CHANGE_DROP_OBJECT,	/* key: 4 bytes object id */
 	KALAM_CHANGE_INGEST,		/* storage's own, in pending: key: 4 bytes object id;
 								 * value: name of a sorted file in folder bulk */
-	KALAM_CHANGE_LOCKS			/* PREPARE: first, if at all; no key; value: the row
+	KALAM_CHANGE_LOCKS,			/* PREPARE: first, if at all; no key; value: the row
 								 * locks of a prepared transaction, KalamLockRecord
 								 * each.  Nothing to apply: kept for a restart */
+	KALAM_CHANGE_DROP_INDEX		/* key: 4 bytes object id; value: 2 bytes index id,
+								 * big-endian: all entries of the index go */
 } KalamChangeOp;
 
 /*
@@ -114,6 +133,31 @@ typedef struct KalamObjectOptions
 } KalamObjectOptions;
 
 /* An EXISTS stream: entries of uint16 key_len and the key, without padding. */
+
+/* ---- the input of a SCAN (KALAM_SCAN_INPUT) ---- */
+
+/*
+ * What does not fit in a request lies in the channel's blocks when it is posted:
+ * raw bytes from the address of block 0 on, over all blocks, input_len of them.
+ * Storage copies them before it fills the first block.  They are sections one
+ * behind the other, each 8-aligned: KalamScanSection and its bytes.
+ */
+typedef struct KalamScanSection
+{
+	uint32_t	kind;			/* KalamScanSectionKind */
+	uint32_t	len;			/* of what follows, without padding to 8 */
+} KalamScanSection;
+
+typedef enum KalamScanSectionKind
+{
+	KALAM_SECTION_RANGES = 1,	/* instead of lower and upper, which are empty: entries
+								 * of uint16 lower_len, uint16 upper_len, lower, upper,
+								 * without padding; upper_len 0: the one key `lower`.
+								 * They are read in this order, each in the scan's
+								 * direction; rows carry the number of theirs, from 0 */
+	KALAM_SECTION_FILTER,		/* rowprog.h: rows that do not pass are not sent */
+	KALAM_SECTION_AGGREGATE		/* rowagg.h: groups are sent instead of rows */
+} KalamScanSectionKind;
 
 /* ---- the catalog: rows of object 1, kind META, then a letter ---- */
 

@@ -120,6 +120,13 @@ typedef enum KalamOp
 #define KALAM_SCAN_AFTER_LOWER	0x0040	/* lower itself is excluded */
 #define KALAM_SCAN_KEYS_ONLY	0x0080	/* KEYS, and tuples have no body: their
 										 * tuple_len is KALAM_TUPLE_BODY_OFFSET */
+#define KALAM_SCAN_INDEX		0x1000	/* the keys of the range are index entries; the
+										 * rows are those that they lead to, in the
+										 * order of the entries */
+#define KALAM_SCAN_INDEX_KEYS	0x2000	/* INDEX, KEYS: rows carry the entries' keys,
+										 * behind their own.  With KEYS_ONLY the rows
+										 * are not looked up */
+#define KALAM_SCAN_INPUT		0x4000	/* input_len bytes of sections: protocol.h */
 #define KALAM_COMMIT_SYNC		0x0100	/* on disk before the answer */
 #define KALAM_RESOLVE_APPLY		0x0200	/* else drop */
 #define KALAM_COMMIT_BULK		0x0400	/* a large one: object changes first, then
@@ -153,7 +160,10 @@ typedef struct KalamRequest
 	uint64_t	max_row_id;		/* COMMIT, PREPARE: largest hidden row id, or 0 */
 	uint64_t	max_rows;		/* SCAN: stop after so many, 0: no limit */
 	uint32_t	first_bytes;	/* SCAN: size after which the first block goes out */
-	uint16_t	lower_len;		/* SCAN: 0 is not allowed */
+	uint32_t	input_len;		/* SCAN_INPUT: bytes in the channel's blocks */
+	uint32_t	first_range;	/* SCAN with RANGES: begin with this one; lower or
+								 * upper bound it further if their length is not 0 */
+	uint16_t	lower_len;		/* SCAN: 0 is not allowed without RANGES */
 	uint16_t	upper_len;		/* SCAN: first key behind the range; not for POINT */
 	uint8_t		lower[KALAM_MAX_KEY_BYTES];
 	uint8_t		upper[KALAM_MAX_KEY_BYTES];
@@ -233,7 +243,8 @@ typedef struct KalamBlock
 	uint32_t	resume_offset;
 	uint32_t	resume_len;
 	uint32_t	big_total;
-	uint64_t	reserved;
+	uint32_t	resume_range;	/* number of the range of that key */
+	uint32_t	reserved;
 	uint8_t		data[];			/* 8-aligned */
 } KalamBlock;
 
@@ -248,9 +259,11 @@ typedef struct KalamBlock
 
 /*
  * One row in a block, 8-aligned.  At offset 16 lies a Postgres MinimalTuple:
- * 4 bytes tuple_len (its t_len), 6 bytes of zero padding, and then the stored
- * bytes of the row behind the 8 byte version (see rowformat.h).  The row's key,
- * if asked for, begins at 16 + tuple_len rounded up to 8.
+ * 4 bytes tuple_len (its t_len), 6 bytes of padding, where Postgres never looks
+ * and which say where the row comes from, and then the stored bytes of the row
+ * behind the 8 byte version.  The row's key, if asked for, begins at 16 +
+ * tuple_len rounded up to 8; the key of its index entry, if asked for, directly
+ * behind that.
  */
 typedef struct KalamRow
 {
@@ -259,6 +272,9 @@ typedef struct KalamRow
 	uint16_t	flags;
 	uint64_t	version;		/* version id: first 8 bytes of the stored value */
 	uint32_t	tuple_len;		/* offset 16: the tuple */
+	uint16_t	range[2];		/* number of the range, low half first (SCAN with
+								 * RANGES; else 0) */
+	uint16_t	index_key_len;	/* 0 unless KALAM_SCAN_INDEX_KEYS */
 	uint8_t		tuple_rest[];
 } KalamRow;
 

@@ -315,6 +315,7 @@ finish_block(Cursor *c, KalamBlock *b, CursorStep step)
 	b->resume_offset = 0;
 	b->resume_len = 0;
 	b->big_total = 0;
+	b->resume_range = 0;
 	b->reserved = 0;
 	if (c->nrows > 0)
 	{
