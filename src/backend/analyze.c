@@ -16,8 +16,8 @@
 #include "utils/sampling.h"
 
 #include "src/backend/planner.h"
-#include "src/backend/scan.h"
 #include "src/backend/table.h"
+#include "src/backend/wholescan.h"
 
 static int
 acquire_sample(Relation rel, int elevel, HeapTuple *rows, int targrows,

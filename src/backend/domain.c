@@ -17,7 +17,7 @@
 #include "utils/typcache.h"
 
 #include "src/backend/ddl.h"
-#include "src/backend/scan.h"
+#include "src/backend/wholescan.h"
 
 /* Is the type the domain, or a domain over it? */
 static bool

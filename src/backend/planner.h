@@ -1,12 +1,19 @@
 /*
  * planner.h
- *	  What the planner hands to scans: the layout of a ForeignScan's private list.
+ *	  Planning of scans over stored tables, and what it hands to them: the layout
+ *	  of a ForeignScan's private list.
  */
 #ifndef KALAM_PLANNER_H
 #define KALAM_PLANNER_H
 
 #include "postgres.h"
 #include "foreign/fdwapi.h"
+
+/* The only member of a ForeignPath's private list. */
+typedef struct KalamPath
+{
+	bool		reverse;		/* against the key's order */
+} KalamPath;
 
 /*
  * fdw_private of a ForeignScan; the bounds' values are its fdw_exprs.  Its
@@ -20,7 +27,8 @@ enum KalamScanPrivate
 	KALAM_PRIVATE_NO_COLUMNS,	/* Boolean: rows are only counted */
 	KALAM_PRIVATE_LOCK,			/* Integer: how the scan locks its rows
 								 * (KalamRowLockMode), or KALAM_SCAN_LOCKS_NOTHING */
-	KALAM_PRIVATE_MARK			/* Boolean: rows may be locked later: rowmark.h */
+	KALAM_PRIVATE_MARK,			/* Boolean: rows may be locked later: rowmark.h */
+	KALAM_PRIVATE_ITEMS
 };
 
 #define KALAM_SCAN_LOCKS_NOTHING (-1)
@@ -28,10 +36,19 @@ enum KalamScanPrivate
 extern void kalam_planner_install(void);	/* hooks */
 
 extern void kalam_get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid);
+
+/* ---- paths.c ---- */
+
 extern void kalam_get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid);
+
+/* ---- plan.c ---- */
+
 extern ForeignScan *kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 								   ForeignPath *path, List *tlist, List *clauses,
 								   Plan *outer_plan);
+
+/* ---- analyze.c ---- */
+
 extern bool kalam_analyze(Relation rel, AcquireSampleRowsFunc *func, BlockNumber *pages);
 
 #endif							/* KALAM_PLANNER_H */

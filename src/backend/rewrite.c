@@ -33,8 +33,8 @@
 
 #include "src/backend/ddl.h"
 #include "src/backend/row.h"
-#include "src/backend/scan.h"
 #include "src/backend/transaction.h"
+#include "src/backend/wholescan.h"
 
 static bool
 is_old_column(const KalamCatalogTable *old, int i)

@@ -8,63 +8,20 @@
  */
 #include "postgres.h"
 
-#include "access/sysattr.h"
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "foreign/fdwapi.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/ruleutils.h"
-#include "utils/snapmgr.h"
 
 #include "src/backend/ddl.h"
-#include "src/backend/keyrange.h"
-#include "src/backend/merge.h"
 #include "src/backend/planner.h"
 #include "src/backend/row.h"
 #include "src/backend/rowlock.h"
-#include "src/backend/rowmark.h"
 #include "src/backend/scan.h"
+#include "src/backend/scan_state.h"
 #include "src/backend/snapshot.h"
-
-typedef struct KalamScan
-{
-	Relation	rel;
-	KalamTable *table;
-	List	   *bounds;
-	List	   *bound_states;
-	ExprContext *bound_context;
-	bool		reverse;
-	bool		no_columns;
-	bool		want_keys;
-	int			lock_mode;		/* rows are locked before they are returned, or
-								 * KALAM_SCAN_LOCKS_NOTHING */
-	KalamMarkedRows *marked;	/* they may be locked later; else NULL */
-	ExprState  *filter;			/* if it locks: conditions beyond the range */
-	ExprState  *recheck;		/* all conditions, for rows read again */
-
-	TupleTableSlot *slot;
-	uint64		stamp;
-	CommandId	command_id;
-	SubTransactionId owner;		/* a portal lives on when a later savepoint is rolled back */
-	bool		started;
-	bool		empty;
-	bool		counting;
-	uint64		count_left;
-	KalamMerge	merge;
-	KalamRow   *newest;			/* a locked row that had changed */
-	uint8		lower[KALAM_MAX_KEY_BYTES];
-	uint8		upper[KALAM_MAX_KEY_BYTES];
-} KalamScan;
-
-static inline bool
-locks(const KalamScan *scan)
-{
-	return scan->lock_mode != KALAM_SCAN_LOCKS_NOTHING;
-}
 
 void
 kalam_begin_scan(ForeignScanState *node, int eflags)
@@ -87,8 +44,8 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	scan->reverse = boolVal(list_nth(private, KALAM_PRIVATE_REVERSE));
 	scan->no_columns = boolVal(list_nth(private, KALAM_PRIVATE_NO_COLUMNS));
 	scan->lock_mode = intVal(list_nth(private, KALAM_PRIVATE_LOCK));
-	scan->want_keys = locks(scan) || (scan->table->nkeys == 0 && plan->fsSystemCol);
-	if (locks(scan))
+	scan->want_keys = kalam_scan_locks(scan) || (scan->table->nkeys == 0 && plan->fsSystemCol);
+	if (kalam_scan_locks(scan))
 	{
 		scan->filter = ExecInitQual(list_copy_tail(plan->fdw_recheck_quals,
 												   list_length(plan->fdw_exprs)),
@@ -231,7 +188,7 @@ kalam_iterate_scan(ForeignScanState *node)
 								&scan->slot->tts_tid);
 		if (scan->marked)
 			kalam_marked_rows_add(scan->marked, &row, &scan->slot->tts_tid);
-		else if (locks(scan))
+		else if (kalam_scan_locks(scan))
 		{
 			MemoryContext old = MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
 			bool		keep = lock_row(scan, node, &row);
@@ -285,80 +242,4 @@ kalam_recheck_scan(ForeignScanState *node, TupleTableSlot *slot)
 {
 	/* the key conditions are fdw_recheck_quals, which the executor evaluates */
 	return true;
-}
-
-static void
-explain_conditions(const char *label, List *quals, ForeignScan *plan, ExplainState *es)
-{
-	List	   *context;
-	bool		prefix = list_length(es->rtable) > 1 || es->verbose;
-
-	if (quals == NIL)
-		return;
-	context = set_deparse_context_plan(es->deparse_cxt, (Plan *) plan, NIL);
-	ExplainPropertyText(label, deparse_expression((Node *) make_ands_explicit(quals),
-												  context, prefix, false), es);
-}
-
-void
-kalam_explain_scan(ForeignScanState *node, ExplainState *es)
-{
-	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
-	int			nbounds = list_length(plan->fdw_exprs);
-	List	   *quals = plan->fdw_recheck_quals;
-
-	explain_conditions("Key Cond", list_truncate(list_copy(quals), nbounds), plan, es);
-	/* those that core knows of, it shows */
-	explain_conditions("Filter", list_copy_tail(quals, nbounds), plan, es);
-	if (boolVal(list_nth(plan->fdw_private, KALAM_PRIVATE_REVERSE)))
-		ExplainPropertyText("Scan Direction", "Backward", es);
-}
-
-/* ---- whole scans for DDL ---- */
-
-struct KalamWholeScan
-{
-	KalamTable *table;
-	KalamMerge	merge;
-};
-
-KalamWholeScan *
-kalam_whole_scan_begin(Relation rel)
-{
-	KalamWholeScan *scan = palloc0(sizeof(KalamWholeScan));
-	KalamRange	range = {0};
-	uint8		lower[KALAM_MAX_KEY_BYTES];
-	uint8		upper[KALAM_MAX_KEY_BYTES];
-
-	scan->merge.context = CurrentMemoryContext;
-	scan->table = kalam_table_open(rel);
-	if (kalam_table_object(scan->table) != KALAM_OBJECT_NONE)
-	{
-		range.flags = KALAM_SCAN_KEYS | KALAM_SCAN_NEWEST;
-		(void) kalam_compute_range(scan->table, NIL, NIL, NULL, &range, lower, upper);
-		kalam_merge_open(&scan->merge, &range, GetCurrentCommandId(false));
-	}
-	return scan;
-}
-
-MinimalTuple
-kalam_whole_scan_next(KalamWholeScan *scan, const uint8 **key, size_t *key_len)
-{
-	KalamMergedRow row;
-
-	CHECK_FOR_INTERRUPTS();
-	if (!scan->merge.open || !kalam_merge_next(&scan->merge, &row))
-		return NULL;
-	*key = row.key;
-	*key_len = row.key_len;
-	return row.tuple;
-}
-
-void
-kalam_whole_scan_end(KalamWholeScan *scan)
-{
-	if (scan->merge.open)
-		kalam_merge_close(&scan->merge);
-	kalam_table_close(scan->table);
-	pfree(scan);
 }

@@ -659,6 +659,18 @@ out_of_keys(Cursor *c, EngineError *err)
 	return NEXT_AGAIN;
 }
 
+static bool
+stands_on(EngineIter *it, const Key *key)
+{
+	const uint8_t *at,
+			   *value;
+	size_t		len,
+				value_len;
+
+	return engine_iter_entry(it, &at, &len, &value, &value_len) &&
+		key_compare(at, len, key->bytes, key->len) == 0;
+}
+
 /* Puts the iterator into the range under way.  False if nothing can lie there. */
 static bool
 place_iterator(Cursor *c)
@@ -676,7 +688,7 @@ place_iterator(Cursor *c)
 	else
 		engine_iter_start(c->iter, reverse(c));
 	c->placed = true;
-	c->passed = false;
+	c->passed = reverse(c) && c->over_hull && stands_on(c->iter, from);
 	c->seeks++;
 	use_turn(c, SEEK_TURN);
 	return true;
@@ -687,14 +699,11 @@ static NextKey
 next_key(Cursor *c, Found *f, EngineError *err)
 {
 	use_turn(c, 1);
-	if (c->placed)
-	{
-		if (c->passed)
-			engine_iter_move(c->iter, reverse(c));
-		c->passed = false;
-	}
-	else if (!place_iterator(c))
+	if (!c->placed && !place_iterator(c))
 		return NEXT_NONE;
+	if (c->passed)
+		engine_iter_move(c->iter, reverse(c));
+	c->passed = false;
 	if (!engine_iter_entry(c->iter, &f->place, &f->place_len, &f->value, &f->value_len))
 		return out_of_keys(c, err);
 	if (c->over_hull &&

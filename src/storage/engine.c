@@ -305,9 +305,16 @@ engine_first_existing(Engine *e, EngineFamily *f, EngineSnapshot *s, uint32_t n,
 	return true;
 }
 
+typedef enum IterKind
+{
+	ITER_SHORT,
+	ITER_LONG,
+	ITER_MEMORY
+} IterKind;
+
 static EngineIter *
 iter_open(Engine *e, EngineFamily *f, EngineSnapshot *s, const uint8_t *lower, size_t lower_len,
-		  const uint8_t *upper, size_t upper_len, uint64_t max_skip, bool is_long)
+		  const uint8_t *upper, size_t upper_len, uint64_t max_skip, IterKind kind)
 {
 	EngineIter *it = malloc(sizeof(EngineIter));
 
@@ -315,7 +322,9 @@ iter_open(Engine *e, EngineFamily *f, EngineSnapshot *s, const uint8_t *lower, s
 	rocksdb_readoptions_set_iterate_lower_bound(it->options, (const char *) lower, lower_len);
 	rocksdb_readoptions_set_iterate_upper_bound(it->options, (const char *) upper, upper_len);
 	rocksdb_readoptions_set_max_skippable_internal_keys(it->options, max_skip);
-	if (is_long)
+	if (kind == ITER_MEMORY)
+		rocksdb_readoptions_set_read_tier(it->options, 3);	/* memtables only */
+	if (kind == ITER_LONG)
 	{
 		rocksdb_readoptions_set_fill_cache(it->options, 0);
 		rocksdb_readoptions_set_readahead_size(it->options, LONG_READAHEAD_BYTES);
@@ -328,14 +337,21 @@ EngineIter *
 engine_iter_open(Engine *e, EngineFamily *f, EngineSnapshot *s, const uint8_t *lower,
 				 size_t lower_len, const uint8_t *upper, size_t upper_len, uint64_t max_skip)
 {
-	return iter_open(e, f, s, lower, lower_len, upper, upper_len, max_skip, false);
+	return iter_open(e, f, s, lower, lower_len, upper, upper_len, max_skip, ITER_SHORT);
 }
 
 EngineIter *
 engine_iter_open_long(Engine *e, EngineFamily *f, EngineSnapshot *s, const uint8_t *lower,
 					  size_t lower_len, const uint8_t *upper, size_t upper_len, uint64_t max_skip)
 {
-	return iter_open(e, f, s, lower, lower_len, upper, upper_len, max_skip, true);
+	return iter_open(e, f, s, lower, lower_len, upper, upper_len, max_skip, ITER_LONG);
+}
+
+EngineIter *
+engine_iter_open_memory(Engine *e, EngineFamily *f, const uint8_t *lower, size_t lower_len,
+						const uint8_t *upper, size_t upper_len, uint64_t max_skip)
+{
+	return iter_open(e, f, NULL, lower, lower_len, upper, upper_len, max_skip, ITER_MEMORY);
 }
 
 void
@@ -356,22 +372,12 @@ engine_iter_start(EngineIter *it, bool reverse)
 }
 
 void
-engine_iter_seek(EngineIter *it, const uint8_t *key, size_t len, bool reverse)
+engine_iter_seek(EngineIter *it, const uint8_t *key, size_t key_len, bool reverse)
 {
-	if (!reverse)
-	{
-		rocksdb_iter_seek(it->it, (const char *) key, len);
-		return;
-	}
-	rocksdb_iter_seek_for_prev(it->it, (const char *) key, len);
-	if (rocksdb_iter_valid(it->it))
-	{
-		size_t		at_len;
-		const char *at = rocksdb_iter_key(it->it, &at_len);
-
-		if (at_len == len && memcmp(at, key, len) == 0)
-			rocksdb_iter_prev(it->it);
-	}
+	if (reverse)
+		rocksdb_iter_seek_for_prev(it->it, (const char *) key, key_len);
+	else
+		rocksdb_iter_seek(it->it, (const char *) key, key_len);
 }
 
 bool

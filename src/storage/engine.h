@@ -157,11 +157,16 @@ extern EngineIter *engine_iter_open_long(Engine *e, EngineFamily *f, EngineSnaps
 										 const uint8_t *lower, size_t lower_len,
 										 const uint8_t *upper, size_t upper_len,
 										 uint64_t max_skip);
+
+/* Only what is not in files yet: rows of before are there as they lie in memory. */
+extern EngineIter *engine_iter_open_memory(Engine *e, EngineFamily *f, const uint8_t *lower,
+										   size_t lower_len, const uint8_t *upper,
+										   size_t upper_len, uint64_t max_skip);
 extern void engine_iter_close(EngineIter *it);
 extern void engine_iter_start(EngineIter *it, bool reverse);
 
-/* Goes to the first key that is not below this one; reverse: to the last one below it. */
-extern void engine_iter_seek(EngineIter *it, const uint8_t *key, size_t len, bool reverse);
+/* To the first key that is not below `key`; reverse: to the last that is not above. */
+extern void engine_iter_seek(EngineIter *it, const uint8_t *key, size_t key_len, bool reverse);
 
 /* The entry it stands on, valid until it moves; false if there is none. */
 extern bool engine_iter_entry(EngineIter *it, const uint8_t **key, size_t *key_len,

@@ -1,0 +1,40 @@
+/*
+ * explain.c
+ *	  What EXPLAIN says of a scan over a stored table.
+ */
+#include "postgres.h"
+
+#include "commands/explain.h"
+#include "foreign/fdwapi.h"
+#include "nodes/makefuncs.h"
+#include "utils/ruleutils.h"
+
+#include "src/backend/planner.h"
+#include "src/backend/scan.h"
+
+static void
+explain_conditions(const char *label, List *quals, ForeignScan *plan, ExplainState *es)
+{
+	List	   *context;
+	bool		prefix = list_length(es->rtable) > 1 || es->verbose;
+
+	if (quals == NIL)
+		return;
+	context = set_deparse_context_plan(es->deparse_cxt, (Plan *) plan, NIL);
+	ExplainPropertyText(label, deparse_expression((Node *) make_ands_explicit(quals),
+												  context, prefix, false), es);
+}
+
+void
+kalam_explain_scan(ForeignScanState *node, ExplainState *es)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	int			nbounds = list_length(plan->fdw_exprs);
+	List	   *quals = plan->fdw_recheck_quals;
+
+	explain_conditions("Key Cond", list_truncate(list_copy(quals), nbounds), plan, es);
+	/* those that core knows of, it shows */
+	explain_conditions("Filter", list_copy_tail(quals, nbounds), plan, es);
+	if (boolVal(list_nth(plan->fdw_private, KALAM_PRIVATE_REVERSE)))
+		ExplainPropertyText("Scan Direction", "Backward", es);
+}

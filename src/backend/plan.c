@@ -1,0 +1,134 @@
+/*
+ * plan.c
+ *	  Plans of scans over stored tables: which conditions the range enforces,
+ *	  which are left, what the executor must know.
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/planmain.h"
+#include "optimizer/prep.h"
+#include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
+#include "utils/rel.h"
+
+#include "src/backend/keymatch.h"
+#include "src/backend/planner.h"
+#include "src/backend/rowlock.h"
+#include "src/backend/table.h"
+
+static bool
+needs_columns(RelOptInfo *rel, List *quals)
+{
+	Bitmapset  *attrs = NULL;
+
+	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &attrs);
+	pull_varattnos((Node *) quals, rel->relid, &attrs);
+	return !bms_is_empty(attrs);
+}
+
+/* Does an UPDATE of the relation set columns of its key? */
+static bool
+sets_key(PlannerInfo *root, RelOptInfo *rel, KalamTable *table)
+{
+	Bitmapset  *updated = planner_rt_fetch(rel->relid, root)->updatedCols;
+
+	for (int i = 0; i < table->nkeys; i++)
+		if (bms_is_member(table->keys[i].attnum - FirstLowInvalidHeapAttributeNumber, updated))
+			return true;
+	return false;
+}
+
+/*
+ * Must the scan lock the rows that it returns, and how?  Row triggers of UPDATE
+ * and DELETE get the old row as the scan saw it, so it must be the newest.
+ * Without them the modification locks, and SELECT ... FOR UPDATE locks what it
+ * returns.
+ */
+static int
+scan_lock_mode(PlannerInfo *root, RelOptInfo *rel, KalamTable *table)
+{
+	CmdType		command = root->parse->commandType;
+	Relation	relation;
+	bool		lock;
+
+	if (!bms_is_member(rel->relid, root->all_result_relids) ||
+		(command != CMD_UPDATE && command != CMD_DELETE))
+		return KALAM_SCAN_LOCKS_NOTHING;
+	relation = table_open(table->relid, NoLock);
+	lock = relation->trigdesc != NULL &&
+		(relation->trigdesc->trig_update_before_row ||
+		 relation->trigdesc->trig_update_after_row ||
+		 relation->trigdesc->trig_delete_before_row ||
+		 relation->trigdesc->trig_delete_after_row);
+	table_close(relation, NoLock);
+	if (!lock)
+		return KALAM_SCAN_LOCKS_NOTHING;
+	return command == CMD_UPDATE && !sets_key(root, rel, table) ?
+		KALAM_LOCK_NO_KEY_UPDATE : KALAM_LOCK_UPDATE;
+}
+
+ForeignScan *
+kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
+			   List *tlist, List *clauses, Plan *outer_plan)
+{
+	KalamTable *table = rel->fdw_private;
+	int			nequal;
+	List	   *bounds = kalam_match_bounds(rel, table, clauses, &nequal);
+	List	   *values = NIL;
+	List	   *key_quals = NIL;
+	List	   *filters = NIL;
+	Node	   *items[KALAM_PRIVATE_ITEMS] = {NULL};
+	List	   *private = NIL;
+	KalamPath  *scan_path = linitial(path->fdw_private);
+	ListCell   *lc;
+	PlanRowMark *mark = get_plan_rowmark(root->rowMarks, rel->relid);
+	bool		marked = mark != NULL && mark->strength != LCS_NONE;
+	int			lock_mode = scan_lock_mode(root, rel, table);
+	bool		lock = lock_mode != KALAM_SCAN_LOCKS_NOTHING;
+
+	foreach(lc, clauses)
+	{
+		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
+		bool		exact = false;
+		ListCell   *lb;
+
+		foreach(lb, bounds)
+		{
+			KalamBound *bound = lfirst(lb);
+
+			if (bound->rinfo == rinfo)
+				exact = bound->exact;
+		}
+		if (!exact)
+			filters = lappend(filters, rinfo);
+	}
+	foreach(lc, bounds)
+	{
+		KalamBound *bound = lfirst(lc);
+
+		values = lappend(values, bound->value);
+		key_quals = lappend(key_quals, bound->rinfo->clause);
+	}
+	filters = extract_actual_clauses(filters, false);
+
+	items[KALAM_PRIVATE_BOUNDS] = (Node *) kalam_bounds_to_list(bounds);
+	items[KALAM_PRIVATE_REVERSE] = (Node *) makeBoolean(scan_path->reverse);
+	items[KALAM_PRIVATE_NO_COLUMNS] =
+		(Node *) makeBoolean(!needs_columns(rel, filters) && !lock && !marked);
+	items[KALAM_PRIVATE_LOCK] = (Node *) makeInteger(lock_mode);
+	items[KALAM_PRIVATE_MARK] = (Node *) makeBoolean(marked);
+	for (int i = 0; i < KALAM_PRIVATE_ITEMS; i++)
+		private = lappend(private, items[i]);
+
+	if (lock)
+	{
+		key_quals = list_concat(key_quals, filters);
+		filters = NIL;
+	}
+	return make_foreignscan(tlist, filters, rel->relid, values, private, NIL,
+							key_quals, outer_plan);
+}

@@ -1,0 +1,53 @@
+/*
+ * scan_state.h
+ *	  What a scan keeps while it runs: fdw_state of its ForeignScanState.  For
+ *	  the files that make up the scan.
+ */
+#ifndef KALAM_SCAN_STATE_H
+#define KALAM_SCAN_STATE_H
+
+#include "postgres.h"
+#include "executor/executor.h"
+
+#include "src/backend/keyrange.h"
+#include "src/backend/merge.h"
+#include "src/backend/planner.h"
+#include "src/backend/rowmark.h"
+
+typedef struct KalamScan
+{
+	Relation	rel;
+	KalamTable *table;
+	List	   *bounds;
+	List	   *bound_states;
+	ExprContext *bound_context;
+	bool		reverse;
+	bool		no_columns;
+	bool		want_keys;
+	int			lock_mode;		/* rows are locked before they are returned, or
+								 * KALAM_SCAN_LOCKS_NOTHING */
+	KalamMarkedRows *marked;	/* they may be locked later; else NULL */
+	ExprState  *filter;			/* if it locks: conditions beyond the range */
+	ExprState  *recheck;		/* all conditions, for rows read again */
+
+	TupleTableSlot *slot;
+	uint64		stamp;
+	CommandId	command_id;
+	SubTransactionId owner;		/* a portal lives on when a later savepoint is rolled back */
+	bool		started;
+	bool		empty;
+	bool		counting;
+	uint64		count_left;
+	KalamMerge	merge;
+	KalamRow   *newest;			/* a locked row that had changed */
+	uint8		lower[KALAM_MAX_KEY_BYTES];
+	uint8		upper[KALAM_MAX_KEY_BYTES];
+} KalamScan;
+
+static inline bool
+kalam_scan_locks(const KalamScan *scan)
+{
+	return scan->lock_mode != KALAM_SCAN_LOCKS_NOTHING;
+}
+
+#endif							/* KALAM_SCAN_STATE_H */
