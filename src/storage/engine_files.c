@@ -6,8 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "src/storage/engine_internal.h"
+
+#define COUNT_AGAIN_S 5
 
 /* ---- sorted files ---- */
 
@@ -211,55 +214,65 @@ engine_oldest_snapshot(Engine *e)
 	return number;
 }
 
-/* Keys in files less those that others in them delete, from what the files say. */
 static uint64_t
-keys_in_files(Engine *e, EngineFamily *f)
+number_in(const char *text, const char *label)
+{
+	const char *at = text ? strstr(text, label) : NULL;
+
+	return at == NULL ? 0 : strtoull(at + strlen(label), NULL, 10);
+}
+
+/* What all files say of themselves. */
+static void
+ask_files(Engine *e, EngineFamily *f)
 {
 	char	   *text = rocksdb_property_value_cf(e->db, f->handle,
 												 "rocksdb.aggregated-table-properties");
-	const char *p = text ? strstr(text, "# entries=") : NULL;
-	unsigned long long entries = 0;
-	unsigned long long deletions = 0;
+	uint64_t	entries = number_in(text, "# entries=");
+	uint64_t	deletions = number_in(text, "# deletions=");
 
-	if (p == NULL || sscanf(p, "# entries=%llu; # deletions=%llu", &entries, &deletions) < 1 ||
-		entries < 2 * deletions)
-		entries = deletions = 0;
+	atomic_store(&f->counted_keys, entries > 2 * deletions ? entries - 2 * deletions : 0);
+	atomic_store(&f->counted_raw_bytes, number_in(text, "raw key size=") +
+				 number_in(text, "raw value size="));
 	if (text != NULL)
 		rocksdb_free(text);
-	return entries - 2 * deletions;
 }
 
 static uint64_t
-keys_in_memory(Engine *e, EngineFamily *f)
+scaled(uint64_t n, uint64_t to, uint64_t from)
 {
-	uint64_t	entries = property(e, f, "rocksdb.num-entries-active-mem-table") +
-		property(e, f, "rocksdb.num-entries-imm-mem-tables");
-	uint64_t	deletions = property(e, f, "rocksdb.num-deletes-active-mem-table") +
-		property(e, f, "rocksdb.num-deletes-imm-mem-tables");
-
-	return entries > 2 * deletions ? entries - 2 * deletions : 0;
+	return from == 0 ? 0 : (uint64_t) ((double) n * (double) to / (double) from);
 }
 
 /*
  * RocksDB's own estimate of keys knows only of files that were made since the
  * start.  Asking all files takes long, and is done again when their size has
- * changed by a quarter.  (Two that do so at once find the same.)
+ * changed by a quarter, or at all and some seconds have passed: deleted rows add
+ * little.  (Two that do so at once find the same.)
  */
 void
-engine_family_size(Engine *e, EngineFamily *f, uint64_t *rows, uint64_t *bytes)
+engine_family_size(Engine *e, EngineFamily *f, EngineSize *size)
 {
 	uint64_t	files = property(e, f, "rocksdb.live-sst-files-size");
 	uint64_t	counted = atomic_load(&f->counted_bytes);
+	struct timespec now;
 
-	if (files > counted + counted / 4 || files < counted - counted / 4)
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	if (files > counted + counted / 4 || files < counted - counted / 4 ||
+		(files != counted && now.tv_sec > atomic_load(&f->counted_at) + COUNT_AGAIN_S))
 	{
-		atomic_store(&f->counted_keys, keys_in_files(e, f));
+		ask_files(e, f);
+		atomic_store(&f->counted_at, now.tv_sec);
 		atomic_store(&f->counted_bytes, counted = files);
 	}
-	*rows = keys_in_memory(e, f);
-	if (files > 0)
-		*rows += (uint64_t) ((double) files / (double) counted * (double) atomic_load(&f->counted_keys));
-	*bytes = files + property(e, f, "rocksdb.cur-size-all-mem-tables");
+	size->file_bytes = files;
+	size->file_keys = scaled(atomic_load(&f->counted_keys), files, counted);
+	size->file_raw_bytes = scaled(atomic_load(&f->counted_raw_bytes), files, counted);
+	size->memory_bytes = property(e, f, "rocksdb.cur-size-all-mem-tables");
+	size->memory_entries = property(e, f, "rocksdb.num-entries-active-mem-table") +
+		property(e, f, "rocksdb.num-entries-imm-mem-tables");
+	size->memory_deletes = property(e, f, "rocksdb.num-deletes-active-mem-table") +
+		property(e, f, "rocksdb.num-deletes-imm-mem-tables");
 }
 
 uint64_t
