@@ -25,29 +25,11 @@
 
 #include "src/backend/ddl.h"
 #include "src/backend/modify.h"
+#include "src/backend/modify_internal.h"
 #include "src/backend/moved.h"
 #include "src/backend/row.h"
 #include "src/backend/rowlock.h"
 #include "src/backend/snapshot.h"
-
-/* Of one result relation while a statement runs. */
-typedef struct KalamModify
-{
-	int			users;			/* INSERT routing may share it with UPDATE */
-	Relation	rel;
-	KalamTable *table;
-	ModifyTableState *mtstate;	/* has no plan in COPY */
-	KalamOnConflict on_conflict;
-	bool		ready;			/* the object exists */
-	bool		object_is_new;
-	bool		check_each;		/* uniqueness at once, not in batches */
-	bool		scan_locked;	/* row triggers: the scan has locked the rows */
-	AttrNumber	wholerow_attno;
-	AttrNumber	ctid_attno;
-	HeapTupleData old_tuple;	/* what old_slot holds */
-	TupleTableSlot *old_slot;	/* the old row, deformed for its key */
-	TupleTableSlot *newest_slot;
-} KalamModify;
 
 /* ---- planning ---- */
 
@@ -66,17 +48,6 @@ add_update_targets(PlannerInfo *root, Index rtindex, RangeTblEntry *rte, Relatio
 						 makeVar(rtindex, InvalidAttrNumber, RECORDOID, -1, InvalidOid, 0),
 						 rtindex, "wholerow");
 	kalam_table_close(table);
-}
-
-static List *
-plan_modify(PlannerInfo *root, ModifyTable *plan, Index result_relation, int subplan_index)
-{
-	if (plan->onConflictAction == ONCONFLICT_UPDATE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("ON CONFLICT DO UPDATE is not supported on kalam tables"),
-				 errhint("Table option on_conflict 'replace' makes INSERT replace rows.")));
-	return list_make1_int(plan->onConflictAction == ONCONFLICT_NOTHING);
 }
 
 /* ---- begin and end ---- */
@@ -98,6 +69,7 @@ begin_modify_state(ResultRelInfo *info, ModifyTableState *mtstate)
 	m->table = kalam_table_open(m->rel);
 	m->mtstate = mtstate;
 	m->on_conflict = m->table->on_conflict;
+	kalam_on_conflict_begin(m, info);
 	info->ri_FdwState = m;
 	if (triggers != NULL)
 	{
@@ -150,8 +122,6 @@ begin_modify(ModifyTableState *mtstate, ResultRelInfo *info, List *private,
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 	m = begin_modify_state(info, mtstate);
-	if (private != NIL && linitial_int(private) != 0)
-		m->on_conflict = KALAM_CONFLICT_IGNORE;
 	if (mtstate->operation == CMD_UPDATE || mtstate->operation == CMD_DELETE)
 	{
 		List	   *tlist = outerPlanState(mtstate)->plan->targetlist;
@@ -166,25 +136,19 @@ begin_modify(ModifyTableState *mtstate, ResultRelInfo *info, List *private,
 static void
 begin_insert(ModifyTableState *mtstate, ResultRelInfo *info)
 {
-	KalamModify *m = begin_modify_state(info, mtstate);
-	ModifyTable *plan = mtstate ? (ModifyTable *) mtstate->ps.plan : NULL;
-
-	/* routed to by an INSERT with a plan; COPY has none */
-	if (plan != NULL && plan->onConflictAction == ONCONFLICT_NOTHING)
-		m->on_conflict = KALAM_CONFLICT_IGNORE;
-	else if (plan != NULL && plan->onConflictAction == ONCONFLICT_UPDATE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("ON CONFLICT DO UPDATE is not supported on kalam tables")));
+	(void) begin_modify_state(info, mtstate);
 }
 
 /* ---- constraints and keys ---- */
 
+/* Row security is that of a partitioned table: kalam tables have none of their own. */
 static void
-check_constraints(EState *estate, ResultRelInfo *info, TupleTableSlot *slot)
+check_constraints(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, WCOKind security)
 {
 	Relation	rel = info->ri_RelationDesc;
 
+	if (info->ri_WithCheckOptions != NIL)
+		ExecWithCheckOptions(security, info, slot, estate);
 	if (rel->rd_att->constr != NULL)
 		ExecConstraints(info, slot, estate);
 	if (rel->rd_rel->relispartition)
@@ -199,8 +163,8 @@ lock_key_as(KalamModify *m, const uint8 *key, size_t key_len, KalamRowLockMode m
 						  RelationGetRelationName(m->rel));
 }
 
-static void
-lock_key(KalamModify *m, const uint8 *key, size_t key_len, KalamRowLockMode mode)
+void
+kalam_modify_lock_key(KalamModify *m, const uint8 *key, size_t key_len, KalamRowLockMode mode)
 {
 	if (!m->object_is_new)
 		(void) lock_key_as(m, key, key_len, mode, LockWaitBlock);
@@ -230,7 +194,7 @@ lock_new_key(KalamModify *m, const uint8 *key, size_t key_len)
 			return false;
 		kalam_row_locks_undo(mark);
 	}
-	lock_key(m, key, key_len, KALAM_LOCK_UPDATE);
+	kalam_modify_lock_key(m, key, key_len, KALAM_LOCK_UPDATE);
 	return true;
 }
 
@@ -250,7 +214,7 @@ put_new_row(EState *estate, KalamModify *m, TupleTableSlot *slot, uint8 *key,
 	KalamRow   *newest;
 
 	if (on_conflict == KALAM_CONFLICT_REPLACE)
-		lock_key(m, key, key_len, KALAM_LOCK_UPDATE);
+		kalam_modify_lock_key(m, key, key_len, KALAM_LOCK_UPDATE);
 	else if (is_own && own.op == KALAM_CHANGE_PUT)
 	{
 		if (on_conflict == KALAM_CONFLICT_IGNORE)
@@ -293,8 +257,10 @@ insert_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 	size_t		key_len;
 
 	make_ready(m);
-	check_constraints(estate, info, slot);
 	slot->tts_tableOid = RelationGetRelid(m->rel);
+	check_constraints(estate, info, slot,
+					  m->mtstate != NULL && m->mtstate->operation == CMD_UPDATE ?
+					  WCO_RLS_UPDATE_CHECK : WCO_RLS_INSERT_CHECK);
 	if (m->table->nkeys == 0)
 	{
 		uint64		row_id = kalam_next_row_id();
@@ -305,7 +271,13 @@ insert_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 		return slot;
 	}
 	key_len = kalam_table_row_key(m->table, m->rel, slot, key);
-	return put_new_row(estate, m, slot, key, key_len, m->on_conflict) ? slot : NULL;
+	if (m->updates_conflicts)
+		return kalam_insert_or_update(estate, info, slot, key, key_len);
+	if (put_new_row(estate, m, slot, key, key_len, m->on_conflict))
+		return slot;
+	if (m->mtstate != NULL)
+		InstrCountTuples2(&m->mtstate->ps, 1);
+	return NULL;
 }
 
 /* ---- UPDATE and DELETE ---- */
@@ -339,6 +311,17 @@ old_row_key(KalamModify *m, TupleTableSlot *plan_slot, uint8 *key)
 	return kalam_table_row_key(m->table, m->rel, m->old_slot, key);
 }
 
+void
+kalam_modify_check_triggered(EState *estate, const KalamVersion *own, const char *verb)
+{
+	if (own->command_id > estate->es_output_cid)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+				 errmsg("tuple to be %s was already modified by an operation triggered by the current command",
+						verb),
+				 errhint("Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other rows.")));
+}
+
 typedef enum Verdict
 {
 	GO_ON,						/* the row is as the plan saw it */
@@ -362,17 +345,13 @@ lock_and_recheck(EState *estate, ResultRelInfo *info, uint8 *key, size_t *key_le
 	TupleTableSlot *again;
 	MemoryContext old;
 
-	lock_key(m, key, *key_len, mode);
+	kalam_modify_lock_key(m, key, *key_len, mode);
 	if (kalam_own_version(key, *key_len, &own))
 	{
 		if (own.command_id < estate->es_snapshot->curcid)
 			return own.op == KALAM_CHANGE_PUT ? GO_ON : SKIP;
-		if (own.command_id > estate->es_output_cid)
-			ereport(ERROR,
-					(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
-					 errmsg("tuple to be %s was already modified by an operation triggered by the current command",
-							m->mtstate->operation == CMD_UPDATE ? "updated" : "deleted"),
-					 errhint("Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other rows.")));
+		kalam_modify_check_triggered(estate, &own, m->mtstate->operation == CMD_UPDATE ?
+									 "updated" : "deleted");
 		return SKIP;			/* this command has changed it already */
 	}
 	if (m->object_is_new || m->scan_locked)
@@ -382,7 +361,7 @@ lock_and_recheck(EState *estate, ResultRelInfo *info, uint8 *key, size_t *key_le
 								  &newest)) == KALAM_ROW_MOVED)
 	{
 		CHECK_FOR_INTERRUPTS();
-		lock_key(m, key, *key_len, mode);
+		kalam_modify_lock_key(m, key, *key_len, mode);
 		if (kalam_own_version(key, *key_len, &own))
 			return SKIP;		/* it is ours by now */
 	}
@@ -415,11 +394,26 @@ new_row_key(EState *estate, ResultRelInfo *info, TupleTableSlot *slot,
 {
 	KalamModify *m = info->ri_FdwState;
 
-	check_constraints(estate, info, slot);
+	check_constraints(estate, info, slot, WCO_RLS_UPDATE_CHECK);
 	if (m->table->nkeys == 0)
 		return false;
 	*new_len = kalam_table_row_key(m->table, m->rel, slot, new_key);
 	return *new_len != old_len || memcmp(old_key, new_key, old_len) != 0;
+}
+
+void
+kalam_modify_put_changed(EState *estate, KalamModify *m, TupleTableSlot *slot,
+						 const uint8 *old_key, size_t old_len, uint8 *new_key, size_t new_len)
+{
+	if (new_len == old_len && memcmp(old_key, new_key, old_len) == 0)
+	{
+		(void) kalam_stage_slot(slot, old_key, old_len);
+		return;
+	}
+	(void) put_new_row(estate, m, slot, new_key, new_len, KALAM_CONFLICT_ERROR);
+	kalam_stage_delete(old_key, old_len);
+	if (!m->object_is_new)
+		kalam_moved_note(old_key, old_len, new_key, new_len);
 }
 
 /* As in heap, those who only want the key to stay wait for changes of the key. */
@@ -453,20 +447,15 @@ update_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 				ExecComputeStoredGenerated(info, estate, slot, CMD_UPDATE);
 			moves = new_row_key(estate, info, slot, old_key, old_len, new_key, &new_len);
 			if (moves)
-				lock_key(m, old_key, old_len, KALAM_LOCK_UPDATE);
+				kalam_modify_lock_key(m, old_key, old_len, KALAM_LOCK_UPDATE);
 			break;
 	}
 
 	slot->tts_tableOid = RelationGetRelid(m->rel);
-	if (!moves)
-		(void) kalam_stage_slot(slot, old_key, old_len);
+	if (moves)
+		kalam_modify_put_changed(estate, m, slot, old_key, old_len, new_key, new_len);
 	else
-	{
-		(void) put_new_row(estate, m, slot, new_key, new_len, KALAM_CONFLICT_ERROR);
-		kalam_stage_delete(old_key, old_len);
-		if (!m->object_is_new)
-			kalam_moved_note(old_key, old_len, new_key, new_len);
-	}
+		(void) kalam_stage_slot(slot, old_key, old_len);
 	return slot;
 }
 
@@ -540,12 +529,12 @@ void
 kalam_fill_modify_routine(FdwRoutine *routine)
 {
 	routine->AddForeignUpdateTargets = add_update_targets;
-	routine->PlanForeignModify = plan_modify;
 	routine->BeginForeignModify = begin_modify;
 	routine->ExecForeignInsert = exec_insert;
 	routine->ExecForeignUpdate = exec_update;
 	routine->ExecForeignDelete = exec_delete;
 	routine->EndForeignModify = end_modify;
+	routine->ExplainForeignModify = kalam_on_conflict_explain;
 	routine->BeginForeignInsert = begin_insert;
 	routine->EndForeignInsert = end_modify;
 	routine->IsForeignRelUpdatable = is_updatable;
