@@ -26,16 +26,16 @@
 #include "utils/rel.h"
 #include "utils/sampling.h"
 
-#include "src/backend/ddl.h"
 #include "src/backend/keyrange.h"
 #include "src/backend/merge.h"
 #include "src/backend/planner.h"
+#include "src/backend/row.h"
 #include "src/backend/split.h"
 #include "src/backend/table.h"
 
 /* the piece of a place; sampled rows that share one, as they may be alike */
-#define PIECE_BYTES		(32 * 1024)
-#define ROWS_PER_PIECE	10
+#define PIECE_BYTES		(16 * 1024)
+#define ROWS_PER_PIECE	5
 
 /* storage answers so many places at a time, less if keys are long */
 #define PLACES_AT_ONCE	1000
@@ -150,29 +150,72 @@ read_range(Sample *s, KalamMerge *merge, KalamRange *range)
 	return s->seen - before;
 }
 
-/*
- * Reads pieces at random places, again and again until so many were chosen.
- * Returns the number of rows that the whole range is likely to have.
- */
-static double
-read_pieces(Sample *s, KalamMerge *merge, const KalamRange *range, int places)
+static int
+compare_pieces(const ListCell *a, const ListCell *b)
 {
-	double		rows = 0;		/* of the whole, as the places have it, summed */
-	int			done = 0;
+	const KalamRangePiece *x = lfirst(a);
+	const KalamRangePiece *y = lfirst(b);
 
-	pgstat_progress_update_param(PROGRESS_ANALYZE_BLOCKS_TOTAL, places);
-	while (done < places)
+	return kalam_key_compare(x->lower, x->lower_len, y->lower, y->lower_len);
+}
+
+/*
+ * Pieces in which so many random places lie, in the order of keys.  The same one
+ * may come more than once.  *bytes: of the range, on average over the answers.
+ */
+static List *
+choose_pieces(const KalamRange *range, int places, int *chosen, double *bytes)
+{
+	List	   *list = NIL;
+
+	*chosen = 0;
+	*bytes = 0;
+	while (*chosen < places)
 	{
 		KalamPieces *pieces = kalam_sample_pieces(range->object_id, range->lower, range->lower_len,
 												  range->upper, range->upper_len,
-												  Min(places - done, PLACES_AT_ONCE), PIECE_BYTES,
+												  Min(places - *chosen, PLACES_AT_ONCE), PIECE_BYTES,
 												  pg_prng_uint64(&pg_global_prng_state));
 
 		if (pieces->npieces == 0)
 			break;				/* emptied meanwhile */
 		for (uint32 i = 0; i < pieces->npieces; i++)
 		{
-			KalamRangePiece *p = &pieces->pieces[i];
+			list = lappend(list, &pieces->pieces[i]);
+			*chosen += pieces->pieces[i].places;
+			*bytes += (double) pieces->bytes * pieces->pieces[i].places;
+		}
+	}
+	*bytes /= Max(*chosen, 1);
+	list_sort(list, compare_pieces);
+	return list;
+}
+
+/*
+ * Reads pieces at random places, each once.  Returns the number of rows that the
+ * whole range is likely to have.
+ */
+static double
+read_pieces(Sample *s, KalamMerge *merge, const KalamRange *range, int places)
+{
+	int			chosen;
+	double		bytes;
+	List	   *pieces = choose_pieces(range, places, &chosen, &bytes);
+	const KalamRangePiece *last = NULL;
+	double		last_density = 0;
+	double		density = 0;	/* rows per byte, summed over the places */
+	int			done = 0;
+	ListCell   *lc;
+
+	pgstat_progress_update_param(PROGRESS_ANALYZE_BLOCKS_TOTAL, chosen);
+	foreach(lc, pieces)
+	{
+		const KalamRangePiece *p = lfirst(lc);
+
+		/* one that overlaps others, since rows were written meanwhile, is as dense */
+		if (last == NULL || kalam_key_compare(last->upper, last->upper_len,
+											  p->lower, p->lower_len) <= 0)
+		{
 			KalamRange	piece = *range;
 
 			piece.lower = p->lower;
@@ -180,14 +223,14 @@ read_pieces(Sample *s, KalamMerge *merge, const KalamRange *range, int places)
 			piece.upper = p->upper;
 			piece.upper_len = p->upper_len;
 			piece.first_bytes = KALAM_BLOCK_DATA_BYTES;
-			rows += p->places * read_range(s, merge, &piece) / (double) Max(p->bytes, 1) *
-				(double) pieces->bytes;
-			done += p->places;
-			pgstat_progress_update_param(PROGRESS_ANALYZE_BLOCKS_DONE, Min(done, places));
+			last = p;
+			last_density = read_range(s, merge, &piece) / (double) Max(p->bytes, 1);
 		}
-		pfree(pieces);
+		density += last_density * p->places;
+		done += p->places;
+		pgstat_progress_update_param(PROGRESS_ANALYZE_BLOCKS_DONE, done);
 	}
-	return done > 0 ? floor(rows / done + 0.5) : 0;
+	return chosen > 0 ? floor(density / chosen * bytes + 0.5) : 0;
 }
 
 /* Is most of the range committed, and too much to be read whole? */

@@ -10,7 +10,7 @@
 
 #include "src/storage/engine_internal.h"
 
-#define COUNT_AGAIN_S 5
+#define COUNT_REST	50			/* so many times as long as counting took */
 
 /* ---- sorted files ---- */
 
@@ -244,25 +244,32 @@ scaled(uint64_t n, uint64_t to, uint64_t from)
 	return from == 0 ? 0 : (uint64_t) ((double) n * (double) to / (double) from);
 }
 
+static uint64_t
+clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t) now.tv_sec * UINT64_C(1000000000) + (uint64_t) now.tv_nsec;
+}
+
 /*
  * RocksDB's own estimate of keys knows only of files that were made since the
- * start.  Asking all files takes long, and is done again when their size has
- * changed by a quarter, or at all and some seconds have passed: deleted rows add
- * little.  (Two that do so at once find the same.)
+ * start.  Asking all files can take long, and is done again when they have changed
+ * and what it took the last time is little against the time that has passed since.
+ * (Two that do so at once find the same.)
  */
 void
 engine_family_size(Engine *e, EngineFamily *f, EngineSize *size)
 {
 	uint64_t	files = property(e, f, "rocksdb.live-sst-files-size");
 	uint64_t	counted = atomic_load(&f->counted_bytes);
-	struct timespec now;
+	uint64_t	now = clock_ns();
 
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	if (files > counted + counted / 4 || files < counted - counted / 4 ||
-		(files != counted && now.tv_sec > atomic_load(&f->counted_at) + COUNT_AGAIN_S))
+	if (files != counted && now >= atomic_load(&f->count_again_at))
 	{
 		ask_files(e, f);
-		atomic_store(&f->counted_at, now.tv_sec);
+		atomic_store(&f->count_again_at, now + COUNT_REST * (clock_ns() - now));
 		atomic_store(&f->counted_bytes, counted = files);
 	}
 	size->file_bytes = files;

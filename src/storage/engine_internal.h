@@ -16,7 +16,7 @@ struct EngineFamily
 	_Atomic uint64_t counted_bytes; /* size of its files when their keys were counted */
 	_Atomic uint64_t counted_keys;
 	_Atomic uint64_t counted_raw_bytes;
-	_Atomic int64_t counted_at; /* seconds of the monotonic clock */
+	_Atomic uint64_t count_again_at;	/* ns of the monotonic clock: not before */
 };
 
 struct Engine
