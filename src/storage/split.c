@@ -180,8 +180,20 @@ halve(Split *s, uint32_t i)
 	bytes = bytes_between(s, left->lower, middle);
 	if (bytes > left->bytes)
 		bytes = left->bytes;
-	if ((bytes == 0 || bytes == left->bytes) && tighten(s, i))
-		return;					/* to be halved at a better place */
+	if (bytes == 0 || bytes == left->bytes)
+	{
+		/*
+		 * Sizes are those of whole blocks: an empty half may have rows.  They stay
+		 * with the other one, so that each row is in a piece that can be chosen.
+		 */
+		if (tighten(s, i))
+			return;				/* to be halved at a better place */
+		if (bytes == 0)
+			left->from = middle;
+		else
+			left->to = middle;
+		return;
+	}
 	if (s->nspans == s->spans_size)
 	{
 		s->spans_size *= 2;
