@@ -30,6 +30,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "src/shared/protocol.h"
+
 #define KALAM_SEGMENT_MAGIC		UINT64_C(0x3167654d616c614b)
 #define KALAM_SEGMENT_VERSION	1
 
@@ -38,7 +40,6 @@
 #define KALAM_CHANNEL_BLOCKS	4			/* blocks in flight per channel */
 #define KALAM_PINS_PER_SLOT		1024
 #define KALAM_BUCKETS			65536		/* stamps per key hash, a power of two */
-#define KALAM_MAX_KEY_BYTES		2704		/* longest stored key, prefix included */
 #define KALAM_MESSAGE_BYTES		512
 #define KALAM_PATH_BYTES		1024
 
@@ -123,10 +124,11 @@ typedef enum KalamOp
 										 * tuple_len is KALAM_TUPLE_BODY_OFFSET */
 #define KALAM_SCAN_INDEX		0x1000	/* the keys of the range are index entries; the
 										 * rows are those that they lead to, in the
-										 * order of the entries */
-#define KALAM_SCAN_INDEX_KEYS	0x2000	/* INDEX, KEYS: rows carry the entries' keys,
-										 * behind their own.  With KEYS_ONLY the rows
-										 * are not looked up */
+										 * order of the entries.  With KEYS_ONLY or
+										 * COUNT the rows are not looked up, and their
+										 * versions are the entries' */
+#define KALAM_SCAN_INDEX_KEYS	0x2000	/* INDEX: rows carry the entries' keys, behind
+										 * their own, if those are asked for */
 #define KALAM_SCAN_INPUT		0x4000	/* input_len bytes of sections: protocol.h */
 #define KALAM_SPLIT_RANDOM		0x0800	/* SPLIT: pieces at random places */
 #define KALAM_COMMIT_SYNC		0x0100	/* on disk before the answer */
@@ -167,8 +169,9 @@ typedef struct KalamRequest
 	uint32_t	first_bytes;	/* SCAN: size after which the first block goes out;
 								 * SPLIT: smallest piece that is worth making, 0: 64 KB */
 	uint32_t	input_len;		/* SCAN_INPUT: bytes in the channel's blocks */
-	uint32_t	first_range;	/* SCAN with RANGES: begin with this one; lower or
-								 * upper bound it further if their length is not 0 */
+	uint32_t	first_range;	/* SCAN with RANGES: begin with this one, and in it
+								 * behind the key `lower` (AFTER_LOWER) or `upper`
+								 * (REVERSE), if its length is not 0 */
 	uint16_t	lower_len;		/* SCAN: 0 is not allowed without RANGES; SPLIT */
 	uint16_t	upper_len;		/* SCAN: first key behind the range; not for POINT;
 								 * SPLIT */
@@ -253,10 +256,14 @@ typedef struct KalamBlock
 	uint32_t	big_total;
 	uint32_t	resume_range;	/* number of the range of that key */
 	uint32_t	reserved;
+	uint64_t	read;			/* SCAN: keys that were read so far, those of rows that
+								 * were not sent and of index entries included */
+	uint64_t	seeks;			/* SCAN: keys looked up, and ranges begun, so far */
 	uint8_t		data[];			/* 8-aligned */
 } KalamBlock;
 
 #define KALAM_BLOCK_DATA_BYTES	(KALAM_BLOCK_BYTES - sizeof(KalamBlock))
+#define KALAM_MAX_INPUT_BYTES	(KALAM_CHANNEL_BLOCKS * KALAM_BLOCK_BYTES) /* of a SCAN */
 
 /* KalamRow.flags */
 #define KALAM_ROW_CHANGED		0x0001	/* RECHECK: newest differs from `stamp`'s */

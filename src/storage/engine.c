@@ -254,34 +254,55 @@ engine_value_release(EngineValue *v)
 }
 
 bool
-engine_first_existing(Engine *e, EngineFamily *f, EngineSnapshot *s, uint32_t n,
-					  const uint8_t *const *keys, const size_t *lens, bool ascending,
-					  uint32_t *first, EngineError *err)
+engine_multi_get(Engine *e, EngineFamily *f, EngineSnapshot *s, uint32_t n,
+				 const uint8_t *const *keys, const size_t *lens, bool ascending,
+				 EngineValue **values, EngineError *err)
 {
-	rocksdb_pinnableslice_t *values[ENGINE_MULTI_MAX];
+	rocksdb_pinnableslice_t *found[ENGINE_MULTI_MAX];
 	char	   *messages[ENGINE_MULTI_MAX];
 	rocksdb_readoptions_t *o = read_options(s);
 	bool		good = true;
 
-	rocksdb_batched_multi_get_cf(e->db, o, f->handle, n, (const char *const *) keys, lens, values,
+	rocksdb_batched_multi_get_cf(e->db, o, f->handle, n, (const char *const *) keys, lens, found,
 								 messages, ascending);
 	rocksdb_readoptions_destroy(o);
-	*first = n;
 	for (uint32_t i = 0; i < n; i++)
 	{
+		values[i] = (EngineValue *) found[i];
+		if (messages[i] == NULL)
+			continue;
+		if (good)
+			good = engine_ok(messages[i], err);
+		else
+			rocksdb_free(messages[i]);
+	}
+	for (uint32_t i = 0; !good && i < n; i++)
+	{
 		if (values[i] != NULL)
-			rocksdb_pinnableslice_destroy(values[i]);
-		if (messages[i] != NULL)
-		{
-			if (good)
-				good = engine_ok(messages[i], err);
-			else
-				rocksdb_free(messages[i]);
-		}
-		else if (values[i] != NULL && *first == n)
-			*first = i;
+			engine_value_release(values[i]);
+		values[i] = NULL;
 	}
 	return good;
+}
+
+bool
+engine_first_existing(Engine *e, EngineFamily *f, EngineSnapshot *s, uint32_t n,
+					  const uint8_t *const *keys, const size_t *lens, bool ascending,
+					  uint32_t *first, EngineError *err)
+{
+	EngineValue *values[ENGINE_MULTI_MAX];
+
+	if (!engine_multi_get(e, f, s, n, keys, lens, ascending, values, err))
+		return false;
+	*first = n;
+	for (uint32_t i = n; i-- > 0;)
+	{
+		if (values[i] == NULL)
+			continue;
+		engine_value_release(values[i]);
+		*first = i;
+	}
+	return true;
 }
 
 typedef enum IterKind

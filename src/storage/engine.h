@@ -129,8 +129,13 @@ extern bool engine_get_cached(Engine *e, EngineFamily *f, EngineSnapshot *s, con
 extern const uint8_t *engine_value_bytes(EngineValue *v, size_t *len);
 extern void engine_value_release(EngineValue *v);
 
-/* Index of the first of n keys that exists, or n.  At most 64 keys. */
+/* Values of n keys, at most 64; NULL where there is no such key, and all of them on errors. */
 #define ENGINE_MULTI_MAX 64
+extern bool engine_multi_get(Engine *e, EngineFamily *f, EngineSnapshot *s, uint32_t n,
+							 const uint8_t *const *keys, const size_t *lens, bool ascending,
+							 EngineValue **values, EngineError *err);
+
+/* Index of the first of n keys, at most 64, that exists, or n. */
 extern bool engine_first_existing(Engine *e, EngineFamily *f, EngineSnapshot *s, uint32_t n,
 								  const uint8_t *const *keys, const size_t *lens, bool ascending,
 								  uint32_t *first, EngineError *err);

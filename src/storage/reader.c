@@ -122,7 +122,9 @@ scan_start(Chan *c)
 		fail(c, KALAM_ERR_PROTOCOL, "a scan begins with blocks in its channel");
 		return;
 	}
-	c->cursor = cursor_open(&c->shared->req, &err);
+	/* its input lies in the blocks, which are one behind the other */
+	c->cursor = cursor_open(&c->shared->req,
+							(const uint8_t *) kalam_block(storage.seg, c->shared, 0), &err);
 	if (c->cursor == NULL)
 		chan_finish(c, &err);
 	else
