@@ -258,8 +258,6 @@ acquire_sample(Relation rel, int elevel, HeapTuple *rows, int targrows,
 	KalamTable *table = kalam_table_open(rel);
 	KalamMerge *merge = palloc0(sizeof(KalamMerge));
 	KalamRange	range = {0};
-	uint8		lower[KALAM_MAX_KEY_BYTES];
-	uint8		upper[KALAM_MAX_KEY_BYTES];
 	int			places = Max(targrows / ROWS_PER_PIECE, 30);
 	Sample		s = {.rel = rel, .rows = rows, .target = targrows, .skip = -1};
 
@@ -270,8 +268,15 @@ acquire_sample(Relation rel, int elevel, HeapTuple *rows, int targrows,
 	*totalrows = *totaldeadrows = 0;
 	if (kalam_table_object(table) != KALAM_OBJECT_NONE)
 	{
+		KalamScanKey key = kalam_scan_key(table, KALAM_PRIMARY_KEY);
+		KalamKeyRange whole = kalam_whole_range(table, &key);
+
 		range.flags = KALAM_SCAN_NEWEST;
-		(void) kalam_compute_range(table, NIL, NIL, NULL, &range, lower, upper);
+		range.object_id = table->object_id;
+		range.lower = whole.lower;
+		range.lower_len = whole.lower_len;
+		range.upper = whole.upper;
+		range.upper_len = whole.upper_len;
 		*totalrows = is_large(&range, places) ? read_pieces(&s, merge, &range, places) :
 			read_range(&s, merge, &range);
 	}
