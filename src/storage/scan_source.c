@@ -254,13 +254,13 @@ source_rest(ScanSource *s)
 static void
 decide_long(ScanSource *s)
 {
-	uint64_t	rows,
-				bytes;
+	EngineSize	size;
 
 	s->long_decided = true;
-	engine_family_size(storage.engine, object_family(s->spec.object), &rows, &bytes);
+	engine_family_size(storage.engine, object_family(s->spec.object), &size);
 	/* compressed to about a half */
-	s->is_long = 2 * bytes > storage.seg->config.block_cache_bytes;
+	s->is_long = 2 * (size.file_bytes + size.memory_bytes) >
+		storage.seg->config.block_cache_bytes;
 	if (s->is_long)
 		source_rest(s);
 }
