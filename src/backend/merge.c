@@ -111,6 +111,7 @@ give_stored(const KalamRow *stored, KalamMergedRow *row)
 	row->key_len = stored->key_len;
 	row->own = false;
 	row->own_command = 0;
+	row->own_len = 0;
 	return true;
 }
 
@@ -176,6 +177,7 @@ kalam_merge_next(KalamMerge *m, KalamMergedRow *row)
 		row->key_len = m->own.key_len;
 		row->own = true;
 		row->own_command = m->own.command_id + 1;
+		row->own_len = m->own.value_len;
 		return true;
 	}
 }

@@ -17,6 +17,7 @@ typedef struct KalamMergedRow
 	size_t		key_len;
 	bool		own;			/* staged by this transaction */
 	uint32		own_command;	/* by which command, plus one; 0: not own */
+	size_t		own_len;		/* of its value, with the header */
 } KalamMergedRow;
 
 /* To be embedded and zeroed; open and close as often as needed. */
