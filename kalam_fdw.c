@@ -11,6 +11,7 @@
 
 #include "src/backend/ddl.h"
 #include "src/backend/modify.h"
+#include "src/backend/onconflict.h"
 #include "src/backend/planner.h"
 #include "src/backend/rowmark.h"
 #include "src/backend/scan.h"
@@ -39,6 +40,7 @@ _PG_init(void)
 	kalam_snapshot_install();
 	kalam_transaction_install();
 	kalam_planner_install();
+	kalam_on_conflict_install();
 	kalam_ddl_install();
 }
 

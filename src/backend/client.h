@@ -55,8 +55,22 @@ typedef struct KalamRange
 	uint16		upper_len;
 	const uint8 *lower;			/* copied by kalam_cursor_open */
 	const uint8 *upper;
+	const uint8 *input;			/* sections (scan_input.h), or NULL.  Not copied: it
+								 * stays as it is until the cursor is closed */
+	uint32		input_len;		/* at most KALAM_MAX_INPUT_BYTES.  With RANGES in it
+								 * lower_len and upper_len are 0 */
 	SubTransactionId owner;		/* closes it when it aborts; Invalid: the current */
 } KalamRange;
+
+/* What a scan has cost so far, as far as its rows were taken: for EXPLAIN. */
+typedef struct KalamScanCost
+{
+	uint64		read;			/* keys that storage read: rows and index entries */
+	uint64		seeks;			/* keys that it looked up, ranges that it began */
+	uint64		rows;			/* that it sent, or counted */
+	uint64		blocks;
+	uint64		bytes;
+} KalamScanCost;
 
 /*
  * Opens a cursor; it and what it allocates live in the current memory context,
@@ -72,6 +86,9 @@ extern const KalamRow *kalam_cursor_next(KalamCursor *cursor);
 
 /* For KALAM_SCAN_COUNT: the number of rows in the next block; 0 at the end. */
 extern uint64 kalam_cursor_next_count(KalamCursor *cursor);
+
+/* Adds what the cursor has cost to *cost; once, before it is closed. */
+extern void kalam_cursor_add_cost(const KalamCursor *cursor, KalamScanCost *cost);
 
 extern void kalam_cursor_close(KalamCursor *cursor);
 

@@ -41,10 +41,14 @@ struct KalamCursor
 	char	   *big;			/* a row larger than a block */
 	uint64		big_have;
 	uint64		delivered;		/* rows of finished blocks, for max_rows */
+	KalamScanCost cost;			/* of blocks that were taken */
+	uint64		request_read;	/* what the last block of the request said */
+	uint64		request_seeks;
 
 	KalamRange	range;			/* its keys are copied below */
 	uint8		lower[KALAM_MAX_KEY_BYTES];
 	uint8		upper[KALAM_MAX_KEY_BYTES];
+	uint32		resume_range;
 	uint16		resume_len;		/* 0: from the start */
 	uint8		resume[KALAM_MAX_KEY_BYTES];
 };
@@ -119,8 +123,16 @@ send_request(KalamCursor *c, KalamChannel *ch, uint32 first_bytes)
 	req->upper_len = c->range.upper_len;
 	memcpy(req->lower, c->lower, c->range.lower_len);
 	memcpy(req->upper, c->upper, c->range.upper_len);
+	if (c->range.input != NULL)
+	{
+		req->flags |= KALAM_SCAN_INPUT;
+		req->input_len = c->range.input_len;
+		memcpy(kalam_block(kalam_segment, ch, 0), c->range.input, c->range.input_len);
+	}
+	c->request_read = c->request_seeks = 0;
 	if (c->resume_len > 0)
 	{
+		req->first_range = c->resume_range;
 		if (c->range.flags & KALAM_SCAN_REVERSE)
 		{
 			req->upper_len = c->resume_len;
@@ -160,6 +172,7 @@ note_resume(KalamCursor *c, const KalamBlock *block)
 	{
 		memcpy(c->resume, block->data + block->resume_offset, block->resume_len);
 		c->resume_len = block->resume_len;
+		c->resume_range = block->resume_range;
 	}
 	c->delivered += block->nrows;
 }
@@ -178,6 +191,18 @@ give_back_block(KalamCursor *c)
 		<= KALAM_CHANNEL_BLOCKS / 2)
 		kalam_lane_post(kalam_segment, KALAM_LANE_READ,
 						kalam_channel_index(kalam_segment, ch));
+}
+
+static void
+note_cost(KalamCursor *c, const KalamBlock *block)
+{
+	c->cost.read += block->read - c->request_read;
+	c->cost.seeks += block->seeks - c->request_seeks;
+	c->request_read = block->read;
+	c->request_seeks = block->seeks;
+	c->cost.rows += block->nrows;
+	c->cost.blocks++;
+	c->cost.bytes += block->used;
 }
 
 /* Collects a piece of a large row; true when it is whole. */
@@ -229,6 +254,7 @@ copy_block(KalamCursor *c)
 	{
 		KalamBlock *block = wait_block(ch, n);
 
+		note_cost(c, block);
 		if (block->flags & KALAM_BLOCK_BIG)
 			whole = take_big_piece(c, block);
 		else
@@ -277,6 +303,7 @@ next_block(KalamCursor *c)
 		}
 
 		c->block = wait_block(c->ch, c->consumed);
+		note_cost(c, c->block);
 		c->at_end = (c->block->flags & KALAM_BLOCK_LAST) != 0;
 		c->rows_left = c->block->nrows;
 		c->ptr = c->block->data;
@@ -296,6 +323,7 @@ kalam_cursor_open(const KalamRange *range)
 		cursor_context = AllocSetContextCreate(TopMemoryContext, "kalam cursors",
 											   ALLOCSET_DEFAULT_SIZES);
 	c = MemoryContextAlloc(cursor_context, sizeof(KalamCursor));
+	Assert(range->input_len <= KALAM_MAX_INPUT_BYTES);
 	memset(c, 0, offsetof(KalamCursor, lower));
 	c->sub = range->owner;
 	if (c->sub == InvalidSubTransactionId)
@@ -305,6 +333,7 @@ kalam_cursor_open(const KalamRange *range)
 	c->range = *range;
 	memcpy(c->lower, range->lower, range->lower_len);
 	memcpy(c->upper, range->upper, range->upper_len);
+	c->resume_range = 0;
 	c->resume_len = 0;
 	dlist_push_tail(&open_cursors, &c->node);
 	PG_TRY();
@@ -343,6 +372,16 @@ kalam_cursor_next_count(KalamCursor *c)
 {
 	c->rows_left = 0;
 	return next_block(c) ? c->rows_left : 0;
+}
+
+void
+kalam_cursor_add_cost(const KalamCursor *c, KalamScanCost *cost)
+{
+	cost->read += c->cost.read;
+	cost->seeks += c->cost.seeks;
+	cost->rows += c->cost.rows;
+	cost->blocks += c->cost.blocks;
+	cost->bytes += c->cost.bytes;
 }
 
 void

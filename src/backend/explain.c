@@ -29,7 +29,7 @@ void
 kalam_explain_scan(ForeignScanState *node, ExplainState *es)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
-	int			nbounds = list_length(plan->fdw_exprs);
+	int			nbounds = intVal(list_nth(plan->fdw_private, KALAM_PRIVATE_KEY_QUALS));
 	List	   *quals = plan->fdw_recheck_quals;
 
 	explain_conditions("Key Cond", list_truncate(list_copy(quals), nbounds), plan, es);

@@ -26,31 +26,11 @@
 #include "src/backend/ddl.h"
 #include "src/backend/index.h"
 #include "src/backend/modify.h"
+#include "src/backend/modify_internal.h"
 #include "src/backend/moved.h"
 #include "src/backend/row.h"
 #include "src/backend/rowlock.h"
 #include "src/backend/snapshot.h"
-
-/* Of one result relation while a statement runs. */
-typedef struct KalamModify
-{
-	int			users;			/* INSERT routing may share it with UPDATE */
-	MemoryContext context;		/* lives as long as this */
-	Relation	rel;
-	KalamTable *table;
-	ModifyTableState *mtstate;	/* has no plan in COPY */
-	KalamOnConflict on_conflict;
-	bool		ready;			/* the object exists */
-	bool		object_is_new;
-	bool		check_each;		/* uniqueness at once, not in batches */
-	bool		scan_locked;	/* row triggers: the scan has locked the rows */
-	AttrNumber	wholerow_attno;
-	AttrNumber	ctid_attno;
-	HeapTupleData old_tuple;	/* what old_slot holds */
-	TupleTableSlot *old_slot;	/* the old row, deformed for its key */
-	TupleTableSlot *replaced_slot;	/* the row that INSERT replaces; NULL: never so far */
-	TupleTableSlot *newest_slot;
-} KalamModify;
 
 /* ---- planning ---- */
 
@@ -69,17 +49,6 @@ add_update_targets(PlannerInfo *root, Index rtindex, RangeTblEntry *rte, Relatio
 						 makeVar(rtindex, InvalidAttrNumber, RECORDOID, -1, InvalidOid, 0),
 						 rtindex, "wholerow");
 	kalam_table_close(table);
-}
-
-static List *
-plan_modify(PlannerInfo *root, ModifyTable *plan, Index result_relation, int subplan_index)
-{
-	if (plan->onConflictAction == ONCONFLICT_UPDATE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("ON CONFLICT DO UPDATE is not supported on kalam tables"),
-				 errhint("Table option on_conflict 'replace' makes INSERT replace rows.")));
-	return list_make1_int(plan->onConflictAction == ONCONFLICT_NOTHING);
 }
 
 /* ---- begin and end ---- */
@@ -102,6 +71,7 @@ begin_modify_state(ResultRelInfo *info, ModifyTableState *mtstate)
 	m->table = kalam_table_open(m->rel);
 	m->mtstate = mtstate;
 	m->on_conflict = m->table->on_conflict;
+	kalam_on_conflict_begin(m, info);
 	info->ri_FdwState = m;
 	if (triggers != NULL)
 	{
@@ -156,8 +126,6 @@ begin_modify(ModifyTableState *mtstate, ResultRelInfo *info, List *private,
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 	m = begin_modify_state(info, mtstate);
-	if (private != NIL && linitial_int(private) != 0)
-		m->on_conflict = KALAM_CONFLICT_IGNORE;
 	if (mtstate->operation == CMD_UPDATE || mtstate->operation == CMD_DELETE)
 	{
 		List	   *tlist = outerPlanState(mtstate)->plan->targetlist;
@@ -172,25 +140,19 @@ begin_modify(ModifyTableState *mtstate, ResultRelInfo *info, List *private,
 static void
 begin_insert(ModifyTableState *mtstate, ResultRelInfo *info)
 {
-	KalamModify *m = begin_modify_state(info, mtstate);
-	ModifyTable *plan = mtstate ? (ModifyTable *) mtstate->ps.plan : NULL;
-
-	/* routed to by an INSERT with a plan; COPY has none */
-	if (plan != NULL && plan->onConflictAction == ONCONFLICT_NOTHING)
-		m->on_conflict = KALAM_CONFLICT_IGNORE;
-	else if (plan != NULL && plan->onConflictAction == ONCONFLICT_UPDATE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("ON CONFLICT DO UPDATE is not supported on kalam tables")));
+	(void) begin_modify_state(info, mtstate);
 }
 
 /* ---- constraints and keys ---- */
 
+/* Row security is that of a partitioned table: kalam tables have none of their own. */
 static void
-check_constraints(EState *estate, ResultRelInfo *info, TupleTableSlot *slot)
+check_constraints(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, WCOKind security)
 {
 	Relation	rel = info->ri_RelationDesc;
 
+	if (info->ri_WithCheckOptions != NIL)
+		ExecWithCheckOptions(security, info, slot, estate);
 	if (rel->rd_att->constr != NULL)
 		ExecConstraints(info, slot, estate);
 	if (rel->rd_rel->relispartition)
@@ -205,8 +167,8 @@ lock_key_as(KalamModify *m, const uint8 *key, size_t key_len, KalamRowLockMode m
 						  RelationGetRelationName(m->rel));
 }
 
-static void
-lock_key(KalamModify *m, const uint8 *key, size_t key_len, KalamRowLockMode mode)
+void
+kalam_modify_lock_key(KalamModify *m, const uint8 *key, size_t key_len, KalamRowLockMode mode)
 {
 	if (!m->object_is_new)
 		(void) lock_key_as(m, key, key_len, mode, LockWaitBlock);
@@ -236,7 +198,7 @@ lock_new_key(KalamModify *m, const uint8 *key, size_t key_len)
 			return false;
 		kalam_row_locks_undo(mark);
 	}
-	lock_key(m, key, key_len, KALAM_LOCK_UPDATE);
+	kalam_modify_lock_key(m, key, key_len, KALAM_LOCK_UPDATE);
 	return true;
 }
 
@@ -295,7 +257,7 @@ claim_key(EState *estate, KalamModify *m, const uint8 *key, size_t key_len,
 	*at_once = m->check_each;
 	if (on_conflict == KALAM_CONFLICT_REPLACE)
 	{
-		lock_key(m, key, key_len, KALAM_LOCK_UPDATE);
+		kalam_modify_lock_key(m, key, key_len, KALAM_LOCK_UPDATE);
 		return true;
 	}
 	if (kalam_own_version(key, key_len, &own))
@@ -329,46 +291,22 @@ claim_key(EState *estate, KalamModify *m, const uint8 *key, size_t key_len,
 }
 
 /*
- * Puts the slot's row under a key that must not be taken, and its unique values
- * where they must not be.  False if one is, and that is to be ignored; then
- * nothing is left locked either.  old: the row that it was under another key, or
- * NULL.  A table without a key has no conflict there.
+ * Stages the slot's row under a key that is claimed, and what it does to entries,
+ * once its unique values are claimed as well.  False if one is taken, and that is
+ * to be ignored.
  */
 static bool
-put_new_row(EState *estate, KalamModify *m, TupleTableSlot *slot, const uint8 *key,
-			size_t key_len, KalamOnConflict on_conflict, TupleTableSlot *old,
-			const uint8 *old_key, size_t old_len)
+put_claimed(EState *estate, KalamModify *m, KalamIndexChanges *changes, TupleTableSlot *slot,
+			const uint8 *key, size_t key_len, bool ignore, bool look_up, bool at_once)
 {
-	uint32		mark = kalam_row_locks_mark();
-	bool		look_up = false;
-	bool		at_once = m->check_each;
-	KalamIndexChanges *changes;
-	KalamIndex *conflict;
+	KalamIndex *conflict = kalam_index_claim(changes, ignore,
+											 ignore ? ignoring_snapshot(estate) : NULL);
 	KalamStagedVersion *version;
 
-	if (m->table->nkeys > 0 &&
-		!claim_key(estate, m, key, key_len, on_conflict, &look_up, &at_once))
-	{
-		kalam_row_locks_undo(mark);
+	if (conflict != NULL && ignore)
 		return false;
-	}
-	if (on_conflict == KALAM_CONFLICT_REPLACE && m->table->nkeys > 0 && m->table->nindexes > 0)
-	{
-		old = replaced_row(m, key, key_len);
-		old_key = key;
-		old_len = key_len;
-	}
-	changes = kalam_index_changes(m->table, m->rel, old, old_key, old_len, slot, key, key_len);
-	conflict = kalam_index_claim(changes, on_conflict == KALAM_CONFLICT_IGNORE,
-								 ignoring_snapshot(estate));
 	if (conflict != NULL)
-	{
-		if (on_conflict != KALAM_CONFLICT_IGNORE)
-			kalam_raise_duplicate(m->rel, conflict->id, ExecCopySlotMinimalTuple(slot));
-		kalam_row_locks_undo(mark);
-		return false;
-	}
-
+		kalam_raise_duplicate(m->rel, conflict->id, ExecCopySlotMinimalTuple(slot));
 	version = kalam_stage_slot(slot, key, key_len);
 	if (look_up)
 		kalam_unique_check_add(version->key, version, m->table->relid, 0);
@@ -376,6 +314,47 @@ put_new_row(EState *estate, KalamModify *m, TupleTableSlot *slot, const uint8 *k
 	if (at_once)
 		kalam_unique_checks_flush();
 	return true;
+}
+
+void
+kalam_modify_put_new(EState *estate, KalamModify *m, TupleTableSlot *slot, const uint8 *key,
+					 size_t key_len)
+{
+	(void) put_claimed(estate, m,
+					   kalam_index_changes(m->table, m->rel, NULL, NULL, 0, slot, key, key_len),
+					   slot, key, key_len, false, false, m->check_each);
+}
+
+/*
+ * Puts the slot's row under a key that must not be taken, and its unique values
+ * where they must not be.  False if one is, and that is to be ignored; then
+ * nothing is left locked either.  A table without a key has no conflict there.
+ */
+static bool
+put_new_row(EState *estate, KalamModify *m, TupleTableSlot *slot, const uint8 *key, size_t key_len)
+{
+	uint32		mark = kalam_row_locks_mark();
+	bool		ignore = m->on_conflict == KALAM_CONFLICT_IGNORE;
+	bool		look_up = false;
+	bool		at_once = m->check_each;
+	TupleTableSlot *replaced = NULL;
+
+	if (m->table->nkeys > 0)
+	{
+		if (!claim_key(estate, m, key, key_len, m->on_conflict, &look_up, &at_once))
+		{
+			kalam_row_locks_undo(mark);
+			return false;
+		}
+		if (m->on_conflict == KALAM_CONFLICT_REPLACE && m->table->nindexes > 0)
+			replaced = replaced_row(m, key, key_len);
+	}
+	if (put_claimed(estate, m,
+					kalam_index_changes(m->table, m->rel, replaced, key, key_len, slot, key, key_len),
+					slot, key, key_len, ignore && !m->key_arbitrates, look_up, at_once))
+		return true;
+	kalam_row_locks_undo(mark);
+	return false;
 }
 
 /* ---- INSERT ---- */
@@ -388,8 +367,10 @@ insert_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 	size_t		key_len;
 
 	make_ready(m);
-	check_constraints(estate, info, slot);
 	slot->tts_tableOid = RelationGetRelid(m->rel);
+	check_constraints(estate, info, slot,
+					  m->mtstate != NULL && m->mtstate->operation == CMD_UPDATE ?
+					  WCO_RLS_UPDATE_CHECK : WCO_RLS_INSERT_CHECK);
 	if (m->table->nkeys == 0)
 	{
 		uint64		row_id = kalam_next_row_id();
@@ -399,7 +380,13 @@ insert_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 	}
 	else
 		key_len = kalam_table_row_key(m->table, m->rel, slot, key);
-	return put_new_row(estate, m, slot, key, key_len, m->on_conflict, NULL, NULL, 0) ? slot : NULL;
+	if (m->updates_conflicts)
+		return kalam_insert_or_update(estate, info, slot, key, key_len);
+	if (put_new_row(estate, m, slot, key, key_len))
+		return slot;
+	if (m->mtstate != NULL)
+		InstrCountTuples2(&m->mtstate->ps, 1);
+	return NULL;
 }
 
 /* ---- UPDATE and DELETE ---- */
@@ -433,6 +420,17 @@ old_row_key(KalamModify *m, TupleTableSlot *plan_slot, uint8 *key)
 	return kalam_table_row_key(m->table, m->rel, m->old_slot, key);
 }
 
+void
+kalam_modify_check_triggered(EState *estate, const KalamVersion *own, const char *verb)
+{
+	if (own->command_id > estate->es_output_cid)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+				 errmsg("tuple to be %s was already modified by an operation triggered by the current command",
+						verb),
+				 errhint("Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other rows.")));
+}
+
 typedef enum Verdict
 {
 	GO_ON,						/* the row is as the plan saw it */
@@ -456,17 +454,13 @@ lock_and_recheck(EState *estate, ResultRelInfo *info, uint8 *key, size_t *key_le
 	TupleTableSlot *again;
 	MemoryContext old;
 
-	lock_key(m, key, *key_len, mode);
+	kalam_modify_lock_key(m, key, *key_len, mode);
 	if (kalam_own_version(key, *key_len, &own))
 	{
 		if (own.command_id < estate->es_snapshot->curcid)
 			return own.op == KALAM_CHANGE_PUT ? GO_ON : SKIP;
-		if (own.command_id > estate->es_output_cid)
-			ereport(ERROR,
-					(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
-					 errmsg("tuple to be %s was already modified by an operation triggered by the current command",
-							m->mtstate->operation == CMD_UPDATE ? "updated" : "deleted"),
-					 errhint("Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other rows.")));
+		kalam_modify_check_triggered(estate, &own, m->mtstate->operation == CMD_UPDATE ?
+									 "updated" : "deleted");
 		return SKIP;			/* this command has changed it already */
 	}
 	if (m->object_is_new || m->scan_locked)
@@ -476,7 +470,7 @@ lock_and_recheck(EState *estate, ResultRelInfo *info, uint8 *key, size_t *key_le
 								  &newest)) == KALAM_ROW_MOVED)
 	{
 		CHECK_FOR_INTERRUPTS();
-		lock_key(m, key, *key_len, mode);
+		kalam_modify_lock_key(m, key, *key_len, mode);
 		if (kalam_own_version(key, *key_len, &own))
 			return SKIP;		/* it is ours by now */
 	}
@@ -509,19 +503,47 @@ new_row_key(EState *estate, ResultRelInfo *info, TupleTableSlot *slot,
 {
 	KalamModify *m = info->ri_FdwState;
 
-	check_constraints(estate, info, slot);
+	check_constraints(estate, info, slot, WCO_RLS_UPDATE_CHECK);
 	if (m->table->nkeys == 0)
+	{
+		memcpy(new_key, old_key, old_len);
+		*new_len = old_len;
 		return false;
+	}
 	*new_len = kalam_table_row_key(m->table, m->rel, slot, new_key);
 	return *new_len != old_len || memcmp(old_key, new_key, old_len) != 0;
 }
 
-/* What an UPDATE that keeps the key does to indexes. */
-static KalamIndexChanges *
-unmoved_changes(KalamModify *m, TupleTableSlot *old, TupleTableSlot *new, const uint8 *key,
-				size_t key_len)
+/* Stages a locked row's new version, and what that does to its entries. */
+static void
+put_changed(EState *estate, KalamModify *m, KalamIndexChanges *changes, const uint8 *old_key,
+			size_t old_len, TupleTableSlot *slot, const uint8 *new_key, size_t new_len)
 {
-	return kalam_index_changes(m->table, m->rel, old, key, key_len, new, key, key_len);
+	bool		moves = new_len != old_len || memcmp(old_key, new_key, old_len) != 0;
+	bool		look_up = false;
+	bool		at_once = m->check_each;
+
+	if (moves)
+		(void) claim_key(estate, m, new_key, new_len, KALAM_CONFLICT_ERROR, &look_up, &at_once);
+	(void) put_claimed(estate, m, changes, slot, new_key, new_len, false, look_up, at_once);
+	if (!moves)
+		return;
+	kalam_stage_delete(old_key, old_len);
+	if (!m->object_is_new)
+		kalam_moved_note(old_key, old_len, new_key, new_len);
+}
+
+void
+kalam_modify_put_changed(EState *estate, KalamModify *m, TupleTableSlot *old,
+						 const uint8 *old_key, size_t old_len, TupleTableSlot *slot,
+						 const uint8 *new_key, size_t new_len)
+{
+	KalamIndexChanges *changes = kalam_index_changes(m->table, m->rel, old, old_key, old_len,
+													 slot, new_key, new_len);
+
+	if (kalam_index_changes_unique(changes))
+		kalam_modify_lock_key(m, old_key, old_len, KALAM_LOCK_UPDATE);
+	put_changed(estate, m, changes, old_key, old_len, slot, new_key, new_len);
 }
 
 /*
@@ -536,18 +558,16 @@ update_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 	uint8		new_key[KALAM_MAX_KEY_BYTES];
 	size_t		old_len;
 	size_t		new_len;
-	TupleTableSlot *old_slot = m->old_slot;
 	bool		moves;
-	bool		strong;			/* its key or a unique value changes */
 	KalamIndexChanges *changes;
 
 	make_ready(m);
 	old_len = old_row_key(m, plan_slot, old_key);
 	moves = new_row_key(estate, info, slot, old_key, old_len, new_key, &new_len);
-	changes = moves ? NULL : unmoved_changes(m, old_slot, slot, old_key, old_len);
-	strong = moves || kalam_index_changes_unique(changes);
+	changes = kalam_index_changes(m->table, m->rel, m->old_slot, old_key, old_len,
+								  slot, new_key, new_len);
 	switch (lock_and_recheck(estate, info, old_key, &old_len,
-							 strong ? KALAM_LOCK_UPDATE : KALAM_LOCK_NO_KEY_UPDATE, &plan_slot))
+							 moves || kalam_index_changes_unique(changes) ? KALAM_LOCK_UPDATE : KALAM_LOCK_NO_KEY_UPDATE, &plan_slot))
 	{
 		case SKIP:
 			return NULL;
@@ -561,31 +581,16 @@ update_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 			slot->tts_tableOid = RelationGetRelid(m->rel);
 			if (m->rel->rd_att->constr && m->rel->rd_att->constr->has_generated_stored)
 				ExecComputeStoredGenerated(info, estate, slot, CMD_UPDATE);
-			old_slot = m->newest_slot;
 			moves = new_row_key(estate, info, slot, old_key, old_len, new_key, &new_len);
-			changes = moves ? NULL : unmoved_changes(m, old_slot, slot, old_key, old_len);
+			changes = kalam_index_changes(m->table, m->rel, m->newest_slot, old_key, old_len,
+										  slot, new_key, new_len);
 			if (moves || kalam_index_changes_unique(changes))
-				lock_key(m, old_key, old_len, KALAM_LOCK_UPDATE);
+				kalam_modify_lock_key(m, old_key, old_len, KALAM_LOCK_UPDATE);
 			break;
 	}
 
 	slot->tts_tableOid = RelationGetRelid(m->rel);
-	if (!moves)
-	{
-		KalamIndex *conflict = kalam_index_claim(changes, false, NULL);
-
-		if (conflict != NULL)
-			kalam_raise_duplicate(m->rel, conflict->id, ExecCopySlotMinimalTuple(slot));
-		kalam_index_stage(changes, kalam_stage_slot(slot, old_key, old_len));
-	}
-	else
-	{
-		(void) put_new_row(estate, m, slot, new_key, new_len, KALAM_CONFLICT_ERROR,
-						   old_slot, old_key, old_len);
-		kalam_stage_delete(old_key, old_len);
-		if (!m->object_is_new)
-			kalam_moved_note(old_key, old_len, new_key, new_len);
-	}
+	put_changed(estate, m, changes, old_key, old_len, slot, new_key, new_len);
 	return slot;
 }
 
@@ -665,12 +670,12 @@ void
 kalam_fill_modify_routine(FdwRoutine *routine)
 {
 	routine->AddForeignUpdateTargets = add_update_targets;
-	routine->PlanForeignModify = plan_modify;
 	routine->BeginForeignModify = begin_modify;
 	routine->ExecForeignInsert = exec_insert;
 	routine->ExecForeignUpdate = exec_update;
 	routine->ExecForeignDelete = exec_delete;
 	routine->EndForeignModify = end_modify;
+	routine->ExplainForeignModify = kalam_on_conflict_explain;
 	routine->BeginForeignInsert = begin_insert;
 	routine->EndForeignInsert = end_modify;
 	routine->IsForeignRelUpdatable = is_updatable;

@@ -26,6 +26,20 @@ kalam_row_key(const KalamRow *row)
 	return (const uint8 *) row + KALAM_ROW_TUPLE_OFFSET + KALAM_ALIGN8(row->tuple_len);
 }
 
+/* The key of the index entry that led to the row (KALAM_SCAN_INDEX_KEYS). */
+static inline const uint8 *
+kalam_row_index_key(const KalamRow *row)
+{
+	return kalam_row_key(row) + row->key_len;
+}
+
+/* Number of the range that the row was found in (KALAM_SECTION_RANGES). */
+static inline uint32
+kalam_row_range(const KalamRow *row)
+{
+	return row->range[0] | (uint32) row->range[1] << 16;
+}
+
 /* What a value that is no row of a table (catalog, pending) has behind its header. */
 static inline const uint8 *
 kalam_row_bytes(const KalamRow *row, size_t *len)

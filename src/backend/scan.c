@@ -38,9 +38,14 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	node->fdw_state = scan;
 	scan->rel = node->ss.ss_currentRelation;
 	scan->table = kalam_table_open(scan->rel);
-	scan->bounds = kalam_bounds_from_list(list_nth(private, KALAM_PRIVATE_BOUNDS));
-	scan->bound_states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
-	scan->bound_context = node->ss.ps.ps_ExprContext;
+	scan->conditions.table = scan->table;
+	scan->conditions.key = kalam_scan_key(scan->table, KALAM_PRIMARY_KEY);
+	scan->conditions.alternatives =
+		kalam_alternatives_from_list(list_nth(private, KALAM_PRIVATE_BOUNDS));
+	scan->conditions.states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
+	scan->conditions.econtext = node->ss.ps.ps_ExprContext;
+	scan->range_context = AllocSetContextCreate(estate->es_query_cxt, "kalam key ranges",
+												ALLOCSET_SMALL_SIZES);
 	scan->reverse = boolVal(list_nth(private, KALAM_PRIVATE_REVERSE));
 	scan->no_columns = boolVal(list_nth(private, KALAM_PRIVATE_NO_COLUMNS));
 	scan->lock_mode = intVal(list_nth(private, KALAM_PRIVATE_LOCK));
@@ -48,7 +53,7 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	if (kalam_scan_locks(scan))
 	{
 		scan->filter = ExecInitQual(list_copy_tail(plan->fdw_recheck_quals,
-												   list_length(plan->fdw_exprs)),
+												   intVal(list_nth(private, KALAM_PRIVATE_KEY_QUALS))),
 									(PlanState *) node);
 		scan->recheck = ExecInitQual(plan->fdw_recheck_quals, (PlanState *) node);
 	}
@@ -66,27 +71,51 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	}
 }
 
-/* Computes the range from the parameters of now and opens it. */
+/* Computes the ranges from the parameters of now. */
 static void
 start_scan(KalamScan *scan)
 {
-	KalamRange	range = {0};
+	MemoryContext old;
 
 	scan->started = true;
 	scan->counting = false;
 	scan->count_left = 0;
-	scan->empty = true;
+	scan->range_next = 0;
+	scan->ranges.n = 0;
+	MemoryContextReset(scan->range_context);
 	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE)
 		return;
-	if (scan->reverse)
+	old = MemoryContextSwitchTo(scan->range_context);
+	scan->ranges = kalam_compute_ranges(&scan->conditions);
+	MemoryContextSwitchTo(old);
+}
+
+/* Opens the next range.  False: there is none. */
+static bool
+open_range(KalamScan *scan)
+{
+	KalamRange	range = {0};
+	const KalamKeyRange *r;
+
+	if (scan->merge.open)
+		kalam_merge_close(&scan->merge);
+	scan->counting = false;
+	if (scan->range_next == scan->ranges.n)
+		return false;
+	r = &scan->ranges.ranges[scan->reverse ? scan->ranges.n - 1 - scan->range_next :
+							 scan->range_next];
+	scan->range_next++;
+	range.object_id = scan->table->object_id;
+	range.lower = r->lower;
+	range.lower_len = r->lower_len;
+	range.upper = r->upper;
+	range.upper_len = r->upper_len;
+	if (r->upper_len == 0)
+		range.flags |= KALAM_SCAN_POINT;
+	else if (scan->reverse)
 		range.flags |= KALAM_SCAN_REVERSE;
 	if (scan->want_keys)
 		range.flags |= KALAM_SCAN_KEYS;
-	if (!kalam_compute_range(scan->table, scan->bounds, scan->bound_states,
-							 scan->bound_context, &range, scan->lower, scan->upper))
-		return;
-	if (range.flags & KALAM_SCAN_POINT)
-		range.flags &= ~KALAM_SCAN_REVERSE;
 	range.stamp = scan->stamp;
 	range.owner = scan->owner;
 	if (scan->no_columns && !scan->want_keys && !(range.flags & KALAM_SCAN_POINT) &&
@@ -96,10 +125,10 @@ start_scan(KalamScan *scan)
 		scan->counting = true;
 	}
 	kalam_merge_open(&scan->merge, &range, scan->command_id);
-	scan->empty = false;
+	return true;
 }
 
-/* A row without columns for each row that storage counted. */
+/* A row without columns for each row that storage counted; NULL at the end. */
 static TupleTableSlot *
 next_counted(KalamScan *scan)
 {
@@ -107,7 +136,7 @@ next_counted(KalamScan *scan)
 	{
 		scan->count_left = kalam_cursor_next_count(scan->merge.cursor);
 		if (scan->count_left == 0)
-			return ExecClearTuple(scan->slot);
+			return NULL;
 	}
 	scan->count_left--;
 	if (TTS_EMPTY(scan->slot))
@@ -167,10 +196,6 @@ kalam_iterate_scan(ForeignScanState *node)
 
 	if (!scan->started)
 		start_scan(scan);
-	if (scan->empty)
-		return ExecClearTuple(scan->slot);
-	if (scan->counting)
-		return next_counted(scan);
 
 	for (;;)
 	{
@@ -180,8 +205,21 @@ kalam_iterate_scan(ForeignScanState *node)
 			pfree(scan->newest);
 			scan->newest = NULL;
 		}
-		if (!kalam_merge_next(&scan->merge, &row))
-			return ExecClearTuple(scan->slot);
+		if (scan->counting)
+		{
+			TupleTableSlot *slot = next_counted(scan);
+
+			if (slot != NULL)
+				return slot;
+		}
+		if (scan->counting || !scan->merge.open || !kalam_merge_next(&scan->merge, &row))
+		{
+			ExecClearTuple(scan->slot);
+			CHECK_FOR_INTERRUPTS();
+			if (!open_range(scan))
+				return scan->slot;
+			continue;
+		}
 		ExecStoreMinimalTuple(row.tuple, scan->slot, false);
 		if (scan->table->nkeys == 0 && row.key != NULL)
 			kalam_row_id_to_tid(kalam_get_be64(row.key + KALAM_KEY_PREFIX_BYTES),

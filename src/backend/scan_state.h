@@ -18,9 +18,7 @@ typedef struct KalamScan
 {
 	Relation	rel;
 	KalamTable *table;
-	List	   *bounds;
-	List	   *bound_states;
-	ExprContext *bound_context;
+	KalamConditions conditions;
 	bool		reverse;
 	bool		no_columns;
 	bool		want_keys;
@@ -35,13 +33,13 @@ typedef struct KalamScan
 	CommandId	command_id;
 	SubTransactionId owner;		/* a portal lives on when a later savepoint is rolled back */
 	bool		started;
-	bool		empty;
+	MemoryContext range_context;	/* of the ranges; emptied by each rescan */
+	KalamKeyRanges ranges;
+	int			range_next;		/* number of ranges that are open or done */
 	bool		counting;
 	uint64		count_left;
 	KalamMerge	merge;
 	KalamRow   *newest;			/* a locked row that had changed */
-	uint8		lower[KALAM_MAX_KEY_BYTES];
-	uint8		upper[KALAM_MAX_KEY_BYTES];
 } KalamScan;
 
 static inline bool

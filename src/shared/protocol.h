@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /*
  * Version of everything on disk: the FORMAT file, keys, values, the catalog.
@@ -35,6 +36,7 @@
  * it a new one.  Example: row 7 of the keyless table 300:
  *	 00 00 01 2c  02  00 00 00 00 00 00 00 07
  */
+#define KALAM_MAX_KEY_BYTES		2704	/* longest stored key, prefix included */
 #define KALAM_KEY_PREFIX_BYTES	5
 #define KALAM_KEY_KIND_META		1
 #define KALAM_KEY_KIND_ROW		2
@@ -154,7 +156,8 @@ typedef enum KalamScanSectionKind
 								 * of uint16 lower_len, uint16 upper_len, lower, upper,
 								 * without padding; upper_len 0: the one key `lower`.
 								 * They are read in this order, each in the scan's
-								 * direction; rows carry the number of theirs, from 0 */
+								 * direction, and may overlap; rows carry the number
+								 * of theirs, from 0 */
 	KALAM_SECTION_FILTER,		/* rowprog.h: rows that do not pass are not sent */
 	KALAM_SECTION_AGGREGATE		/* rowagg.h: groups are sent instead of rows */
 } KalamScanSectionKind;
@@ -218,6 +221,39 @@ kalam_put_key_prefix(uint8_t *key, uint32_t object_id, uint8_t kind)
 {
 	kalam_put_be32(key, object_id);
 	key[4] = kind;
+}
+
+/*
+ * The key of the row that an index entry leads to; row_key has room for
+ * KALAM_MAX_KEY_BYTES.  Returns its length, or 0 if the entry is malformed.
+ */
+static inline size_t
+kalam_index_entry_row_key(const uint8_t *key, size_t key_len, const uint8_t *value,
+						  size_t value_len, uint8_t *row_key)
+{
+	const uint8_t *suffix;
+	size_t		len;
+
+	if (key_len <= KALAM_INDEX_KEY_PREFIX_BYTES || key[4] != KALAM_KEY_KIND_INDEX ||
+		value_len < KALAM_INDEX_VALUE_BYTES || value[0] != KALAM_VALUE_FORMAT)
+		return 0;
+	len = value[KALAM_VALUE_HEADER_BYTES] | (size_t) value[KALAM_VALUE_HEADER_BYTES + 1] << 8;
+	if (len > 0)
+	{
+		if (len > key_len - KALAM_INDEX_KEY_PREFIX_BYTES || value_len != KALAM_INDEX_VALUE_BYTES)
+			return 0;
+		suffix = key + key_len - len;
+	}
+	else
+	{
+		suffix = value + KALAM_INDEX_VALUE_BYTES;
+		len = value_len - KALAM_INDEX_VALUE_BYTES;
+	}
+	if (len == 0 || len > KALAM_MAX_KEY_BYTES - KALAM_KEY_PREFIX_BYTES)
+		return 0;
+	kalam_put_key_prefix(row_key, kalam_get_be32(key), KALAM_KEY_KIND_ROW);
+	memcpy(row_key + KALAM_KEY_PREFIX_BYTES, suffix, len);
+	return KALAM_KEY_PREFIX_BYTES + len;
 }
 
 #endif							/* KALAM_PROTOCOL_H */

@@ -30,6 +30,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "src/shared/protocol.h"
+
 #define KALAM_SEGMENT_MAGIC		UINT64_C(0x3167654d616c614b)
 #define KALAM_SEGMENT_VERSION	1
 
@@ -38,7 +40,6 @@
 #define KALAM_CHANNEL_BLOCKS	4			/* blocks in flight per channel */
 #define KALAM_PINS_PER_SLOT		1024
 #define KALAM_BUCKETS			65536		/* stamps per key hash, a power of two */
-#define KALAM_MAX_KEY_BYTES		2704		/* longest stored key, prefix included */
 #define KALAM_MESSAGE_BYTES		512
 #define KALAM_PATH_BYTES		1024
 
@@ -100,6 +101,7 @@ typedef enum KalamOp
 	KALAM_OP_SCAN,				/* READ lane: rows of a key range, or of one key */
 	KALAM_OP_EXISTS,			/* READ lane: does any of these keys exist now? */
 	KALAM_OP_STAT,				/* READ lane: size and row estimates of an object */
+	KALAM_OP_SPLIT,				/* READ lane: pieces of a key range; see KalamPiece */
 	KALAM_OP_FLUSH,				/* READ lane: memtables of an object to files */
 	KALAM_OP_COMPACT,			/* READ lane: compaction of an object's range */
 	KALAM_OP_COMMIT,			/* a stream of changes; see protocol.h */
@@ -122,11 +124,13 @@ typedef enum KalamOp
 										 * tuple_len is KALAM_TUPLE_BODY_OFFSET */
 #define KALAM_SCAN_INDEX		0x1000	/* the keys of the range are index entries; the
 										 * rows are those that they lead to, in the
-										 * order of the entries */
-#define KALAM_SCAN_INDEX_KEYS	0x2000	/* INDEX, KEYS: rows carry the entries' keys,
-										 * behind their own.  With KEYS_ONLY the rows
-										 * are not looked up */
+										 * order of the entries.  With KEYS_ONLY or
+										 * COUNT the rows are not looked up, and their
+										 * versions are the entries' */
+#define KALAM_SCAN_INDEX_KEYS	0x2000	/* INDEX: rows carry the entries' keys, behind
+										 * their own, if those are asked for */
 #define KALAM_SCAN_INPUT		0x4000	/* input_len bytes of sections: protocol.h */
+#define KALAM_SPLIT_RANDOM		0x0800	/* SPLIT: pieces at random places */
 #define KALAM_COMMIT_SYNC		0x0100	/* on disk before the answer */
 #define KALAM_RESOLVE_APPLY		0x0200	/* else drop */
 #define KALAM_COMMIT_BULK		0x0400	/* a large one: object changes first, then
@@ -153,18 +157,23 @@ typedef struct KalamRequest
 	uint32_t	op;				/* KalamOp */
 	uint32_t	epoch;			/* of the storage process that it is meant for */
 	uint32_t	flags;
-	uint32_t	object_id;		/* SCAN, STAT, FLUSH, COMPACT */
+	uint32_t	object_id;		/* SCAN, STAT, SPLIT, FLUSH, COMPACT */
 	uint64_t	stamp;			/* SCAN: read at this stamp */
 	uint64_t	full_xid;		/* PREPARE, RESOLVE */
-	uint64_t	serial;			/* COMMIT, PREPARE: version id of its rows */
+	uint64_t	serial;			/* COMMIT, PREPARE: version id of its rows;
+								 * SPLIT_RANDOM: what the numbers are drawn from */
 	uint64_t	max_row_id;		/* COMMIT, PREPARE: largest hidden row id, or 0 */
-	uint64_t	max_rows;		/* SCAN: stop after so many, 0: no limit */
-	uint32_t	first_bytes;	/* SCAN: size after which the first block goes out */
+	uint64_t	max_rows;		/* SCAN: stop after so many, 0: no limit; SPLIT: so
+								 * many pieces */
+	uint32_t	first_bytes;	/* SCAN: size after which the first block goes out;
+								 * SPLIT: smallest piece that is worth making, 0: 64 KB */
 	uint32_t	input_len;		/* SCAN_INPUT: bytes in the channel's blocks */
-	uint32_t	first_range;	/* SCAN with RANGES: begin with this one; lower or
-								 * upper bound it further if their length is not 0 */
-	uint16_t	lower_len;		/* SCAN: 0 is not allowed without RANGES */
-	uint16_t	upper_len;		/* SCAN: first key behind the range; not for POINT */
+	uint32_t	first_range;	/* SCAN with RANGES: begin with this one, and in it
+								 * behind the key `lower` (AFTER_LOWER) or `upper`
+								 * (REVERSE), if its length is not 0 */
+	uint16_t	lower_len;		/* SCAN: 0 is not allowed without RANGES; SPLIT */
+	uint16_t	upper_len;		/* SCAN: first key behind the range; not for POINT;
+								 * SPLIT */
 	uint8_t		lower[KALAM_MAX_KEY_BYTES];
 	uint8_t		upper[KALAM_MAX_KEY_BYTES];
 } KalamRequest;
@@ -177,7 +186,7 @@ typedef struct KalamResult
 	uint64_t	position;		/* EXISTS: index of the first key that exists, or
 								 * UINT64_MAX */
 	uint64_t	rows;			/* STAT: estimate of rows */
-	uint64_t	bytes;			/* STAT: estimate of bytes, memory included */
+	uint64_t	bytes;			/* STAT, SPLIT: estimate of bytes, memory included */
 	_Atomic uint64_t commit_stamp;	/* COMMIT, PREPARE: set before the write */
 	char		message[KALAM_MESSAGE_BYTES];	/* code != OK: one line, UTF-8 or not */
 } KalamResult;
@@ -245,10 +254,14 @@ typedef struct KalamBlock
 	uint32_t	big_total;
 	uint32_t	resume_range;	/* number of the range of that key */
 	uint32_t	reserved;
+	uint64_t	read;			/* SCAN: keys that were read so far, those of rows that
+								 * were not sent and of index entries included */
+	uint64_t	seeks;			/* SCAN: keys looked up, and ranges begun, so far */
 	uint8_t		data[];			/* 8-aligned */
 } KalamBlock;
 
 #define KALAM_BLOCK_DATA_BYTES	(KALAM_BLOCK_BYTES - sizeof(KalamBlock))
+#define KALAM_MAX_INPUT_BYTES	(KALAM_CHANNEL_BLOCKS * KALAM_BLOCK_BYTES) /* of a SCAN */
 
 /* KalamRow.flags */
 #define KALAM_ROW_CHANGED		0x0001	/* RECHECK: newest differs from `stamp`'s */
@@ -277,6 +290,23 @@ typedef struct KalamRow
 	uint16_t	index_key_len;	/* 0 unless KALAM_SCAN_INDEX_KEYS */
 	uint8_t		tuple_rest[];
 } KalamRow;
+
+/*
+ * The answer to a SPLIT is one block of `nrows` pieces, one behind the other
+ * without padding, each a KalamPiece and its keys.  They tile the range in order,
+ * fewer than were asked for if it is small or the keys are long.  With
+ * SPLIT_RANDOM as many places were chosen, each byte being as likely as any
+ * other, and each piece in which some lie is answered once.  Bytes and places
+ * are estimates, and of the newest state; the keys bound pieces in any snapshot.
+ */
+typedef struct KalamPiece
+{
+	uint64_t	bytes;			/* estimate, memory included */
+	uint32_t	places;			/* chosen in it; 1 without SPLIT_RANDOM */
+	uint16_t	lower_len;
+	uint16_t	upper_len;
+	/* lower_len bytes of lower, upper_len bytes of upper, which is excluded */
+} KalamPiece;
 
 #define KALAM_ROW_TUPLE_OFFSET	16
 #define KALAM_TUPLE_BODY_OFFSET 10	/* of the stored bytes within the tuple */

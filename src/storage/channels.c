@@ -176,6 +176,8 @@ chan_release(Chan *c)
 		cursor_close(c->cursor);
 	if (c->keys != NULL)
 		key_stream_close(c->keys);
+	if (c->split != NULL)
+		split_close(c->split);
 	if (c->job != NULL)
 		upkeep_abandon(c->job);
 	if (c->set != NULL)
@@ -187,6 +189,7 @@ chan_release(Chan *c)
 	free(c->bytes);
 	c->cursor = NULL;
 	c->keys = NULL;
+	c->split = NULL;
 	c->job = NULL;
 	c->set = NULL;
 	c->load = NULL;

@@ -11,6 +11,7 @@
 #include "src/storage/bulk.h"
 #include "src/storage/change_set.h"
 #include "src/storage/cursor.h"
+#include "src/storage/split.h"
 #include "src/storage/storage.h"
 
 typedef enum ClaimState
@@ -39,6 +40,7 @@ typedef struct Chan
 	uint32_t	consumed;		/* streams: blocks consumed */
 	Cursor	   *cursor;
 	KeyStream  *keys;			/* EXISTS */
+	Split	   *split;			/* SPLIT */
 	UpkeepJob  *job;			/* FLUSH, COMPACT */
 	ChangeStream changes;		/* COMMIT, PREPARE over several blocks: parser, */
 	ChangeSet  *set;			/* COMMIT: batch, */

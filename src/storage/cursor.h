@@ -8,8 +8,11 @@
 
 typedef struct Cursor Cursor;
 
-/* Copies what it needs of the request, which it does not trust. */
-extern Cursor *cursor_open(const KalamRequest *req, EngineError *err);
+/*
+ * Copies what it needs of the request and of its input, which it does not
+ * trust.  input: KALAM_MAX_INPUT_BYTES, of which the request says how many count.
+ */
+extern Cursor *cursor_open(const KalamRequest *req, const uint8_t *input, EngineError *err);
 extern void cursor_close(Cursor *c);
 
 typedef enum CursorStep

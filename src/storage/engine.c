@@ -254,39 +254,67 @@ engine_value_release(EngineValue *v)
 }
 
 bool
-engine_first_existing(Engine *e, EngineFamily *f, EngineSnapshot *s, uint32_t n,
-					  const uint8_t *const *keys, const size_t *lens, bool ascending,
-					  uint32_t *first, EngineError *err)
+engine_multi_get(Engine *e, EngineFamily *f, EngineSnapshot *s, uint32_t n,
+				 const uint8_t *const *keys, const size_t *lens, bool ascending,
+				 EngineValue **values, EngineError *err)
 {
-	rocksdb_pinnableslice_t *values[ENGINE_MULTI_MAX];
+	rocksdb_pinnableslice_t *found[ENGINE_MULTI_MAX];
 	char	   *messages[ENGINE_MULTI_MAX];
 	rocksdb_readoptions_t *o = read_options(s);
 	bool		good = true;
 
-	rocksdb_batched_multi_get_cf(e->db, o, f->handle, n, (const char *const *) keys, lens, values,
+	rocksdb_batched_multi_get_cf(e->db, o, f->handle, n, (const char *const *) keys, lens, found,
 								 messages, ascending);
 	rocksdb_readoptions_destroy(o);
-	*first = n;
 	for (uint32_t i = 0; i < n; i++)
 	{
+		values[i] = (EngineValue *) found[i];
+		if (messages[i] == NULL)
+			continue;
+		if (good)
+			good = engine_ok(messages[i], err);
+		else
+			rocksdb_free(messages[i]);
+	}
+	for (uint32_t i = 0; !good && i < n; i++)
+	{
 		if (values[i] != NULL)
-			rocksdb_pinnableslice_destroy(values[i]);
-		if (messages[i] != NULL)
-		{
-			if (good)
-				good = engine_ok(messages[i], err);
-			else
-				rocksdb_free(messages[i]);
-		}
-		else if (values[i] != NULL && *first == n)
-			*first = i;
+			engine_value_release(values[i]);
+		values[i] = NULL;
 	}
 	return good;
 }
 
+bool
+engine_first_existing(Engine *e, EngineFamily *f, EngineSnapshot *s, uint32_t n,
+					  const uint8_t *const *keys, const size_t *lens, bool ascending,
+					  uint32_t *first, EngineError *err)
+{
+	EngineValue *values[ENGINE_MULTI_MAX];
+
+	if (!engine_multi_get(e, f, s, n, keys, lens, ascending, values, err))
+		return false;
+	*first = n;
+	for (uint32_t i = n; i-- > 0;)
+	{
+		if (values[i] == NULL)
+			continue;
+		engine_value_release(values[i]);
+		*first = i;
+	}
+	return true;
+}
+
+typedef enum IterKind
+{
+	ITER_SHORT,
+	ITER_LONG,
+	ITER_MEMORY
+} IterKind;
+
 static EngineIter *
 iter_open(Engine *e, EngineFamily *f, EngineSnapshot *s, const uint8_t *lower, size_t lower_len,
-		  const uint8_t *upper, size_t upper_len, uint64_t max_skip, bool is_long)
+		  const uint8_t *upper, size_t upper_len, uint64_t max_skip, IterKind kind)
 {
 	EngineIter *it = malloc(sizeof(EngineIter));
 
@@ -294,7 +322,9 @@ iter_open(Engine *e, EngineFamily *f, EngineSnapshot *s, const uint8_t *lower, s
 	rocksdb_readoptions_set_iterate_lower_bound(it->options, (const char *) lower, lower_len);
 	rocksdb_readoptions_set_iterate_upper_bound(it->options, (const char *) upper, upper_len);
 	rocksdb_readoptions_set_max_skippable_internal_keys(it->options, max_skip);
-	if (is_long)
+	if (kind == ITER_MEMORY)
+		rocksdb_readoptions_set_read_tier(it->options, 3);	/* memtables only */
+	if (kind == ITER_LONG)
 	{
 		rocksdb_readoptions_set_fill_cache(it->options, 0);
 		rocksdb_readoptions_set_readahead_size(it->options, LONG_READAHEAD_BYTES);
@@ -307,14 +337,21 @@ EngineIter *
 engine_iter_open(Engine *e, EngineFamily *f, EngineSnapshot *s, const uint8_t *lower,
 				 size_t lower_len, const uint8_t *upper, size_t upper_len, uint64_t max_skip)
 {
-	return iter_open(e, f, s, lower, lower_len, upper, upper_len, max_skip, false);
+	return iter_open(e, f, s, lower, lower_len, upper, upper_len, max_skip, ITER_SHORT);
 }
 
 EngineIter *
 engine_iter_open_long(Engine *e, EngineFamily *f, EngineSnapshot *s, const uint8_t *lower,
 					  size_t lower_len, const uint8_t *upper, size_t upper_len, uint64_t max_skip)
 {
-	return iter_open(e, f, s, lower, lower_len, upper, upper_len, max_skip, true);
+	return iter_open(e, f, s, lower, lower_len, upper, upper_len, max_skip, ITER_LONG);
+}
+
+EngineIter *
+engine_iter_open_memory(Engine *e, EngineFamily *f, const uint8_t *lower, size_t lower_len,
+						const uint8_t *upper, size_t upper_len, uint64_t max_skip)
+{
+	return iter_open(e, f, NULL, lower, lower_len, upper, upper_len, max_skip, ITER_MEMORY);
 }
 
 void
@@ -332,6 +369,15 @@ engine_iter_start(EngineIter *it, bool reverse)
 		rocksdb_iter_seek_to_last(it->it);
 	else
 		rocksdb_iter_seek_to_first(it->it);
+}
+
+void
+engine_iter_seek(EngineIter *it, const uint8_t *key, size_t key_len, bool reverse)
+{
+	if (reverse)
+		rocksdb_iter_seek_for_prev(it->it, (const char *) key, key_len);
+	else
+		rocksdb_iter_seek(it->it, (const char *) key, key_len);
 }
 
 bool

@@ -129,8 +129,13 @@ extern bool engine_get_cached(Engine *e, EngineFamily *f, EngineSnapshot *s, con
 extern const uint8_t *engine_value_bytes(EngineValue *v, size_t *len);
 extern void engine_value_release(EngineValue *v);
 
-/* Index of the first of n keys that exists, or n.  At most 64 keys. */
+/* Values of n keys, at most 64; NULL where there is no such key, and all of them on errors. */
 #define ENGINE_MULTI_MAX 64
+extern bool engine_multi_get(Engine *e, EngineFamily *f, EngineSnapshot *s, uint32_t n,
+							 const uint8_t *const *keys, const size_t *lens, bool ascending,
+							 EngineValue **values, EngineError *err);
+
+/* Index of the first of n keys, at most 64, that exists, or n. */
 extern bool engine_first_existing(Engine *e, EngineFamily *f, EngineSnapshot *s, uint32_t n,
 								  const uint8_t *const *keys, const size_t *lens, bool ascending,
 								  uint32_t *first, EngineError *err);
@@ -152,8 +157,16 @@ extern EngineIter *engine_iter_open_long(Engine *e, EngineFamily *f, EngineSnaps
 										 const uint8_t *lower, size_t lower_len,
 										 const uint8_t *upper, size_t upper_len,
 										 uint64_t max_skip);
+
+/* Only what is not in files yet: rows of before are there as they lie in memory. */
+extern EngineIter *engine_iter_open_memory(Engine *e, EngineFamily *f, const uint8_t *lower,
+										   size_t lower_len, const uint8_t *upper,
+										   size_t upper_len, uint64_t max_skip);
 extern void engine_iter_close(EngineIter *it);
 extern void engine_iter_start(EngineIter *it, bool reverse);
+
+/* To the first key that is not below `key`; reverse: to the last that is not above. */
+extern void engine_iter_seek(EngineIter *it, const uint8_t *key, size_t key_len, bool reverse);
 
 /* The entry it stands on, valid until it moves; false if there is none. */
 extern bool engine_iter_entry(EngineIter *it, const uint8_t **key, size_t *key_len,

@@ -1,7 +1,7 @@
 /*
  * reader.c
- *	  Read threads: SCAN, EXISTS, STAT, FLUSH, COMPACT, and the taking in of
- *	  change streams that do not fit in a block.
+ *	  Read threads: SCAN, EXISTS, STAT, SPLIT, FLUSH, COMPACT, and the taking in
+ *	  of change streams that do not fit in a block.
  *
  * Every request is a small state machine in its Chan, moved on by whichever
  * thread takes the channel off the lane.  A thread never waits for a backend:
@@ -121,7 +121,9 @@ scan_start(Chan *c)
 		fail(c, KALAM_ERR_PROTOCOL, "a scan begins with blocks in its channel");
 		return;
 	}
-	c->cursor = cursor_open(&c->shared->req, &err);
+	/* its input lies in the blocks, which are one behind the other */
+	c->cursor = cursor_open(&c->shared->req,
+							(const uint8_t *) kalam_block(storage.seg, c->shared, 0), &err);
 	if (c->cursor == NULL)
 		chan_finish(c, &err);
 	else
@@ -275,6 +277,35 @@ stream_start(Chan *c)
 	stream_proceed(c);
 }
 
+/* ---- SPLIT ---- */
+
+static void
+split_proceed(Chan *c)
+{
+	KalamChannel *ch = c->shared;
+
+	if (!split_step(c->split))
+	{
+		lane_repost(KALAM_LANE_READ, c->index);
+		return;
+	}
+	split_write(c->split, kalam_block(storage.seg, ch, 0), &ch->result.bytes);
+	atomic_store_explicit(&ch->filled, 1, memory_order_release);
+	chan_finish(c, NULL);
+}
+
+static void
+split_start(Chan *c)
+{
+	EngineError err;
+
+	c->split = split_open(&c->shared->req, &err);
+	if (c->split == NULL)
+		chan_finish(c, &err);
+	else
+		split_proceed(c);
+}
+
 /* ---- STAT, FLUSH, COMPACT ---- */
 
 static void
@@ -330,6 +361,9 @@ start(Chan *c)
 		case KALAM_OP_PREPARE:
 			stream_start(c);
 			break;
+		case KALAM_OP_SPLIT:
+			split_start(c);
+			break;
 		case KALAM_OP_STAT:
 		case KALAM_OP_FLUSH:
 		case KALAM_OP_COMPACT:
@@ -353,6 +387,9 @@ proceed(Chan *c)
 		case KALAM_OP_COMMIT:
 		case KALAM_OP_PREPARE:
 			stream_proceed(c);
+			break;
+		case KALAM_OP_SPLIT:
+			split_proceed(c);
 			break;
 		default:
 			upkeep_proceed(c);

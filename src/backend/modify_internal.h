@@ -1,0 +1,79 @@
+/*
+ * modify_internal.h
+ *	  What modify.c shares with onconflict.c, which does ON CONFLICT DO UPDATE.
+ */
+#ifndef KALAM_MODIFY_INTERNAL_H
+#define KALAM_MODIFY_INTERNAL_H
+
+#include "postgres.h"
+#include "access/htup.h"
+#include "commands/explain.h"
+#include "nodes/execnodes.h"
+
+#include "src/backend/rowlock.h"
+#include "src/backend/table.h"
+#include "src/backend/transaction.h"
+
+/* Of one result relation while a statement runs. */
+typedef struct KalamModify
+{
+	int			users;			/* INSERT routing may share it with UPDATE */
+	MemoryContext context;		/* lives as long as this */
+	Relation	rel;
+	KalamTable *table;
+	ModifyTableState *mtstate;	/* has no plan in COPY */
+	KalamOnConflict on_conflict;
+	bool		key_arbitrates; /* on_conflict is for the primary key alone: unique
+								 * values that are taken raise */
+	bool		updates_conflicts;	/* ON CONFLICT DO UPDATE */
+	bool		fires_after_insert; /* has AFTER INSERT row triggers */
+	bool		ready;			/* the object exists */
+	bool		object_is_new;
+	bool		check_each;		/* uniqueness at once, not in batches */
+	bool		scan_locked;	/* row triggers: the scan has locked the rows */
+	AttrNumber	wholerow_attno;
+	AttrNumber	ctid_attno;
+	HeapTupleData old_tuple;	/* what old_slot holds */
+	TupleTableSlot *old_slot;	/* the old row, deformed for its key */
+	TupleTableSlot *replaced_slot;	/* the row that INSERT replaces; NULL: never so far */
+	TupleTableSlot *newest_slot;
+} KalamModify;
+
+/* Locks a key, waiting for others. */
+extern void kalam_modify_lock_key(KalamModify *m, const uint8 *key, size_t key_len,
+								  KalamRowLockMode mode);
+
+/* Raises 27000 if the row of an own version was changed by a trigger of this command. */
+extern void kalam_modify_check_triggered(EState *estate, const KalamVersion *own,
+										 const char *verb);
+
+/*
+ * Stages the new version of a row that is locked and whose constraints hold,
+ * under the key that it has now.  old: the version before.
+ */
+extern void kalam_modify_put_changed(EState *estate, KalamModify *m, TupleTableSlot *old,
+									 const uint8 *old_key, size_t old_len, TupleTableSlot *slot,
+									 const uint8 *new_key, size_t new_len);
+
+/* Stages a new row under a key that is locked and free. */
+extern void kalam_modify_put_new(EState *estate, KalamModify *m, TupleTableSlot *slot,
+								 const uint8 *key, size_t key_len);
+
+/* ---- onconflict.c ---- */
+
+/* When the result relation is set up: what the statement's ON CONFLICT says. */
+extern void kalam_on_conflict_begin(KalamModify *m, ResultRelInfo *info);
+
+/*
+ * ON CONFLICT DO UPDATE with a row that is checked and has this key.  Returns the row that
+ * was written, or NULL if none was.
+ */
+extern TupleTableSlot *kalam_insert_or_update(EState *estate, ResultRelInfo *info,
+											  TupleTableSlot *slot,
+											  const uint8 *key, size_t key_len);
+
+/* ExplainForeignModify: the key that ON CONFLICT means. */
+extern void kalam_on_conflict_explain(ModifyTableState *mtstate, ResultRelInfo *info,
+									  List *private, int subplan_index, ExplainState *es);
+
+#endif							/* KALAM_MODIFY_INTERNAL_H */
