@@ -96,11 +96,24 @@ extern uint32 kalam_table_object(KalamTable *table);
 /* The same from its record, which was found or is being made. */
 extern void kalam_table_know(KalamTable *table, const KalamCatalogTable *record);
 
-/* Row count and size as the store estimates them, at most some seconds old. */
+/*
+ * Row count and size of the rows, not compressed, as the store and this
+ * transaction's own changes let estimate them, at most some seconds old.
+ */
 extern void kalam_table_stat(KalamTable *table, double *rows, double *bytes);
 
-/* The same of an object; false and zeroes: storage does not know it. */
-extern bool kalam_object_stat(uint32 object_id, uint64 *rows, uint64 *bytes);
+typedef struct KalamObjectSize
+{
+	uint64		rows;
+	uint64		bytes;			/* all that it takes: files and memory */
+	uint64		row_bytes;		/* rows alone, not compressed */
+} KalamObjectSize;
+
+/*
+ * What the store estimates for an object whose rows come with so many indexes;
+ * false and zeroes: storage does not know it.
+ */
+extern bool kalam_object_stat(uint32 object_id, int nindexes, KalamObjectSize *size);
 
 /* ---- keys ---- */
 

@@ -984,13 +984,13 @@ step_big(Cursor *c, KalamBlock *b)
 static void
 decide_long(Cursor *c)
 {
-	uint64_t	rows,
-				bytes;
+	EngineSize	size;
 
 	c->long_decided = true;
-	engine_family_size(storage.engine, object_family(c->object), &rows, &bytes);
+	engine_family_size(storage.engine, object_family(c->object), &size);
 	/* compressed to about a half */
-	c->is_long = 2 * bytes > storage.seg->config.block_cache_bytes;
+	c->is_long = 2 * (size.file_bytes + size.memory_bytes) >
+		storage.seg->config.block_cache_bytes;
 	if (c->is_long)
 		step_back(c);
 }
