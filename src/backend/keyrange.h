@@ -12,15 +12,6 @@
 #include "src/backend/keymatch.h"
 #include "src/backend/table.h"
 
-/* Keys in [lower, upper); upper_len 0: the one key lower. */
-typedef struct KalamKeyRange
-{
-	const uint8 *lower;
-	const uint8 *upper;
-	uint16		lower_len;
-	uint16		upper_len;
-} KalamKeyRange;
-
 /* Ascending, and apart from each other: in their order all rows are in key order. */
 typedef struct KalamKeyRanges
 {

@@ -71,72 +71,62 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	}
 }
 
-/* Computes the ranges from the parameters of now. */
+/* Backward, the last range comes first. */
+static void
+turn_around(KalamKeyRanges *ranges)
+{
+	for (int i = 0, j = ranges->n - 1; i < j; i++, j--)
+	{
+		KalamKeyRange r = ranges->ranges[i];
+
+		ranges->ranges[i] = ranges->ranges[j];
+		ranges->ranges[j] = r;
+	}
+}
+
+/* Computes the ranges from the parameters of now, and opens them. */
 static void
 start_scan(KalamScan *scan)
 {
 	MemoryContext old;
+	KalamRange	range = {0};
 
 	scan->started = true;
-	scan->counting = false;
 	scan->count_left = 0;
-	scan->range_next = 0;
-	scan->ranges.n = 0;
 	MemoryContextReset(scan->range_context);
 	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE)
 		return;
 	old = MemoryContextSwitchTo(scan->range_context);
 	scan->ranges = kalam_compute_ranges(&scan->conditions);
 	MemoryContextSwitchTo(old);
-}
+	if (scan->ranges.n == 0)
+		return;
 
-/* Opens the next range.  False: there is none. */
-static bool
-open_range(KalamScan *scan)
-{
-	KalamRange	range = {0};
-	const KalamKeyRange *r;
-
-	if (scan->merge.open)
-		kalam_merge_close(&scan->merge);
-	scan->counting = false;
-	if (scan->range_next == scan->ranges.n)
-		return false;
-	r = &scan->ranges.ranges[scan->reverse ? scan->ranges.n - 1 - scan->range_next :
-							 scan->range_next];
-	scan->range_next++;
 	range.object_id = scan->table->object_id;
-	range.lower = r->lower;
-	range.lower_len = r->lower_len;
-	range.upper = r->upper;
-	range.upper_len = r->upper_len;
-	if (r->upper_len == 0)
-		range.flags |= KALAM_SCAN_POINT;
-	else if (scan->reverse)
-		range.flags |= KALAM_SCAN_REVERSE;
-	if (scan->want_keys)
-		range.flags |= KALAM_SCAN_KEYS;
 	range.stamp = scan->stamp;
 	range.owner = scan->owner;
-	if (scan->no_columns && !scan->want_keys && !(range.flags & KALAM_SCAN_POINT) &&
-		!kalam_range_has_staged(&range) && !kalam_object_is_new(range.object_id))
+	if (scan->reverse)
 	{
-		range.flags |= KALAM_SCAN_COUNT;
-		scan->counting = true;
+		turn_around(&scan->ranges);
+		range.flags |= KALAM_SCAN_REVERSE;
 	}
-	kalam_merge_open(&scan->merge, &range, scan->command_id);
-	return true;
+	if (scan->want_keys)
+		range.flags |= KALAM_SCAN_KEYS;
+	else if (scan->no_columns && (scan->ranges.n > 1 || scan->ranges.ranges[0].upper_len > 0))
+		range.flags |= KALAM_SCAN_COUNT;
+	kalam_merge_open_list(&scan->merge, &range, scan->ranges.ranges, scan->ranges.n,
+						  scan->command_id);
 }
 
-/* A row without columns for each row that storage counted; NULL at the end. */
+/* A row without columns for each row that storage counted. */
 static TupleTableSlot *
 next_counted(KalamScan *scan)
 {
 	if (scan->count_left == 0)
 	{
-		scan->count_left = kalam_cursor_next_count(scan->merge.cursor);
+		scan->count_left = kalam_merge_next_count(&scan->merge);
 		if (scan->count_left == 0)
-			return NULL;
+			return ExecClearTuple(scan->slot);
 	}
 	scan->count_left--;
 	if (TTS_EMPTY(scan->slot))
@@ -196,6 +186,10 @@ kalam_iterate_scan(ForeignScanState *node)
 
 	if (!scan->started)
 		start_scan(scan);
+	if (!scan->merge.open)
+		return ExecClearTuple(scan->slot);
+	if (scan->merge.counting)
+		return next_counted(scan);
 
 	for (;;)
 	{
@@ -205,21 +199,8 @@ kalam_iterate_scan(ForeignScanState *node)
 			pfree(scan->newest);
 			scan->newest = NULL;
 		}
-		if (scan->counting)
-		{
-			TupleTableSlot *slot = next_counted(scan);
-
-			if (slot != NULL)
-				return slot;
-		}
-		if (scan->counting || !scan->merge.open || !kalam_merge_next(&scan->merge, &row))
-		{
-			ExecClearTuple(scan->slot);
-			CHECK_FOR_INTERRUPTS();
-			if (!open_range(scan))
-				return scan->slot;
-			continue;
-		}
+		if (!kalam_merge_next(&scan->merge, &row))
+			return ExecClearTuple(scan->slot);
 		ExecStoreMinimalTuple(row.tuple, scan->slot, false);
 		if (scan->table->nkeys == 0 && row.key != NULL)
 			kalam_row_id_to_tid(kalam_get_be64(row.key + KALAM_KEY_PREFIX_BYTES),

@@ -34,9 +34,7 @@ typedef struct KalamScan
 	SubTransactionId owner;		/* a portal lives on when a later savepoint is rolled back */
 	bool		started;
 	MemoryContext range_context;	/* of the ranges; emptied by each rescan */
-	KalamKeyRanges ranges;
-	int			range_next;		/* number of ranges that are open or done */
-	bool		counting;
+	KalamKeyRanges ranges;		/* in the order in which they are read */
 	uint64		count_left;
 	KalamMerge	merge;
 	KalamRow   *newest;			/* a locked row that had changed */

@@ -352,7 +352,8 @@ kalam_table_stat(KalamTable *table, double *rows, double *bytes)
 
 			if (changes != NULL)
 			{
-				table->stat_rows = (double) kalam_changes_count(changes);
+				/* entries of indexes are counted as well */
+				table->stat_rows = (double) kalam_changes_count(changes) / (1 + table->nindexes);
 				table->stat_bytes = (double) kalam_changes_bytes(changes);
 			}
 		}
