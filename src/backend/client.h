@@ -44,6 +44,15 @@ extern KalamCode kalam_rpc_finish_noerror(KalamChannel *ch);
 
 typedef struct KalamCursor KalamCursor;
 
+/* Keys in [lower, upper); upper_len 0: the one key lower. */
+typedef struct KalamKeyRange
+{
+	const uint8 *lower;
+	const uint8 *upper;
+	uint16		lower_len;
+	uint16		upper_len;
+} KalamKeyRange;
+
 typedef struct KalamRange
 {
 	uint32		object_id;

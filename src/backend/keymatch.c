@@ -1,195 +1,414 @@
 /*
  * keymatch.c
- *	  Which conditions of a query bound the keys that a scan reads.
+ *	  Which conditions of a query together bound the keys that a scan reads.
  *
- * A condition is used only if its operator belongs to the btree family of the
- * key column's type and the other side can be converted to that type without
- * changing the comparison.  What the bytes do not enforce exactly stays a
- * filter as well.
+ * Conditions are joined by AND: at each column of the key one that fixes it is
+ * taken, then those that narrow the next one.  An OR is used if each of its arms
+ * bounds the key: each arm, with the conditions beside the OR, is an alternative.
  */
 #include "postgres.h"
 
 #include "access/stratnum.h"
-#include "catalog/pg_collation.h"
-#include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
-#include "optimizer/optimizer.h"
-#include "utils/lsyscache.h"
-#include "utils/pg_locale.h"
+#include "optimizer/restrictinfo.h"
 
 #include "src/backend/keymatch.h"
 
-static Node *
-strip_relabel(Node *node)
+/* An OR of more arms is left a filter. */
+#define MAX_ALTERNATIVES	100
+
+/* What is matched. */
+typedef struct Matching
 {
-	while (node != NULL && IsA(node, RelabelType))
-		node = (Node *) ((RelabelType *) node)->arg;
-	return node;
-}
+	PlannerInfo *root;
+	RelOptInfo *rel;
+	const KalamScanKey *key;
+} Matching;
 
-static int
-key_index_of(const KalamTable *table, RelOptInfo *rel, Node *node)
+KalamScanKey
+kalam_scan_key(const KalamTable *table, int n)
 {
-	Var		   *var = (Var *) strip_relabel(node);
+	KalamScanKey key = {NULL, true, table->nkeys, table->keys};
 
-	if (var == NULL || !IsA(var, Var) || var->varno != (int) rel->relid || var->varlevelsup != 0)
-		return -1;
-	for (int i = 0; i < table->nkeys; i++)
-		if (table->keys[i].attnum == var->varattno)
-			return i;
-	return -1;
-}
-
-/* May comparisons under this collation be done on the key's bytes? */
-static bool
-collation_fits(const KalamKeyType *type, Oid collation, int strategy)
-{
-	if (!OidIsValid(type->collation) || !OidIsValid(collation))
-		return true;
-	if (strategy == BTEqualStrategyNumber)
-		return get_collation_isdeterministic(collation);
-	return type->ordered && lc_collate_is_c(collation);
-}
-
-KalamBound *
-kalam_match_bound(RelOptInfo *rel, KalamTable *table, RestrictInfo *rinfo)
-{
-	OpExpr	   *op = (OpExpr *) rinfo->clause;
-	Oid			opno;
-	Node	   *value;
-	Relids		value_relids;
-	int			index;
-	int			strategy;
-	KalamKeyType *type;
-	KalamCast	cast;
-	Oid			value_type;
-	KalamBound *bound;
-
-	if (!IsA(op, OpExpr) || list_length(op->args) != 2)
-		return NULL;
-	opno = op->opno;
-	index = key_index_of(table, rel, linitial(op->args));
-	value = lsecond(op->args);
-	value_relids = rinfo->right_relids;
-	if (index < 0)
+	if (n != KALAM_PRIMARY_KEY)
 	{
-		index = key_index_of(table, rel, lsecond(op->args));
-		value = linitial(op->args);
-		value_relids = rinfo->left_relids;
-		opno = get_commutator(opno);
+		key.index = &table->indexes[n];
+		key.unique = key.index->unique;
+		key.ncolumns = key.index->ncolumns;
+		key.columns = key.index->columns;
 	}
-	if (index < 0 || !OidIsValid(opno) ||
-		bms_is_member(rel->relid, value_relids) ||
-		contain_volatile_functions(value))
-		return NULL;
-
-	type = &table->keys[index].type;
-	strategy = get_op_opfamily_strategy(opno, type->btree_opfamily);
-	if (strategy == 0 || (strategy != BTEqualStrategyNumber && !type->ordered) ||
-		!collation_fits(type, op->inputcollid, strategy))
-		return NULL;
-	value_type = getBaseType(exprType(value));
-	cast = kalam_key_cast(type, value_type);
-	if (cast == KALAM_CAST_NONE)
-		return NULL;
-
-	bound = palloc0(sizeof(KalamBound));
-	bound->key_index = index;
-	bound->strategy = strategy;
-	bound->cast = cast;
-	bound->value_type = value_type;
-	bound->value = (Expr *) value;
-	bound->rinfo = rinfo;
-	if (strategy == BTEqualStrategyNumber)
-		bound->exact = type->exact_equality;
-	else
-		/* a long value makes no bound, and some conversions do not always */
-		bound->exact = get_typlen(type->base_type) > 0 &&
-			(cast == KALAM_CAST_SAME || cast == KALAM_CAST_INT || cast == KALAM_CAST_FLOAT4_TO_8);
-	return bound;
+	return key;
 }
 
-List *
-kalam_match_bounds(RelOptInfo *rel, KalamTable *table, List *clauses, int *nequal)
+/* An arm of an OR: what it bounds. */
+typedef struct Arm
 {
-	List	   *all = NIL;
-	List	   *result = NIL;
+	List	   *bounds;
+	bool		whole;			/* by all of its conditions */
+} Arm;
+
+/* The arms of an OR; NIL if one of them bounds nothing. */
+static List *
+match_arms(const Matching *m, RestrictInfo *rinfo)
+{
+	BoolExpr   *or = (BoolExpr *) rinfo->orclause;
+	List	   *arms = NIL;
 	ListCell   *lc;
 
-	*nequal = 0;
-	if (table->nkeys == 0)
+	if (list_length(or->args) > MAX_ALTERNATIVES)
 		return NIL;
-	foreach(lc, clauses)
+	foreach(lc, or->args)
 	{
-		KalamBound *bound = kalam_match_bound(rel, table, lfirst_node(RestrictInfo, lc));
+		Node	   *node = lfirst(lc);
+		List	   *conditions = IsA(node, BoolExpr) ? ((BoolExpr *) node)->args :
+			list_make1(node);
+		Arm		   *arm = palloc0(sizeof(Arm));
+		ListCell   *lr;
 
-		if (bound != NULL)
-			all = lappend(all, bound);
+		arm->whole = true;
+		foreach(lr, conditions)
+		{
+			List	   *bounds = kalam_match_condition(m->root, m->rel, m->key,
+													   lfirst_node(RestrictInfo, lr));
+
+			arm->bounds = list_concat(arm->bounds, bounds);
+			arm->whole &= bounds != NIL;
+		}
+		if (arm->bounds == NIL)
+			return NIL;
+		arms = lappend(arms, arm);
 	}
+	return arms;
+}
 
-	for (int i = 0; i < table->nkeys && all != NIL; i++)
+/* Does the bound leave one value, or an array's, of its column? */
+static inline bool
+fixes_column(const KalamBound *bound)
+{
+	return bound->kind == KALAM_BOUND_NULL || bound->kind == KALAM_BOUND_ARRAY ||
+		(bound->kind == KALAM_BOUND_COMPARE && bound->strategy == BTEqualStrategyNumber);
+}
+
+/*
+ * Those of the bounds that follow the key: for each column one that fixes it,
+ * at the first that none does all that narrow it.
+ */
+static List *
+follow_key(const KalamScanKey *key, List *bounds)
+{
+	List	   *result = NIL;
+
+	for (int i = 0; i < key->ncolumns; i++)
 	{
-		KalamBound *equal = NULL;
+		KalamBound *best = NULL;
+		ListCell   *lc;
 
-		foreach(lc, all)
+		foreach(lc, bounds)
 		{
 			KalamBound *bound = lfirst(lc);
 
-			if (bound->key_index == i && bound->strategy == BTEqualStrategyNumber)
-			{
-				equal = bound;
-				break;
-			}
+			if (bound->column == i && fixes_column(bound) &&
+				(best == NULL ||
+				 (best->kind == KALAM_BOUND_ARRAY && bound->kind != KALAM_BOUND_ARRAY)))
+				best = bound;
 		}
-		if (equal == NULL)
+		if (best == NULL)
 		{
-			foreach(lc, all)
-			{
-				KalamBound *bound = lfirst(lc);
-
-				if (bound->key_index == i)
-					result = lappend(result, bound);
-			}
+			foreach(lc, bounds)
+				if (((KalamBound *) lfirst(lc))->column == i)
+					result = lappend(result, lfirst(lc));
 			break;
 		}
-		result = lappend(result, equal);
-		(*nequal)++;
+		result = lappend(result, best);
 	}
 	return result;
 }
 
-List *
-kalam_bounds_to_list(List *bounds)
+/* From here on the executor may leave out bounds, if there are too many ranges. */
+static int
+first_dispensable(const KalamKeyMatch *match, List *alternative)
 {
-	List	   *list = NIL;
+	double		n = list_length(match->alternatives);
+	int			narrays = 0;
+	bool		counted = true;
+	ListCell   *lc;
+
+	foreach(lc, alternative)
+	{
+		const KalamBound *bound = lfirst(lc);
+
+		if (bound->kind != KALAM_BOUND_ARRAY)
+			continue;
+		n *= bound->nelements;
+		counted &= bound->counted;
+		if (++narrays > 1 && (!counted || n > KALAM_MAX_RANGES))
+			return foreach_current_index(lc);
+	}
+	return list_length(alternative);
+}
+
+/* Do all of these bounds that come from rinfo (NULL: all) hold in the alternative? */
+static bool
+enforces(const KalamKeyMatch *match, List *alternative, List *bounds, RestrictInfo *rinfo)
+{
+	int			dispensable = first_dispensable(match, alternative);
 	ListCell   *lc;
 
 	foreach(lc, bounds)
 	{
-		KalamBound *b = lfirst(lc);
+		KalamBound *bound = lfirst(lc);
+		ListCell   *la;
+		bool		found = false;
 
-		list = lappend(list, list_make4_int(b->key_index, b->strategy, (int) b->cast,
-											(int) b->value_type));
+		if (rinfo != NULL && bound->rinfo != rinfo)
+			continue;
+		foreach(la, alternative)
+			found |= lfirst(la) == bound && bound->exact &&
+				foreach_current_index(la) < dispensable;
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+static bool
+any_member(List *list, List *of)
+{
+	ListCell   *lc;
+
+	foreach(lc, list)
+		if (list_member_ptr(of, lfirst(lc)))
+			return true;
+	return false;
+}
+
+/* For each arm what it and the other bounds make together; NIL if it is of no use. */
+static List *
+combine(const KalamScanKey *key, List *bounds, List *arms)
+{
+	List	   *alternatives = NIL;
+	ListCell   *lc;
+
+	foreach(lc, arms)
+	{
+		Arm		   *arm = lfirst(lc);
+		List	   *one = follow_key(key, list_concat_copy(bounds, arm->bounds));
+
+		if (!any_member(arm->bounds, one))
+			return NIL;
+		alternatives = lappend(alternatives, one);
+	}
+	return alternatives;
+}
+
+/* Enters a condition whose bounds, all of them among bounds, are in some alternative. */
+static void
+describe_condition(KalamKeyMatch *match, List *bounds, RestrictInfo *rinfo)
+{
+	bool		common = true;
+	bool		exact = true;
+	ListCell   *la;
+
+	if (list_member_ptr(match->used, rinfo))
+		return;
+	foreach(la, match->alternatives)
+	{
+		bool		here = false;
+		ListCell   *lc;
+
+		foreach(lc, (List *) lfirst(la))
+			here |= ((KalamBound *) lfirst(lc))->rinfo == rinfo;
+		common &= here;
+		exact &= enforces(match, lfirst(la), bounds, rinfo);
+	}
+	match->used = lappend(match->used, rinfo);
+	if (common)
+		match->common = lappend(match->common, rinfo);
+	if (exact)
+		match->exact = lappend(match->exact, rinfo);
+}
+
+/* The rest of a match whose alternatives are known. */
+static void
+describe(KalamKeyMatch *match, const Matching *m, List *bounds)
+{
+	ListCell   *lc;
+	ListCell   *la;
+
+	match->points = m->key->unique && m->key->ncolumns > 0;
+	match->nranges = 0;
+	match->multiple = list_length(match->alternatives) > 1;
+	foreach(la, match->alternatives)
+	{
+		List	   *alternative = lfirst(la);
+		double		n = 1;
+		int			nvalues = 0;
+
+		foreach(lc, alternative)
+		{
+			KalamBound *bound = lfirst(lc);
+
+			n *= bound->nelements;
+			match->multiple |= bound->kind == KALAM_BOUND_ARRAY;
+			if (fixes_column(bound) && bound->kind != KALAM_BOUND_NULL)
+				nvalues++;
+		}
+		match->nranges += n;
+		match->points &= nvalues == m->key->ncolumns;
+	}
+
+	foreach(la, match->alternatives)
+		foreach(lc, (List *) lfirst(la))
+			if (list_member_ptr(bounds, lfirst(lc)))
+				describe_condition(match, bounds, ((KalamBound *) lfirst(lc))->rinfo);
+
+	if (list_length(match->alternatives) == 1)
+	{
+		foreach(lc, (List *) linitial(match->alternatives))
+		{
+			KalamBound *bound = lfirst(lc);
+
+			if (!fixes_column(bound) || bound->kind == KALAM_BOUND_ARRAY)
+				break;
+			match->nfixed++;
+		}
+	}
+}
+
+/* Uses the first OR that helps, and returns it. */
+static RestrictInfo *
+use_or(KalamKeyMatch *match, const Matching *m, List *bounds, List *clauses, bool *exact)
+{
+	ListCell   *lc;
+
+	foreach(lc, clauses)
+	{
+		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
+		List	   *arms = restriction_is_or_clause(rinfo) ? match_arms(m, rinfo) : NIL;
+		ListCell   *la;
+		ListCell   *lb;
+
+		match->alternatives = combine(m->key, bounds, arms);
+		if (match->alternatives == NIL)
+			continue;
+		*exact = true;
+		forboth(la, arms, lb, match->alternatives)
+		{
+			Arm		   *arm = lfirst(la);
+
+			*exact &= arm->whole && enforces(match, lfirst(lb), arm->bounds, NULL);
+		}
+		return rinfo;
+	}
+	return NULL;
+}
+
+KalamKeyMatch *
+kalam_match_key(PlannerInfo *root, RelOptInfo *rel, const KalamScanKey *key, List *clauses,
+				bool multiple)
+{
+	Matching	m = {root, rel, key};
+	KalamKeyMatch *match = palloc0(sizeof(KalamKeyMatch));
+	List	   *bounds = NIL;
+	RestrictInfo *or = NULL;
+	bool		or_exact = false;
+	ListCell   *lc;
+
+	foreach(lc, clauses)
+	{
+		List	   *matched = kalam_match_condition(root, rel, key,
+													 lfirst_node(RestrictInfo, lc));
+
+		if (matched != NIL && !multiple &&
+			((KalamBound *) linitial(matched))->kind == KALAM_BOUND_ARRAY)
+			continue;
+		bounds = list_concat(bounds, matched);
+	}
+	if (multiple)
+		or = use_or(match, &m, bounds, clauses, &or_exact);
+	if (or == NULL)
+		match->alternatives = list_make1(follow_key(key, bounds));
+	describe(match, &m, bounds);
+	if (or != NULL)
+	{
+		match->used = lappend(match->used, or);
+		match->common = lappend(match->common, or);
+		if (or_exact)
+			match->exact = lappend(match->exact, or);
+	}
+	foreach(lc, match->used)
+		match->param |= bms_membership(lfirst_node(RestrictInfo, lc)->clause_relids) == BMS_MULTIPLE;
+	return match;
+}
+
+/* ---- for plans ---- */
+
+List *
+kalam_alternatives_to_list(List *alternatives)
+{
+	List	   *list = NIL;
+	ListCell   *la;
+
+	foreach(la, alternatives)
+	{
+		List	   *one = NIL;
+		ListCell   *lc;
+
+		foreach(lc, (List *) lfirst(la))
+		{
+			KalamBound *b = lfirst(lc);
+			List	   *ints = list_make4_int((int) b->kind, b->column, b->strategy, b->nvalues);
+
+			for (int i = 0; i < b->nvalues; i++)
+			{
+				ints = lappend_int(ints, (int) b->casts[i].cast);
+				ints = lappend_int(ints, (int) b->casts[i].type);
+			}
+			one = lappend(one, ints);
+		}
+		list = lappend(list, one);
 	}
 	return list;
 }
 
 List *
-kalam_bounds_from_list(List *list)
+kalam_alternatives_from_list(List *list)
 {
-	List	   *bounds = NIL;
+	List	   *alternatives = NIL;
+	ListCell   *la;
+
+	foreach(la, list)
+	{
+		List	   *one = NIL;
+		ListCell   *lc;
+
+		foreach(lc, (List *) lfirst(la))
+		{
+			List	   *ints = lfirst(lc);
+			KalamBound *b = kalam_make_bound((KalamBoundKind) linitial_int(ints), lsecond_int(ints),
+									   lthird_int(ints), lfourth_int(ints));
+
+			for (int i = 0; i < b->nvalues; i++)
+			{
+				b->casts[i].cast = (KalamCast) list_nth_int(ints, 4 + 2 * i);
+				b->casts[i].type = (Oid) list_nth_int(ints, 5 + 2 * i);
+			}
+			one = lappend(one, b);
+		}
+		alternatives = lappend(alternatives, one);
+	}
+	return alternatives;
+}
+
+List *
+kalam_alternatives_values(List *alternatives)
+{
+	List	   *values = NIL;
+	ListCell   *la;
 	ListCell   *lc;
 
-	foreach(lc, list)
-	{
-		List	   *l = lfirst(lc);
-		KalamBound *b = palloc0(sizeof(KalamBound));
-
-		b->key_index = linitial_int(l);
-		b->strategy = lsecond_int(l);
-		b->cast = (KalamCast) lthird_int(l);
-		b->value_type = (Oid) lfourth_int(l);
-		bounds = lappend(bounds, b);
-	}
-	return bounds;
+	foreach(la, alternatives)
+		foreach(lc, (List *) lfirst(la))
+			/* one may stand in several alternatives */
+			values = list_concat(values, copyObject(((KalamBound *) lfirst(lc))->values));
+	return values;
 }

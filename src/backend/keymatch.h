@@ -11,30 +11,98 @@
 
 #include "src/backend/table.h"
 
-/* One condition: key column, operator strategy (btree), how to convert. */
+/* A key that a scan can follow. */
+typedef struct KalamScanKey
+{
+	const KalamIndex *index;	/* NULL: the primary key */
+	bool		unique;			/* values that are not null identify a row */
+	int			ncolumns;		/* 0: a table without key */
+	const KalamKeyColumn *columns;
+} KalamScanKey;
+
+#define KALAM_PRIMARY_KEY	(-1)
+
+/* The primary key, or index number n of table->indexes. */
+extern KalamScanKey kalam_scan_key(const KalamTable *table, int n);
+
+typedef enum KalamBoundKind
+{
+	KALAM_BOUND_COMPARE,		/* column op value */
+	KALAM_BOUND_ARRAY,			/* column = ANY (value) */
+	KALAM_BOUND_ROW,			/* (column, those behind it) op (values) */
+	KALAM_BOUND_NULL,			/* column IS NULL */
+	KALAM_BOUND_NOT_NULL		/* column IS NOT NULL */
+} KalamBoundKind;
+
+/* How a value becomes one of the column. */
+typedef struct KalamValueCast
+{
+	KalamCast	cast;
+	Oid			type;			/* base type of the value, or of an array's elements */
+} KalamValueCast;
+
+/* One condition. */
 typedef struct KalamBound
 {
-	int			key_index;
+	KalamBoundKind kind;
+	int			column;			/* of the key, from 0; ROW: the first one */
 	int			strategy;		/* BT*StrategyNumber, column on the left */
-	KalamCast	cast;
-	Oid			value_type;		/* base type of the other side */
-	Expr	   *value;
-	RestrictInfo *rinfo;		/* planner only */
-	bool		exact;			/* the range alone enforces it */
+	int			nvalues;		/* ROW: of columns; NULL, NOT_NULL: 0; else 1 */
+	KalamValueCast *casts;		/* of each value */
+
+	/* for the planner only */
+	List	   *values;			/* Exprs */
+	RestrictInfo *rinfo;		/* where it comes from */
+	bool		exact;			/* a range alone enforces it */
+	double		nelements;		/* ARRAY: how many values */
+	bool		counted;		/* that is no estimate */
 } KalamBound;
 
 /*
- * The conditions among clauses (RestrictInfos) that bound a scan: equality on a
- * prefix of the key and ranges on the next column.  Returns KalamBounds in key
- * order; *nequal is the length of the prefix.
+ * When conditions make more ranges than that, only the first array of each
+ * alternative is used.
  */
-extern List *kalam_match_bounds(RelOptInfo *rel, KalamTable *table, List *clauses, int *nequal);
+#define KALAM_MAX_RANGES	20000
 
-/* Is the key column of this index bounded by this operator clause?  NULL if not. */
-extern KalamBound *kalam_match_bound(RelOptInfo *rel, KalamTable *table, RestrictInfo *rinfo);
+/* How conditions bound a scan of a key. */
+typedef struct KalamKeyMatch
+{
+	/*
+	 * Lists of KalamBounds in the order of the key: conditions that fix a
+	 * column first, then those on the next one.  A row is read if it lies in
+	 * one of the ranges that any list makes; an empty list makes the whole key.
+	 */
+	List	   *alternatives;
+	List	   *used;			/* the RestrictInfos behind them */
+	List	   *common;			/* those of used that narrow each alternative */
+	List	   *exact;			/* those of used that the ranges enforce */
+	bool		multiple;		/* there may be several ranges */
+	bool		param;			/* some depend on other relations */
+	int			nfixed;			/* leading columns with one value in all of the scan */
+	bool		points;			/* only whole unique keys are looked up */
+	double		nranges;		/* estimate */
+} KalamKeyMatch;
 
-/* To and from lists that plans can carry (the values go by fdw_exprs). */
-extern List *kalam_bounds_to_list(List *bounds);
-extern List *kalam_bounds_from_list(List *list);
+/*
+ * Matches clauses (RestrictInfos) with a key.  multiple: several ranges will
+ * do (= ANY, OR).
+ */
+extern KalamKeyMatch *kalam_match_key(PlannerInfo *root, RelOptInfo *rel, const KalamScanKey *key,
+									  List *clauses, bool multiple);
+
+/* ---- keycond.c: single conditions ---- */
+
+/* The bounds that a condition gives, all of which hold where it does; NIL: none. */
+extern List *kalam_match_condition(PlannerInfo *root, RelOptInfo *rel, const KalamScanKey *key,
+								   RestrictInfo *rinfo);
+
+extern KalamBound *kalam_make_bound(KalamBoundKind kind, int column, int strategy, int nvalues);
+
+/* ---- for plans ---- */
+
+/* To and from lists that plans can carry; the values go by fdw_exprs. */
+extern List *kalam_alternatives_to_list(List *alternatives);
+extern List *kalam_alternatives_from_list(List *list);
+extern List *kalam_alternatives_values(List *alternatives);
 
 #endif							/* KALAM_KEYMATCH_H */

@@ -12,13 +12,34 @@
 #include "src/backend/keymatch.h"
 #include "src/backend/table.h"
 
+/* Ascending, and apart from each other: in their order all rows are in key order. */
+typedef struct KalamKeyRanges
+{
+	int			n;
+	KalamKeyRange *ranges;
+} KalamKeyRanges;
+
+/* Conditions of a plan, ready to be evaluated. */
+typedef struct KalamConditions
+{
+	KalamTable *table;
+	KalamScanKey key;
+	List	   *alternatives;
+	List	   *states;			/* ExprStates of their values, one behind the other */
+	ExprContext *econtext;
+} KalamConditions;
+
 /*
- * Computes the range for values of the bounds, evaluated by states in econtext.
- * False if no row can lie in it.  lower and upper have KALAM_MAX_KEY_BYTES; the
- * range points to them.
+ * The ranges for the values of now, in the current memory context.  The object
+ * of the table must be known.
  */
-extern bool kalam_compute_range(KalamTable *table, List *bounds, List *states,
-								ExprContext *econtext, KalamRange *range,
-								uint8 *lower, uint8 *upper);
+extern KalamKeyRanges kalam_compute_ranges(const KalamConditions *conditions);
+
+/* All keys of that kind. */
+extern KalamKeyRange kalam_whole_range(const KalamTable *table, const KalamScanKey *key);
+
+/* Begins a key of that kind. */
+extern void kalam_scan_key_begin(const KalamTable *table, const KalamScanKey *key,
+								 KalamKeyWriter *w, uint8 *buf);
 
 #endif							/* KALAM_KEYRANGE_H */

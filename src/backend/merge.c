@@ -3,7 +3,11 @@
  *	  Stored rows merged with own changes: see merge.h.
  *
  * Changes by the running command and later ones are not seen, so a scan that
- * began while the range had none of its own never needs to look again.
+ * began while its ranges had none of its own never needs to look again.
+ *
+ * Over an index what is merged are its entries.  An own one leads to the row by
+ * its key.  A stored one that no own change overrides leads to a row whose
+ * indexed columns are as they were, but of which there may be an own version.
  */
 #include "postgres.h"
 
@@ -13,51 +17,102 @@
 #include "src/backend/row.h"
 #include "src/backend/spill.h"
 
-bool
-kalam_range_has_staged(const KalamRange *range)
+static inline bool
+is_point(const KalamKeyRange *r)
+{
+	return r->upper_len == 0;
+}
+
+static inline bool
+flagged(const KalamMerge *m, uint32 flag)
+{
+	return (m->range.flags & flag) != 0;
+}
+
+/* ---- is there anything own? ---- */
+
+/* Has this transaction written keys of this kind of the object? */
+static bool
+has_staged_of_kind(uint32 object_id, uint8 kind)
 {
 	KalamChanges *changes = kalam_changes_here();
-	KalamVersion v;
+	uint8		lower[KALAM_KEY_PREFIX_BYTES];
+	uint8		upper[KALAM_KEY_PREFIX_BYTES];
 
 	if (changes == NULL)
 		return false;
-	if (range->flags & KALAM_SCAN_POINT)
-		return kalam_changes_find(changes, range->lower, range->lower_len, KALAM_ANY_COMMAND, &v);
-	return kalam_changes_any_in(changes, range->lower, range->lower_len,
-								range->upper, range->upper_len);
+	kalam_put_key_prefix(lower, object_id, kind);
+	kalam_put_key_prefix(upper, object_id, kind + 1);
+	return kalam_changes_any_in(changes, lower, sizeof(lower), upper, sizeof(upper));
 }
 
-/*
- * Gets the own version of a point, if commands before ours made one.  It is
- * copied: the next look-up or spill takes it away.
- */
 static bool
-find_own(KalamMerge *m)
+has_staged(const KalamMerge *m)
 {
-	const KalamRange *range = &m->range;
 	KalamChanges *changes = kalam_changes_here();
+	const KalamKeyRange *r = &m->ranges[0];
+	KalamVersion v;
 
-	if (changes == NULL ||
-		!kalam_changes_find(changes, range->lower, range->lower_len, m->command_id, &m->own))
+	if (changes == NULL || m->nranges == 0)
 		return false;
-	m->own_copy = MemoryContextAllocHuge(m->context, Max(m->own.value_len, 1));
-	memcpy(m->own_copy, m->own.value, m->own.value_len);
-	m->own.value = (uint8 *) m->own_copy;
-	m->own.key = m->lower;
-	return true;
+	if (m->nranges > 1)
+		return has_staged_of_kind(m->range.object_id,
+								  flagged(m, KALAM_SCAN_INDEX) ? KALAM_KEY_KIND_INDEX :
+								  KALAM_KEY_KIND_ROW);
+	if (is_point(r))
+		return kalam_changes_find(changes, r->lower, r->lower_len, KALAM_ANY_COMMAND, &v);
+	return kalam_changes_any_in(changes, r->lower, r->lower_len, r->upper, r->upper_len);
+}
+
+/* ---- own changes of keys in the ranges ---- */
+
+/* Copies the value: the next look-up or spill takes it away. */
+static void
+keep_value(KalamMerge *m, KalamVersion *v, KalamKeptValue *kept)
+{
+	if (v->value_len > kept->size)
+	{
+		if (kept->bytes != NULL)
+			pfree(kept->bytes);
+		kept->bytes = NULL;
+		kept->size = 0;
+		kept->bytes = MemoryContextAllocHuge(m->context, v->value_len);
+		kept->size = v->value_len;
+	}
+	memcpy(kept->bytes, v->value, v->value_len);
+	v->value = (uint8 *) kept->bytes;
 }
 
 static void
-open_own_scan(KalamMerge *m)
+free_value(KalamKeptValue *kept)
 {
-	const KalamRange *range = &m->range;
+	if (kept->bytes != NULL)
+		pfree(kept->bytes);
+	kept->bytes = NULL;
+	kept->size = 0;
+}
+
+static bool
+find_own(KalamMerge *m, const uint8 *key, size_t key_len, KalamVersion *v)
+{
+	KalamChanges *changes = kalam_changes_here();
+
+	return changes != NULL && kalam_changes_find(changes, key, key_len, m->command_id, v);
+}
+
+static bool
+open_own_scan(KalamMerge *m, const KalamKeyRange *r)
+{
+	KalamChanges *changes = kalam_changes_here();
 	KalamStagedMemory memory = kalam_spill_memory(m->context);
 
-	m->own_scan = kalam_changes_scan_open(kalam_changes_here(), &memory,
-										  range->lower, range->lower_len,
-										  range->upper, range->upper_len, m->command_id,
-										  (range->flags & KALAM_SCAN_REVERSE) ?
+	if (changes == NULL)
+		return false;
+	m->own_scan = kalam_changes_scan_open(changes, &memory, r->lower, r->lower_len,
+										  r->upper, r->upper_len, m->command_id,
+										  flagged(m, KALAM_SCAN_REVERSE) ?
 										  KALAM_CHANGES_REVERSE : 0);
+	return true;
 }
 
 static void
@@ -68,128 +123,385 @@ close_own_scan(KalamMerge *m)
 	m->own_scan = NULL;
 }
 
-void
-kalam_merge_open(KalamMerge *m, const KalamRange *range, CommandId command_id)
+/* Finds the next own version, which is in range own_range then. */
+static void
+next_own(KalamMerge *m)
 {
-	Assert(!m->open);
-	m->range = *range;
-	memcpy(m->lower, range->lower, range->lower_len);
-	memcpy(m->upper, range->upper, range->upper_len);
-	m->range.lower = m->lower;
-	m->range.upper = m->upper;
-	m->command_id = command_id;
-	m->have_stored = false;
-	m->have_own = false;
-	m->cursor = NULL;
-	m->open = true;
-	if (range->flags & KALAM_SCAN_POINT)
+	for (; m->own_range < m->nranges; m->own_range++)
 	{
-		m->have_own = m->merging = find_own(m);
-		if (m->have_own)
-			return;				/* it is the answer */
+		const KalamKeyRange *r = &m->ranges[m->own_range];
+
+		CHECK_FOR_INTERRUPTS();
+		if (!is_point(r))
+		{
+			m->have_own = (m->own_scan != NULL || open_own_scan(m, r)) &&
+				kalam_changes_scan_next(m->own_scan, &m->own);
+			if (m->have_own)
+				return;
+			close_own_scan(m);
+		}
+		else if (m->own_point_given)
+			m->own_point_given = false;
+		else if (find_own(m, r->lower, r->lower_len, &m->own))
+		{
+			keep_value(m, &m->own, &m->own_point);
+			m->own.key = r->lower;
+			m->own.key_len = r->lower_len;
+			m->have_own = m->own_point_given = true;
+			return;
+		}
+	}
+}
+
+/* ---- stored rows ---- */
+
+/* Asks for the ranges from cursor_end on, as many as a request carries. */
+static void
+open_cursor(KalamMerge *m)
+{
+	KalamRange	range = m->range;
+
+	m->cursor_first = m->cursor_end;
+	if (m->nranges == 1)
+	{
+		const KalamKeyRange *r = &m->ranges[0];
+
+		range.lower = r->lower;
+		range.lower_len = r->lower_len;
+		range.upper = r->upper;
+		range.upper_len = r->upper_len;
+		if (is_point(r))
+		{
+			range.flags |= KALAM_SCAN_POINT;
+			range.flags &= ~KALAM_SCAN_REVERSE;
+		}
+		if (!m->filter_sent)
+			range.input = NULL;
+		m->cursor_end = 1;
 	}
 	else
 	{
-		m->merging = kalam_range_has_staged(range);
-		if (m->merging)
+		KalamInput *in = &m->input;
+
+		in->context = m->context;
+		kalam_input_reset(in);
+		kalam_input_begin(in, KALAM_SECTION_RANGES);
+		while (m->cursor_end < m->nranges)
 		{
-			open_own_scan(m);
-			m->range.flags |= KALAM_SCAN_KEYS;
-			m->range.flags &= ~KALAM_SCAN_COUNT;
-			m->range.max_rows = 0;
+			const KalamKeyRange *r = &m->ranges[m->cursor_end];
+			size_t		len = 2 * sizeof(uint16) + r->lower_len + r->upper_len;
+
+			if (KALAM_ALIGN8(in->len + len) + m->range.input_len > KALAM_MAX_INPUT_BYTES ||
+				!kalam_input_add_range(in, r->lower, r->lower_len, r->upper, r->upper_len))
+				break;
+			m->cursor_end++;
 		}
+		kalam_input_end(in);
+		if (m->cursor_end == m->cursor_first ||
+			!kalam_input_add(in, m->range.input, m->range.input_len))
+			elog(ERROR, "the input of a scan is too large");
+		range.input = in->bytes;
+		range.input_len = in->len;
 	}
-	if (!kalam_object_is_new(range->object_id))
-		m->cursor = kalam_cursor_open(&m->range);
+	m->cursor = kalam_cursor_open(&range);
 }
 
-static bool
-give_stored(const KalamRow *stored, KalamMergedRow *row)
+static void
+close_cursor(KalamMerge *m)
 {
+	if (m->cursor == NULL)
+		return;
+	kalam_cursor_add_cost(m->cursor, &m->cost);
+	kalam_cursor_close(m->cursor);
+	m->cursor = NULL;
+}
+
+/* Goes on to the ranges that the cursor did not carry.  False: there are none. */
+static bool
+next_cursor(KalamMerge *m)
+{
+	if (m->cursor == NULL || m->cursor_end == m->nranges)
+		return false;
+	CHECK_FOR_INTERRUPTS();
+	close_cursor(m);
+	open_cursor(m);
+	return true;
+}
+
+static const KalamRow *
+next_stored(KalamMerge *m)
+{
+	const KalamRow *row = NULL;
+
+	if (m->cursor == NULL)
+		return NULL;
+	while ((row = kalam_cursor_next(m->cursor)) == NULL && next_cursor(m))
+		;
+	return row;
+}
+
+uint64
+kalam_merge_next_count(KalamMerge *m)
+{
+	uint64		n = 0;
+
+	if (m->cursor == NULL)
+		return 0;
+	while ((n = kalam_cursor_next_count(m->cursor)) == 0 && next_cursor(m))
+		;
+	return n;
+}
+
+static inline int
+range_of(const KalamMerge *m, const KalamRow *row)
+{
+	return m->cursor_first + (int) (row->range[0] | (uint32) row->range[1] << 16);
+}
+
+/* ---- opening ---- */
+
+void
+kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRange *ranges,
+					  int nranges, CommandId command_id)
+{
+	bool		index = (range->flags & KALAM_SCAN_INDEX) != 0;
+
+	Assert(!m->open);
+	m->range = *range;
+	m->ranges = ranges;
+	m->nranges = nranges;
+	m->command_id = command_id;
+	m->have_stored = false;
+	m->have_own = false;
+	m->own_range = 0;
+	m->own_point_given = false;
+	m->cursor = NULL;
+	m->cursor_end = 0;
+	m->open = true;
+
+	/* (the row of a point is tried here: that is less work than a request with input) */
+	m->filter_sent = m->range.input != NULL && !(nranges == 1 && is_point(&ranges[0]));
+	if (m->filter != NULL && !m->filter_sent)
+		m->range.flags &= ~KALAM_SCAN_COUNT;
+	Assert(m->filter == NULL || !flagged(m, KALAM_SCAN_KEYS_ONLY));
+
+	m->merging = has_staged(m);
+	m->replacing = index && !flagged(m, KALAM_SCAN_KEYS_ONLY) && !flagged(m, KALAM_SCAN_COUNT) &&
+		has_staged_of_kind(range->object_id, KALAM_KEY_KIND_ROW);
+	if (m->merging || m->replacing)
+		m->range.flags |= KALAM_SCAN_KEYS;
+	if (m->merging)
+	{
+		if (index)
+			m->range.flags |= KALAM_SCAN_INDEX_KEYS;
+		m->range.flags &= ~KALAM_SCAN_COUNT;
+		m->range.max_rows = 0;
+		next_own(m);
+	}
+	if (kalam_object_is_new(range->object_id))
+		m->range.flags &= ~KALAM_SCAN_COUNT;
+	else if (nranges > 0 && !(nranges == 1 && is_point(&ranges[0]) && m->have_own))
+		open_cursor(m);
+	m->counting = flagged(m, KALAM_SCAN_COUNT);
+}
+
+void
+kalam_merge_open(KalamMerge *m, const KalamRange *range, CommandId command_id)
+{
+	memcpy(m->lower, range->lower, range->lower_len);
+	memcpy(m->upper, range->upper, range->upper_len);
+	m->single.lower = m->lower;
+	m->single.lower_len = range->lower_len;
+	m->single.upper = m->upper;
+	m->single.upper_len = range->flags & KALAM_SCAN_POINT ? 0 : range->upper_len;
+	kalam_merge_open_list(m, range, &m->single, 1, command_id);
+}
+
+/* ---- rows ---- */
+
+/* False: it is to be passed over. */
+static bool
+give_stored(KalamMerge *m, KalamMergedRow *row)
+{
+	const KalamRow *stored = m->stored;
+	KalamVersion v;
+
 	row->tuple = kalam_row_tuple(stored);
 	row->key = stored->key_len > 0 ? kalam_row_key(stored) : NULL;
 	row->key_len = stored->key_len;
+	row->entry = stored->index_key_len > 0 ? kalam_row_key(stored) + stored->key_len : NULL;
+	row->entry_len = stored->index_key_len;
+	row->range = range_of(m, stored);
+	row->own = false;
+	row->own_command = 0;
+	row->passed = m->filter_sent;
+	if (m->replacing && find_own(m, row->key, row->key_len, &v))
+	{
+		row->passed = false;
+		if (v.op != KALAM_CHANGE_PUT)
+			return false;
+		keep_value(m, &v, &m->own_row);
+		row->tuple = kalam_version_tuple(&v);
+		row->own = true;
+		row->own_command = v.command_id + 1;
+	}
+	return true;
+}
+
+/*
+ * The row that an own index entry leads to: staged with it, or stored, if the
+ * entry was made when the index was built.
+ */
+static bool
+give_own_entry(KalamMerge *m, KalamMergedRow *row)
+{
+	KalamVersion v;
+
+	row->key = m->row_key;
+	row->key_len = kalam_index_entry_row_key(m->own.key, m->own.key_len, m->own.value,
+											 m->own.value_len, m->row_key);
+	row->entry = m->own.key;
+	row->entry_len = m->own.key_len;
+	row->own = true;
+	row->own_command = m->own.command_id + 1;
+	if (row->key_len == 0)
+		elog(ERROR, "an index entry of this transaction leads nowhere");
+	if (flagged(m, KALAM_SCAN_KEYS_ONLY))
+	{
+		row->tuple = NULL;
+		return true;
+	}
+	if (find_own(m, row->key, row->key_len, &v))
+	{
+		if (v.op != KALAM_CHANGE_PUT)
+			return false;
+		keep_value(m, &v, &m->own_row);
+		row->tuple = kalam_version_tuple(&v);
+		row->own_command = v.command_id + 1;
+		return true;
+	}
+	if (m->fetched != NULL)
+		pfree(m->fetched);
+	m->fetched = NULL;
+	if (kalam_object_is_new(m->range.object_id))
+		return false;
+	{
+		MemoryContext old = MemoryContextSwitchTo(m->context);
+
+		m->fetched = kalam_get_at(row->key, row->key_len, m->range.stamp);
+		MemoryContextSwitchTo(old);
+	}
+	if (m->fetched == NULL)
+		return false;
+	row->tuple = kalam_row_tuple(m->fetched);
 	row->own = false;
 	row->own_command = 0;
 	return true;
 }
 
-bool
-kalam_merge_next(KalamMerge *m, KalamMergedRow *row)
+static bool
+give_own(KalamMerge *m, KalamMergedRow *row)
 {
-	if (!m->merging)
+	row->range = m->own_range;
+	row->passed = false;
+	if (m->own.op != KALAM_CHANGE_PUT)
+		return false;
+	if (flagged(m, KALAM_SCAN_INDEX))
+		return give_own_entry(m, row);
+	row->tuple = kalam_version_tuple(&m->own);
+	row->key = m->own.key;
+	row->key_len = m->own.key_len;
+	row->entry = NULL;
+	row->entry_len = 0;
+	row->own = true;
+	row->own_command = m->own.command_id + 1;
+	row->own_len = m->own.value_len;
+	return true;
+}
+
+/* Which comes first, the next own version (negative) or the next stored row? */
+static int
+compare_next(const KalamMerge *m)
+{
+	const uint8 *key = kalam_row_key(m->stored);
+	size_t		len = m->stored->key_len;
+	int			range = range_of(m, m->stored);
+	int			cmp;
+
+	if (m->own_range != range)
+		return m->own_range < range ? -1 : 1;
+	if (flagged(m, KALAM_SCAN_INDEX))
 	{
-		const KalamRow *stored = m->cursor ? kalam_cursor_next(m->cursor) : NULL;
-
-		return stored ? give_stored(stored, row) : false;
+		key += len;
+		len = m->stored->index_key_len;
 	}
+	cmp = kalam_key_compare(m->own.key, m->own.key_len, key, len);
+	return flagged(m, KALAM_SCAN_REVERSE) ? -cmp : cmp;
+}
 
+static bool
+next_row(KalamMerge *m, KalamMergedRow *row)
+{
 	for (;;)
 	{
+		bool		given;
 		int			cmp;
 
-		CHECK_FOR_INTERRUPTS();
-		if (!m->have_stored && m->cursor != NULL)
+		if (!m->have_stored)
 		{
-			m->stored = kalam_cursor_next(m->cursor);
+			m->stored = next_stored(m);
 			m->have_stored = true;
 		}
-		if (m->cursor == NULL)
-			m->stored = NULL;
-
-		if (!m->have_own && m->own_scan != NULL)
-		{
-			m->have_own = kalam_changes_scan_next(m->own_scan, &m->own);
-			if (!m->have_own)
-				close_own_scan(m);
-		}
-		if (!m->have_own)
-		{
-			if (m->stored == NULL)
-				return false;
-			m->have_stored = false;
-			return give_stored(m->stored, row);
-		}
-
-		if (m->stored == NULL)
-			cmp = -1;
+		if (!m->merging)
+			cmp = 1;
 		else
 		{
-			cmp = kalam_key_compare(m->own.key, m->own.key_len,
-									kalam_row_key(m->stored), m->stored->key_len);
-			if (m->range.flags & KALAM_SCAN_REVERSE)
-				cmp = -cmp;
+			CHECK_FOR_INTERRUPTS();
+			if (!m->have_own)
+				next_own(m);
+			cmp = !m->have_own ? 1 : m->stored == NULL ? -1 : compare_next(m);
 		}
 		if (cmp > 0)
 		{
+			if (m->stored == NULL)
+				return false;
+			given = give_stored(m, row);
 			m->have_stored = false;
-			return give_stored(m->stored, row);
 		}
-
-		m->have_own = false;
-		if (cmp == 0)
-			m->have_stored = false;
-		if (m->own.op != KALAM_CHANGE_PUT)
-			continue;
-		row->tuple = kalam_version_tuple(&m->own);
-		row->key = m->own.key;
-		row->key_len = m->own.key_len;
-		row->own = true;
-		row->own_command = m->own.command_id + 1;
-		return true;
+		else
+		{
+			given = give_own(m, row);
+			m->have_own = false;
+			if (cmp == 0)
+				m->have_stored = false;
+		}
+		if (given)
+			return true;
 	}
+}
+
+bool
+kalam_merge_next(KalamMerge *m, KalamMergedRow *row)
+{
+	while (next_row(m, row))
+	{
+		if (m->filter == NULL || row->passed || kalam_filter_passes(m->filter, row->tuple))
+			return true;
+		CHECK_FOR_INTERRUPTS();
+	}
+	return false;
 }
 
 void
 kalam_merge_close(KalamMerge *m)
 {
-	if (m->cursor != NULL)
-		kalam_cursor_close(m->cursor);
-	m->cursor = NULL;
+	close_cursor(m);
 	close_own_scan(m);
-	if (m->own_copy != NULL)
-		pfree(m->own_copy);
-	m->own_copy = NULL;
+	free_value(&m->own_point);
+	free_value(&m->own_row);
+	if (m->fetched != NULL)
+		pfree(m->fetched);
+	m->fetched = NULL;
 	m->have_own = false;
 	m->open = false;
 }

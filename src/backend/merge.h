@@ -1,49 +1,102 @@
 /*
  * merge.h
- *	  Stored rows merged with the transaction's own changes, in key order.
+ *	  Stored rows merged with the transaction's own changes, in the order of a key.
  */
 #ifndef KALAM_MERGE_H
 #define KALAM_MERGE_H
 
 #include "postgres.h"
 #include "src/backend/client.h"
+#include "src/backend/scan_input.h"
+#include "src/backend/ship.h"
 #include "src/backend/transaction.h"
 
 /* A row of the merge, valid until the next one. */
 typedef struct KalamMergedRow
 {
-	MinimalTuple tuple;
+	MinimalTuple tuple;			/* KALAM_SCAN_KEYS_ONLY: without a body, or NULL */
 	const uint8 *key;			/* NULL unless KALAM_SCAN_KEYS was asked for */
 	size_t		key_len;
+	const uint8 *entry;			/* NULL unless KALAM_SCAN_INDEX_KEYS was: the index
+								 * entry's key */
+	size_t		entry_len;
+	int			range;			/* number of the range that it was found in */
+	bool		passed;			/* storage tried the filter on it */
 	bool		own;			/* staged by this transaction */
 	uint32		own_command;	/* by which command, plus one; 0: not own */
+	size_t		own_len;		/* own, not by an index: bytes of its value */
 } KalamMergedRow;
+
+/* A copy of an own value; its memory is used again. */
+typedef struct KalamKeptValue
+{
+	char	   *bytes;
+	size_t		size;
+} KalamKeptValue;
 
 /* To be embedded and zeroed; open and close as often as needed. */
 typedef struct KalamMerge
 {
 	MemoryContext context;		/* set by the owner: lives as long as this */
+	KalamFilter *filter;		/* set by the owner before it opens: only rows that
+								 * pass are wanted.  It is in the range's input too,
+								 * unless it is too large.  NULL: none.  Not with
+								 * KALAM_SCAN_KEYS_ONLY */
+	KalamScanCost cost;			/* of all that was opened: only ever added to */
 	bool		open;
-	KalamRange	range;
+	bool		counting;		/* KALAM_SCAN_COUNT was asked for, and can be had */
+
+	/* the rest is merge.c's */
+	KalamRange	range;			/* what all requests have in common */
 	CommandId	command_id;		/* own changes of earlier commands are seen */
-	KalamCursor *cursor;		/* NULL: the store has nothing for this range */
-	KalamChangesScan *own_scan; /* NULL: no own changes (left) in the range */
-	KalamVersion own;			/* next own version, if have_own */
-	bool		have_own;
-	char	   *own_copy;		/* of a single own row, or NULL */
+	const KalamKeyRange *ranges;
+	int			nranges;
+	KalamKeyRange single;
+
+	KalamCursor *cursor;		/* NULL: the store has nothing for these ranges */
+	KalamInput	input;
+	int			cursor_first;	/* the cursor's range 0 */
+	int			cursor_end;		/* ranges from here on are not asked for yet */
+	bool		filter_sent;
 	const KalamRow *stored;		/* next stored row, if have_stored */
 	bool		have_stored;
-	bool		merging;
+
+	bool		merging;		/* own changes of keys in the ranges count */
+	bool		replacing;		/* stored rows may have own versions, whose index
+								 * entries are as they were */
+	int			own_range;		/* that the own changes are in */
+	KalamChangesScan *own_scan; /* NULL: not open */
+	KalamVersion own;			/* next own version, if have_own */
+	bool		have_own;
+	bool		own_point_given;	/* it was that of the point own_range */
+	KalamKeptValue own_point;
+	KalamKeptValue own_row;		/* that an index entry leads to */
+	KalamRow   *fetched;		/* stored row that an own entry leads to */
+	uint8		row_key[KALAM_MAX_KEY_BYTES];	/* of an own entry */
 	uint8		lower[KALAM_MAX_KEY_BYTES];
 	uint8		upper[KALAM_MAX_KEY_BYTES];
 } KalamMerge;
 
-/* Opens over range (flags and stamp set; copied). */
+/*
+ * Opens over range (flags and stamp set; copied).  Sections in its input go to
+ * storage as they are, and stay where they are until the merge is closed.
+ */
 extern void kalam_merge_open(KalamMerge *m, const KalamRange *range, CommandId command_id);
-extern bool kalam_merge_next(KalamMerge *m, KalamMergedRow *row);
-extern void kalam_merge_close(KalamMerge *m);
 
-/* Has this transaction written into the range? */
-extern bool kalam_range_has_staged(const KalamRange *range);
+/*
+ * The same over ranges instead of lower and upper, in this order, each in the
+ * direction of the scan.  They may overlap, and stay where they are until the
+ * merge is closed.  There may be more than a request can carry.
+ */
+extern void kalam_merge_open_list(KalamMerge *m, const KalamRange *range,
+								  const KalamKeyRange *ranges, int nranges,
+								  CommandId command_id);
+
+extern bool kalam_merge_next(KalamMerge *m, KalamMergedRow *row);
+
+/* If it is counting: a number of rows more; 0 at the end. */
+extern uint64 kalam_merge_next_count(KalamMerge *m);
+
+extern void kalam_merge_close(KalamMerge *m);
 
 #endif							/* KALAM_MERGE_H */

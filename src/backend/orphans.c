@@ -142,10 +142,9 @@ kalam_stored_orphans(PG_FUNCTION_ARGS)
 		Orphan	   *orphan = lfirst(lc);
 		Datum		values[9];
 		bool		nulls[9] = {0};
-		uint64		rows;
-		uint64		bytes;
+		KalamObjectSize size;
 
-		(void) kalam_object_stat(orphan->object_id, &rows, &bytes);
+		(void) kalam_object_stat(orphan->object_id, 0, &size);
 		values[0] = Int64GetDatum((int64) orphan->object_id);
 		if (orphan->table != NULL)
 		{
@@ -159,8 +158,8 @@ kalam_stored_orphans(PG_FUNCTION_ARGS)
 		}
 		else
 			memset(&nulls[1], true, 5 * sizeof(bool));
-		values[6] = Int64GetDatum((int64) rows);
-		values[7] = Int64GetDatum((int64) bytes);
+		values[6] = Int64GetDatum((int64) size.rows);
+		values[7] = Int64GetDatum((int64) size.bytes);
 		values[8] = CStringGetTextDatum(orphan->reason);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}

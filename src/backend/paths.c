@@ -2,8 +2,9 @@
  * paths.c
  *	  Paths of scans over stored tables.
  *
- * A path is a key range: conditions on a prefix of the primary key bound it, by
- * constants or by columns of an outer relation, and rows come in key order.
+ * A path follows a key: conditions on a prefix of the key bound it, by constants
+ * or by columns of an outer relation, to one range or several, and rows come in
+ * key order.
  */
 #include "postgres.h"
 
@@ -24,6 +25,7 @@
 #include "src/backend/compat.h"
 #include "src/backend/keymatch.h"
 #include "src/backend/planner.h"
+#include "src/backend/ship.h"
 #include "src/backend/table.h"
 
 /*
@@ -31,112 +33,152 @@
  * process is a wake and a look-up; rows of a range come many to a block.
  */
 #define REQUEST_COST		4.0
-#define ROW_FETCH_FACTOR	0.5 /* of cpu_tuple_cost: out of a block, undecoded */
+#define SEEK_COST			0.5 /* of each range beyond the first */
+#define ROW_READ_FACTOR		0.25 /* of cpu_tuple_cost: storage reads it, */
+#define ROW_SEND_FACTOR		0.25 /* and sends it: out of a block, undecoded */
+#define FILTER_FACTOR		0.25 /* of a condition's cost, where storage evaluates it */
 
 /* ---- order ---- */
 
+/* The existing pathkey of a key column in that direction, or NULL. */
+static PathKey *
+column_pathkey(PlannerInfo *root, RelOptInfo *rel, TupleDesc desc, const KalamKeyColumn *column,
+			   bool descending)
+{
+	Form_pg_attribute att = TupleDescAttr(desc, column->attnum - 1);
+	Oid			opclass = GetDefaultOpClass(column->type.base_type, BTREE_AM_OID);
+	Oid			input;
+	Oid			opno;
+	List	   *one;
+
+	if (!OidIsValid(opclass))
+		return NULL;
+	input = get_opclass_input_type(opclass);
+	opno = get_opfamily_member(column->type.btree_opfamily, input, input,
+							   descending ? BTGreaterStrategyNumber : BTLessStrategyNumber);
+	if (!OidIsValid(opno))
+		return NULL;
+	one = kalam_expression_pathkey(root,
+								   (Expr *) makeVar(rel->relid, column->attnum, att->atttypid,
+													att->atttypmod, att->attcollation, 0),
+								   opno, rel->relids);
+	return one != NIL ? linitial(one) : NULL;
+}
+
 /*
  * The pathkeys of a scan in key order, or against it.  Columns that a constant
- * fixes do not count; the first column without an order ends it.
+ * fixes do not count.  Nor do others that have one value in this scan, unless
+ * the query names them; the first column without an order ends it.
  */
 static List *
-key_order(PlannerInfo *root, RelOptInfo *rel, KalamTable *table, bool reverse)
+key_order(PlannerInfo *root, RelOptInfo *rel, TupleDesc desc, const KalamScanKey *key,
+		  const KalamKeyMatch *match, bool reverse)
 {
 	List	   *pathkeys = NIL;
-	Relation	relation = table_open(table->relid, NoLock);
-	TupleDesc	desc = RelationGetDescr(relation);
 
-	for (int i = 0; i < table->nkeys; i++)
+	for (int i = 0; i < key->ncolumns; i++)
 	{
-		KalamKeyColumn *key = &table->keys[i];
-		Form_pg_attribute att = TupleDescAttr(desc, key->attnum - 1);
-		Oid			opclass = GetDefaultOpClass(key->type.base_type, BTREE_AM_OID);
-		bool		descending = key->desc != reverse;
-		Oid			input;
-		Oid			opno;
-		List	   *one;
+		const KalamKeyColumn *column = &key->columns[i];
+		PathKey    *pathkey = column_pathkey(root, rel, desc, column, column->desc != reverse);
+		bool		fixed = i < match->nfixed;
 
-		if (!OidIsValid(opclass))
-			break;
-		input = get_opclass_input_type(opclass);
-		opno = get_opfamily_member(key->type.btree_opfamily, input, input,
-								   descending ? BTGreaterStrategyNumber : BTLessStrategyNumber);
-		if (!OidIsValid(opno))
-			break;
-		one = kalam_expression_pathkey(root,
-									   (Expr *) makeVar(rel->relid, key->attnum, att->atttypid,
-														att->atttypmod, att->attcollation, 0),
-									   opno, rel->relids);
-		if (one == NIL)
-			break;
-		if (EC_MUST_BE_REDUNDANT(linitial_node(PathKey, one)->pk_eclass))
+		if (pathkey != NULL && EC_MUST_BE_REDUNDANT(pathkey->pk_eclass))
 			continue;
-		if (!key->type.ordered)
+		if (fixed && (pathkey == NULL || !list_member_ptr(root->query_pathkeys, pathkey)))
+			continue;
+		if (pathkey == NULL || (!column->type.ordered && !fixed))
 			break;
-		if (!list_member_ptr(pathkeys, linitial(one)))
-			pathkeys = lappend(pathkeys, linitial(one));
+		if (!list_member_ptr(pathkeys, pathkey))
+			pathkeys = lappend(pathkeys, pathkey);
 	}
-	table_close(relation, NoLock);
-	return pathkeys;
+	return truncate_useless_pathkeys(root, rel, pathkeys);
 }
 
 /* ---- paths ---- */
 
-static void
-add_range_path(PlannerInfo *root, RelOptInfo *rel, KalamTable *table,
-			   List *clauses, ParamPathInfo *param_info)
+/* What is known while paths of one relation are made. */
+typedef struct PathMaking
 {
-	int			nequal;
-	List	   *bounds = kalam_match_bounds(rel, table, clauses, &nequal);
-	List	   *bound_clauses = NIL;
-	ListCell   *lc;
+	PlannerInfo *root;
+	RelOptInfo *rel;
+	KalamTable *table;
+	TupleDesc	desc;
+	List	   *clauses;		/* of the relation, and of param */
+	ParamPathInfo *param;		/* or NULL */
+} PathMaking;
+
+static void
+add_matched_paths(const PathMaking *p, const KalamScanKey *key, const KalamKeyMatch *match,
+				  bool multiple)
+{
+	PlannerInfo *root = p->root;
+	RelOptInfo *rel = p->rel;
 	double		fetched;
-	double		rows = param_info ? param_info->ppi_rows : rel->rows;
-	bool		point = table->nkeys > 0 && nequal == table->nkeys;
+	double		rows = p->param ? p->param->ppi_rows : rel->rows;
+	double		sent;
+	List	   *shipped = kalam_ship_which(rel, p->table->relid, p->clauses, match->exact);
 	Cost		startup;
 	Cost		run;
 	QualCost	qual;
+	QualCost	filter;
 
-	if (param_info != NULL && bounds == NIL)
-		return;
-
-	foreach(lc, bounds)
-		bound_clauses = lappend(bound_clauses, ((KalamBound *) lfirst(lc))->rinfo);
 	fetched = rel->tuples *
-		clauselist_selectivity(root, bound_clauses, rel->relid, JOIN_INNER, NULL);
-	if (point)
-		fetched = 1;
+		clauselist_selectivity(root, match->common, rel->relid, JOIN_INNER, NULL);
+	if (match->points)
+		fetched = Min(fetched, match->nranges);
 	fetched = clamp_row_est(fetched);
 	rows = Min(rows, fetched);
+	sent = fetched * clauselist_selectivity(root, shipped, rel->relid, JOIN_INNER, NULL);
+	sent = Max(sent, rows);
 
-	cost_qual_eval(&qual, clauses, root);
-	startup = REQUEST_COST + qual.startup + rel->reltarget->cost.startup;
-	run = fetched * (cpu_tuple_cost * ROW_FETCH_FACTOR + cpu_tuple_cost + qual.per_tuple) +
+	cost_qual_eval(&filter, shipped, root);
+	cost_qual_eval(&qual, list_difference_ptr(p->clauses, shipped), root);
+	startup = REQUEST_COST + filter.startup + qual.startup + rel->reltarget->cost.startup;
+	run = (match->nranges - 1) * SEEK_COST +
+		fetched * (cpu_tuple_cost * ROW_READ_FACTOR + filter.per_tuple * FILTER_FACTOR) +
+		sent * (cpu_tuple_cost * ROW_SEND_FACTOR + cpu_tuple_cost + qual.per_tuple) +
 		rel->pages * (fetched / Max(rel->tuples, 1)) * seq_page_cost +
 		rows * rel->reltarget->cost.per_tuple;
 
 	for (int reverse = 0; reverse <= 1; reverse++)
 	{
 		List	   *pathkeys = has_useful_pathkeys(root, rel) ?
-			key_order(root, rel, table, reverse == 1) : NIL;
-		KalamPath  *scan_path;
+			key_order(root, rel, p->desc, key, match, reverse == 1) : NIL;
+		KalamPath  *path;
 
-		if (reverse && (pathkeys == NIL || !pathkeys_contained_in(root->query_pathkeys, pathkeys)))
+		if (reverse && pathkeys == NIL)
 			break;
-		scan_path = palloc0(sizeof(KalamPath));
-		scan_path->reverse = reverse == 1;
+		path = palloc0(sizeof(KalamPath));
+		path->multiple = multiple;
+		path->reverse = reverse == 1;
 		add_path(rel, (Path *)
-				 create_foreignscan_path(root, rel, NULL, rows, startup, startup + run,
-										 pathkeys,
-										 param_info ? param_info->ppi_req_outer : rel->lateral_relids,
-										 NULL,
-										 list_make1(scan_path)));
+				 create_foreignscan_path(root, rel, NULL, rows, startup, startup + run, pathkeys,
+										 p->param ? p->param->ppi_req_outer : rel->lateral_relids,
+										 NULL, list_make1(path)));
 	}
 }
 
+/* Paths that follow a key, with one range and, if conditions ask for them, several. */
+static void
+add_key_paths(const PathMaking *p, int n)
+{
+	KalamScanKey key = kalam_scan_key(p->table, n);
+	KalamKeyMatch *match = kalam_match_key(p->root, p->rel, &key, p->clauses, false);
+	KalamKeyMatch *several;
+
+	if (p->param == NULL || match->param)
+		add_matched_paths(p, &key, match, false);
+	if (!kalam_enable_multirange)
+		return;
+	several = kalam_match_key(p->root, p->rel, &key, p->clauses, true);
+	if (several->multiple && (p->param == NULL || several->param))
+		add_matched_paths(p, &key, several, true);
+}
+
+/* ---- parameterised paths ---- */
+
 typedef struct KeyMemberArg
 {
-	KalamTable *table;
 	AttrNumber	attnum;
 } KeyMemberArg;
 
@@ -169,52 +211,63 @@ add_outer(RelOptInfo *rel, List *outers, RestrictInfo *rinfo)
 	return lappend(outers, outer);
 }
 
-static void
-add_parameterised_paths(PlannerInfo *root, RelOptInfo *rel, KalamTable *table)
+/* The sets of outer relations that could bound the key. */
+static List *
+outers_of_key(const PathMaking *p, const KalamScanKey *key)
 {
+	RelOptInfo *rel = p->rel;
 	List	   *outers = NIL;
-	Relids		all = NULL;
 	ListCell   *lc;
 
 	foreach(lc, rel->joininfo)
 	{
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
 
-		if (join_clause_is_movable_to(rinfo, rel) && kalam_match_bound(rel, table, rinfo))
+		if (join_clause_is_movable_to(rinfo, rel) && kalam_match_condition(p->root, rel, key, rinfo) != NIL)
 			outers = add_outer(rel, outers, rinfo);
 	}
-	for (int i = 0; i < table->nkeys && rel->has_eclass_joins; i++)
+	for (int i = 0; i < key->ncolumns && rel->has_eclass_joins; i++)
 	{
-		KeyMemberArg arg = {table, table->keys[i].attnum};
-		List	   *clauses = generate_implied_equalities_for_column(root, rel, is_key_member,
+		KeyMemberArg arg = {key->columns[i].attnum};
+		List	   *clauses = generate_implied_equalities_for_column(p->root, rel, is_key_member,
 																	 &arg, rel->lateral_referencers);
 
 		foreach(lc, clauses)
 		{
 			RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
 
-			if (join_clause_is_movable_to(rinfo, rel) && kalam_match_bound(rel, table, rinfo))
+			if (join_clause_is_movable_to(rinfo, rel) &&
+				kalam_match_condition(p->root, rel, key, rinfo) != NIL)
 				outers = add_outer(rel, outers, rinfo);
 		}
 	}
-
-	foreach(lc, outers)
-		all = bms_union(all, lfirst(lc));
 	if (list_length(outers) > 1)
 	{
+		Relids		all = NULL;
 		bool		known = false;
 
+		foreach(lc, outers)
+			all = bms_add_members(all, lfirst(lc));
 		foreach(lc, outers)
 			known |= bms_equal(lfirst(lc), all);
 		if (!known)
 			outers = lappend(outers, all);
 	}
+	return outers;
+}
+
+static void
+add_parameterised_paths(PathMaking *p, int n)
+{
+	KalamScanKey key = kalam_scan_key(p->table, n);
+	List	   *outers = outers_of_key(p, &key);
+	ListCell   *lc;
+
 	foreach(lc, outers)
 	{
-		ParamPathInfo *info = get_baserel_parampathinfo(root, rel, lfirst(lc));
-
-		add_range_path(root, rel, table,
-					   list_concat_copy(rel->baserestrictinfo, info->ppi_clauses), info);
+		p->param = get_baserel_parampathinfo(p->root, p->rel, lfirst(lc));
+		p->clauses = list_concat_copy(p->rel->baserestrictinfo, p->param->ppi_clauses);
+		add_key_paths(p, n);
 	}
 }
 
@@ -222,8 +275,11 @@ void
 kalam_get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
 	KalamTable *table = rel->fdw_private;
+	Relation	relation = table_open(relid, NoLock);
+	PathMaking	p = {root, rel, table, RelationGetDescr(relation), rel->baserestrictinfo, NULL};
 
-	add_range_path(root, rel, table, rel->baserestrictinfo, NULL);
+	add_key_paths(&p, KALAM_PRIMARY_KEY);
 	if (table->nkeys > 0)
-		add_parameterised_paths(root, rel, table);
+		add_parameterised_paths(&p, KALAM_PRIMARY_KEY);
+	table_close(relation, NoLock);
 }

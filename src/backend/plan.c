@@ -18,6 +18,7 @@
 #include "src/backend/keymatch.h"
 #include "src/backend/planner.h"
 #include "src/backend/rowlock.h"
+#include "src/backend/ship.h"
 #include "src/backend/table.h"
 
 static bool
@@ -76,14 +77,15 @@ kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 			   List *tlist, List *clauses, Plan *outer_plan)
 {
 	KalamTable *table = rel->fdw_private;
-	int			nequal;
-	List	   *bounds = kalam_match_bounds(rel, table, clauses, &nequal);
-	List	   *values = NIL;
-	List	   *key_quals = NIL;
+	KalamPath  *scan_path = linitial(path->fdw_private);
+	KalamScanKey key = kalam_scan_key(table, KALAM_PRIMARY_KEY);
+	KalamKeyMatch *match = kalam_match_key(root, rel, &key, clauses, scan_path->multiple);
+	List	   *key_quals = extract_actual_clauses(match->used, false);
+	int			nkey_quals = list_length(key_quals);
 	List	   *filters = NIL;
+	KalamShipped shipped = {NIL};
 	Node	   *items[KALAM_PRIVATE_ITEMS] = {NULL};
 	List	   *private = NIL;
-	KalamPath  *scan_path = linitial(path->fdw_private);
 	ListCell   *lc;
 	PlanRowMark *mark = get_plan_rowmark(root->rowMarks, rel->relid);
 	bool		marked = mark != NULL && mark->strength != LCS_NONE;
@@ -91,36 +93,21 @@ kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 	bool		lock = lock_mode != KALAM_SCAN_LOCKS_NOTHING;
 
 	foreach(lc, clauses)
-	{
-		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
-		bool		exact = false;
-		ListCell   *lb;
-
-		foreach(lb, bounds)
-		{
-			KalamBound *bound = lfirst(lb);
-
-			if (bound->rinfo == rinfo)
-				exact = bound->exact;
-		}
-		if (!exact)
-			filters = lappend(filters, rinfo);
-	}
-	foreach(lc, bounds)
-	{
-		KalamBound *bound = lfirst(lc);
-
-		values = lappend(values, bound->value);
-		key_quals = lappend(key_quals, bound->rinfo->clause);
-	}
+		if (!list_member_ptr(match->exact, lfirst(lc)) &&
+			!kalam_ship_condition(&shipped, rel, relid, lfirst(lc)))
+			filters = lappend(filters, lfirst(lc));
 	filters = extract_actual_clauses(filters, false);
+	key_quals = list_concat(key_quals, extract_actual_clauses(shipped.rinfos, false));
 
-	items[KALAM_PRIVATE_BOUNDS] = (Node *) kalam_bounds_to_list(bounds);
+	items[KALAM_PRIVATE_BOUNDS] = (Node *) kalam_alternatives_to_list(match->alternatives);
+	items[KALAM_PRIVATE_KEY_QUALS] = (Node *) makeInteger(nkey_quals);
 	items[KALAM_PRIVATE_REVERSE] = (Node *) makeBoolean(scan_path->reverse);
 	items[KALAM_PRIVATE_NO_COLUMNS] =
 		(Node *) makeBoolean(!needs_columns(rel, filters) && !lock && !marked);
 	items[KALAM_PRIVATE_LOCK] = (Node *) makeInteger(lock_mode);
 	items[KALAM_PRIVATE_MARK] = (Node *) makeBoolean(marked);
+	items[KALAM_PRIVATE_FILTER] = (Node *) kalam_ship_steps_to_list(shipped.steps);
+	items[KALAM_PRIVATE_SHIPPED] = (Node *) makeInteger(list_length(shipped.rinfos));
 	for (int i = 0; i < KALAM_PRIVATE_ITEMS; i++)
 		private = lappend(private, items[i]);
 
@@ -129,6 +116,9 @@ kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 		key_quals = list_concat(key_quals, filters);
 		filters = NIL;
 	}
-	return make_foreignscan(tlist, filters, rel->relid, values, private, NIL,
+	return make_foreignscan(tlist, filters, rel->relid,
+							list_concat(kalam_alternatives_values(match->alternatives),
+										shipped.values),
+							private, NIL,
 							key_quals, outer_plan);
 }

@@ -53,18 +53,14 @@ kalam_get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	kalam_table_stat(table, &rows, &bytes);
 	if (rel->tuples > 0 && rel->pages > 0)
 	{
-		/* analysed: its density, today's size, as for heap */
-		double		density = rel->tuples / rel->pages;
-		double		pages = Max(ceil(bytes / BLCKSZ), 1);
+		/* analysed: its density, today's size, as for heap, unless the store knows better */
+		double		tuples = rel->tuples / rel->pages * bytes / BLCKSZ;
 
-		rel->tuples = bytes > 0 ? Max(rint(density * pages), 1) : rel->tuples;
-		rel->pages = (BlockNumber) pages;
+		if (rows < 2 * tuples && tuples < 2 * rows)
+			rows = tuples;
 	}
-	else
-	{
-		rel->tuples = Max(rows, 1);
-		rel->pages = (BlockNumber) Max(ceil(bytes / BLCKSZ), 1);
-	}
+	rel->tuples = Max(rint(rows), 1);
+	rel->pages = (BlockNumber) Min(Max(ceil(bytes / BLCKSZ), 1), (double) MaxBlockNumber);
 	set_baserel_size_estimates(root, rel);
 }
 

@@ -12,26 +12,36 @@
 /* The only member of a ForeignPath's private list. */
 typedef struct KalamPath
 {
+	bool		multiple;		/* several ranges: kalam_match_key */
 	bool		reverse;		/* against the key's order */
 } KalamPath;
 
 /*
- * fdw_private of a ForeignScan; the bounds' values are its fdw_exprs.  Its
- * fdw_recheck_quals are a condition for each bound, and, when the scan locks,
- * all others: it sees to them itself, before it locks.
+ * fdw_private of a ForeignScan; the bounds' values are its fdw_exprs, and behind
+ * them those of shipped conditions.  Its fdw_recheck_quals are the conditions that
+ * bounds come from, the shipped ones, and, when the scan locks, all others: it
+ * sees to them itself, before it locks.
  */
 enum KalamScanPrivate
 {
-	KALAM_PRIVATE_BOUNDS,		/* list of lists: kalam_bounds_to_list */
+	KALAM_PRIVATE_BOUNDS,		/* list: kalam_alternatives_to_list */
+	KALAM_PRIVATE_KEY_QUALS,	/* Integer: how many fdw_recheck_quals are key conditions */
 	KALAM_PRIVATE_REVERSE,		/* Boolean: against the key's order */
 	KALAM_PRIVATE_NO_COLUMNS,	/* Boolean: rows are only counted */
 	KALAM_PRIVATE_LOCK,			/* Integer: how the scan locks its rows
 								 * (KalamRowLockMode), or KALAM_SCAN_LOCKS_NOTHING */
 	KALAM_PRIVATE_MARK,			/* Boolean: rows may be locked later: rowmark.h */
+	KALAM_PRIVATE_FILTER,		/* list of lists: kalam_ship_steps_to_list */
+	KALAM_PRIVATE_SHIPPED,		/* Integer: how many conditions these are */
 	KALAM_PRIVATE_ITEMS
 };
 
 #define KALAM_SCAN_LOCKS_NOTHING (-1)
+
+/* Settings: which paths are tried. */
+extern bool kalam_enable_multirange;
+extern bool kalam_enable_indexscan;
+extern bool kalam_enable_indexonlyscan;
 
 extern void kalam_planner_install(void);	/* hooks */
 

@@ -23,6 +23,8 @@
 #include "src/backend/scan_state.h"
 #include "src/backend/snapshot.h"
 
+#define MAX_FILTER_BYTES	(KALAM_MAX_INPUT_BYTES / 2)
+
 void
 kalam_begin_scan(ForeignScanState *node, int eflags)
 {
@@ -38,9 +40,18 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	node->fdw_state = scan;
 	scan->rel = node->ss.ss_currentRelation;
 	scan->table = kalam_table_open(scan->rel);
-	scan->bounds = kalam_bounds_from_list(list_nth(private, KALAM_PRIVATE_BOUNDS));
-	scan->bound_states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
-	scan->bound_context = node->ss.ps.ps_ExprContext;
+	scan->conditions.table = scan->table;
+	scan->conditions.key = kalam_scan_key(scan->table, KALAM_PRIMARY_KEY);
+	scan->conditions.alternatives =
+		kalam_alternatives_from_list(list_nth(private, KALAM_PRIVATE_BOUNDS));
+	scan->conditions.states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
+	scan->conditions.econtext = node->ss.ps.ps_ExprContext;
+	if (list_nth(private, KALAM_PRIVATE_FILTER) != NIL)
+		scan->merge.filter =
+			kalam_filter_begin(kalam_ship_steps_from_list(list_nth(private, KALAM_PRIVATE_FILTER)),
+							   scan->conditions.states, scan->rel);
+	scan->range_context = AllocSetContextCreate(estate->es_query_cxt, "kalam key ranges",
+												ALLOCSET_SMALL_SIZES);
 	scan->reverse = boolVal(list_nth(private, KALAM_PRIVATE_REVERSE));
 	scan->no_columns = boolVal(list_nth(private, KALAM_PRIVATE_NO_COLUMNS));
 	scan->lock_mode = intVal(list_nth(private, KALAM_PRIVATE_LOCK));
@@ -48,7 +59,7 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	if (kalam_scan_locks(scan))
 	{
 		scan->filter = ExecInitQual(list_copy_tail(plan->fdw_recheck_quals,
-												   list_length(plan->fdw_exprs)),
+												   intVal(list_nth(private, KALAM_PRIVATE_KEY_QUALS))),
 									(PlanState *) node);
 		scan->recheck = ExecInitQual(plan->fdw_recheck_quals, (PlanState *) node);
 	}
@@ -58,6 +69,7 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	scan->command_id = estate->es_snapshot->curcid;
 	scan->owner = GetCurrentSubTransactionId();
 	scan->merge.context = estate->es_query_cxt;
+	scan->input.context = estate->es_query_cxt;
 	if (boolVal(list_nth(private, KALAM_PRIVATE_MARK)))
 	{
 		scan->want_keys = true;
@@ -66,37 +78,77 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	}
 }
 
-/* Computes the range from the parameters of now and opens it. */
+/*
+ * Makes the filter for the parameters of now, and the input that brings it to
+ * storage, unless that would leave little room for ranges.  False: no row can pass.
+ */
+static bool
+start_filter(KalamScan *scan, KalamRange *range)
+{
+	Size		len;
+	const uint8 *bytes;
+
+	if (scan->merge.filter == NULL)
+		return true;
+	if (!kalam_filter_compute(scan->merge.filter, scan->conditions.econtext))
+		return false;
+	bytes = kalam_filter_bytes(scan->merge.filter, &len);
+	if (len > MAX_FILTER_BYTES)
+		return true;
+	kalam_input_reset(&scan->input);
+	kalam_input_begin(&scan->input, KALAM_SECTION_FILTER);
+	(void) kalam_input_add(&scan->input, bytes, len);
+	kalam_input_end(&scan->input);
+	range->input = scan->input.bytes;
+	range->input_len = scan->input.len;
+	return true;
+}
+
+/* Backward, the last range comes first. */
+static void
+turn_around(KalamKeyRanges *ranges)
+{
+	for (int i = 0, j = ranges->n - 1; i < j; i++, j--)
+	{
+		KalamKeyRange r = ranges->ranges[i];
+
+		ranges->ranges[i] = ranges->ranges[j];
+		ranges->ranges[j] = r;
+	}
+}
+
+/* Computes the ranges from the parameters of now, and opens them. */
 static void
 start_scan(KalamScan *scan)
 {
+	MemoryContext old;
 	KalamRange	range = {0};
 
 	scan->started = true;
-	scan->counting = false;
 	scan->count_left = 0;
-	scan->empty = true;
-	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE)
+	MemoryContextReset(scan->range_context);
+	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE || !start_filter(scan, &range))
 		return;
-	if (scan->reverse)
-		range.flags |= KALAM_SCAN_REVERSE;
-	if (scan->want_keys)
-		range.flags |= KALAM_SCAN_KEYS;
-	if (!kalam_compute_range(scan->table, scan->bounds, scan->bound_states,
-							 scan->bound_context, &range, scan->lower, scan->upper))
+	old = MemoryContextSwitchTo(scan->range_context);
+	scan->ranges = kalam_compute_ranges(&scan->conditions);
+	MemoryContextSwitchTo(old);
+	if (scan->ranges.n == 0)
 		return;
-	if (range.flags & KALAM_SCAN_POINT)
-		range.flags &= ~KALAM_SCAN_REVERSE;
+
+	range.object_id = scan->table->object_id;
 	range.stamp = scan->stamp;
 	range.owner = scan->owner;
-	if (scan->no_columns && !scan->want_keys && !(range.flags & KALAM_SCAN_POINT) &&
-		!kalam_range_has_staged(&range) && !kalam_object_is_new(range.object_id))
+	if (scan->reverse)
 	{
-		range.flags |= KALAM_SCAN_COUNT;
-		scan->counting = true;
+		turn_around(&scan->ranges);
+		range.flags |= KALAM_SCAN_REVERSE;
 	}
-	kalam_merge_open(&scan->merge, &range, scan->command_id);
-	scan->empty = false;
+	if (scan->want_keys)
+		range.flags |= KALAM_SCAN_KEYS;
+	else if (scan->no_columns && (scan->ranges.n > 1 || scan->ranges.ranges[0].upper_len > 0))
+		range.flags |= KALAM_SCAN_COUNT;
+	kalam_merge_open_list(&scan->merge, &range, scan->ranges.ranges, scan->ranges.n,
+						  scan->command_id);
 }
 
 /* A row without columns for each row that storage counted. */
@@ -105,7 +157,7 @@ next_counted(KalamScan *scan)
 {
 	if (scan->count_left == 0)
 	{
-		scan->count_left = kalam_cursor_next_count(scan->merge.cursor);
+		scan->count_left = kalam_merge_next_count(&scan->merge);
 		if (scan->count_left == 0)
 			return ExecClearTuple(scan->slot);
 	}
@@ -167,9 +219,9 @@ kalam_iterate_scan(ForeignScanState *node)
 
 	if (!scan->started)
 		start_scan(scan);
-	if (scan->empty)
+	if (!scan->merge.open)
 		return ExecClearTuple(scan->slot);
-	if (scan->counting)
+	if (scan->merge.counting)
 		return next_counted(scan);
 
 	for (;;)

@@ -13,20 +13,21 @@
 #include "src/backend/merge.h"
 #include "src/backend/planner.h"
 #include "src/backend/rowmark.h"
+#include "src/backend/scan_input.h"
+#include "src/backend/ship.h"
 
 typedef struct KalamScan
 {
 	Relation	rel;
 	KalamTable *table;
-	List	   *bounds;
-	List	   *bound_states;
-	ExprContext *bound_context;
+	KalamConditions conditions;
 	bool		reverse;
 	bool		no_columns;
 	bool		want_keys;
 	int			lock_mode;		/* rows are locked before they are returned, or
 								 * KALAM_SCAN_LOCKS_NOTHING */
 	KalamMarkedRows *marked;	/* they may be locked later; else NULL */
+	KalamInput	input;			/* of requests: the conditions that storage evaluates */
 	ExprState  *filter;			/* if it locks: conditions beyond the range */
 	ExprState  *recheck;		/* all conditions, for rows read again */
 
@@ -35,13 +36,11 @@ typedef struct KalamScan
 	CommandId	command_id;
 	SubTransactionId owner;		/* a portal lives on when a later savepoint is rolled back */
 	bool		started;
-	bool		empty;
-	bool		counting;
+	MemoryContext range_context;	/* of the ranges; emptied by each rescan */
+	KalamKeyRanges ranges;		/* in the order in which they are read */
 	uint64		count_left;
 	KalamMerge	merge;
 	KalamRow   *newest;			/* a locked row that had changed */
-	uint8		lower[KALAM_MAX_KEY_BYTES];
-	uint8		upper[KALAM_MAX_KEY_BYTES];
 } KalamScan;
 
 static inline bool

@@ -10,6 +10,8 @@
 
 #include <limits.h>
 
+#include "src/backend/planner.h"
+#include "src/backend/ship.h"
 #include "src/backend/shmem.h"
 #include "src/backend/stop_point.h"
 #include "utils/guc.h"
@@ -22,6 +24,14 @@ int			kalam_background_jobs = 2;
 int			kalam_max_families = 200;
 int			kalam_bulk_load_threshold = 8 * 1024;
 int			kalam_staged_memory = 64 * 1024;
+bool		kalam_enable_multirange = true;
+
+static void
+define_planner_switch(const char *name, const char *what, bool *variable)
+{
+	DefineCustomBoolVariable(name, what, NULL, variable, true, PGC_USERSET, GUC_EXPLAIN,
+							 NULL, NULL, NULL);
+}
 
 void
 kalam_settings_define(void)
@@ -97,6 +107,13 @@ kalam_settings_define(void)
 							PGC_USERSET,
 							GUC_UNIT_KB,
 							NULL, NULL, NULL);
+
+	define_planner_switch("kalam.enable_multirange",
+						  "Enables the planner's use of scans of several key ranges.",
+						  &kalam_enable_multirange);
+	define_planner_switch("kalam.enable_filter",
+						  "Enables the evaluation of conditions by the storage process.",
+						  &kalam_enable_filter);
 
 #ifdef KALAM_STOP_POINTS
 	kalam_stop_point_settings();

@@ -268,6 +268,31 @@ kalam_is_table(Oid relid)
 	return flinfo.fn_addr == kalam_fdw_handler;
 }
 
+void
+kalam_table_know(KalamTable *table, const KalamCatalogTable *record)
+{
+	table->object_id = record->record.object_id;
+	table->object_known = true;
+	for (int i = 0; i < table->nindexes; i++)
+	{
+		KalamIndex *index = &table->indexes[i];
+
+		index->id = 0;
+		index->usable_at = 0;
+		for (uint32 j = 0; j < record->record.nindexes; j++)
+		{
+			const KalamTableIndex *x = &record->indexes[j];
+
+			if (index->unique == ((x->flags & KALAM_INDEX_UNIQUE) != 0) &&
+				strcmp(index->name, kalam_string_dup(x->name)) == 0)
+			{
+				index->id = (uint16) x->id;
+				index->since = x->since;
+			}
+		}
+	}
+}
+
 uint32
 kalam_table_object(KalamTable *table)
 {
@@ -275,9 +300,10 @@ kalam_table_object(KalamTable *table)
 	{
 		KalamCatalogTable *record = kalam_record_find(table->relid, NULL);
 
-		table->object_id = record ? record->record.object_id : KALAM_OBJECT_NONE;
+		table->object_id = KALAM_OBJECT_NONE;
 		/* one that is absent may be created by somebody else's first write */
-		table->object_known = record != NULL;
+		if (record != NULL)
+			kalam_table_know(table, record);
 		/* its commit was published before its lock, which we have now, was released */
 		table->object_seen_at = atomic_load(&kalam_segment->pub);
 	}
@@ -285,17 +311,18 @@ kalam_table_object(KalamTable *table)
 }
 
 bool
-kalam_object_stat(uint32 object_id, uint64 *rows, uint64 *bytes)
+kalam_object_stat(uint32 object_id, int nindexes, KalamObjectSize *size)
 {
 	KalamChannel *ch = kalam_rpc_begin(KALAM_OP_STAT);
 
-	*rows = 0;
-	*bytes = 0;
+	memset(size, 0, sizeof(*size));
 	ch->req.object_id = object_id;
+	ch->req.max_rows = 1 + nindexes;
 	if (kalam_rpc_wait(ch) == KALAM_OK)
 	{
-		*rows = ch->result.rows;
-		*bytes = ch->result.bytes;
+		size->rows = ch->result.rows;
+		size->bytes = ch->result.bytes;
+		size->row_bytes = ch->result.row_bytes;
 		return true;
 	}
 	if (ch->result.code != KALAM_ERR_NO_OBJECT)
@@ -312,24 +339,21 @@ kalam_table_stat(KalamTable *table, double *rows, double *bytes)
 		TimestampDifferenceExceeds(table->stat_time, now, STAT_MAX_AGE_MS))
 	{
 		uint32		object = kalam_table_object(table);
+		KalamObjectSize size = {0};
 
-		table->stat_rows = 0;
-		table->stat_bytes = 0;
+		/* one that this transaction has created is not known there yet */
 		if (object != KALAM_OBJECT_NONE)
+			(void) kalam_object_stat(object, table->nindexes, &size);
+		table->stat_rows = (double) size.rows;
+		table->stat_bytes = (double) size.row_bytes;
+		if (object != KALAM_OBJECT_NONE && size.rows == 0)
 		{
 			KalamChanges *changes = kalam_changes_here();
-			uint64		stored_rows;
-			uint64		stored_bytes;
 
-			/* one that this transaction has created is not known there yet */
-			if (kalam_object_stat(object, &stored_rows, &stored_bytes))
+			if (changes != NULL)
 			{
-				table->stat_rows = (double) stored_rows;
-				table->stat_bytes = (double) stored_bytes;
-			}
-			if (changes != NULL && table->stat_rows == 0)
-			{
-				table->stat_rows = (double) kalam_changes_count(changes);
+				/* entries of indexes are counted as well */
+				table->stat_rows = (double) kalam_changes_count(changes) / (1 + table->nindexes);
 				table->stat_bytes = (double) kalam_changes_bytes(changes);
 			}
 		}

@@ -23,15 +23,20 @@ kalam_whole_scan_begin(Relation rel)
 {
 	KalamWholeScan *scan = palloc0(sizeof(KalamWholeScan));
 	KalamRange	range = {0};
-	uint8		lower[KALAM_MAX_KEY_BYTES];
-	uint8		upper[KALAM_MAX_KEY_BYTES];
 
 	scan->merge.context = CurrentMemoryContext;
 	scan->table = kalam_table_open(rel);
 	if (kalam_table_object(scan->table) != KALAM_OBJECT_NONE)
 	{
+		KalamScanKey key = kalam_scan_key(scan->table, KALAM_PRIMARY_KEY);
+		KalamKeyRange whole = kalam_whole_range(scan->table, &key);
+
 		range.flags = KALAM_SCAN_KEYS | KALAM_SCAN_NEWEST;
-		(void) kalam_compute_range(scan->table, NIL, NIL, NULL, &range, lower, upper);
+		range.object_id = scan->table->object_id;
+		range.lower = whole.lower;
+		range.lower_len = whole.lower_len;
+		range.upper = whole.upper;
+		range.upper_len = whole.upper_len;
 		kalam_merge_open(&scan->merge, &range, GetCurrentCommandId(false));
 	}
 	return scan;

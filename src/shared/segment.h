@@ -164,7 +164,8 @@ typedef struct KalamRequest
 								 * SPLIT_RANDOM: what the numbers are drawn from */
 	uint64_t	max_row_id;		/* COMMIT, PREPARE: largest hidden row id, or 0 */
 	uint64_t	max_rows;		/* SCAN: stop after so many, 0: no limit; SPLIT: so
-								 * many pieces */
+								 * many pieces; STAT: keys that a row comes with, its own
+								 * and one for each index */
 	uint32_t	first_bytes;	/* SCAN: size after which the first block goes out;
 								 * SPLIT: smallest piece that is worth making, 0: 64 KB */
 	uint32_t	input_len;		/* SCAN_INPUT: bytes in the channel's blocks */
@@ -187,6 +188,7 @@ typedef struct KalamResult
 								 * UINT64_MAX */
 	uint64_t	rows;			/* STAT: estimate of rows */
 	uint64_t	bytes;			/* STAT, SPLIT: estimate of bytes, memory included */
+	uint64_t	row_bytes;		/* STAT: the same of rows alone, not compressed */
 	_Atomic uint64_t commit_stamp;	/* COMMIT, PREPARE: set before the write */
 	char		message[KALAM_MESSAGE_BYTES];	/* code != OK: one line, UTF-8 or not */
 } KalamResult;

@@ -201,8 +201,20 @@ extern uint64_t engine_oldest_snapshot(Engine *e);
 extern void engine_delete_files(Engine *e, EngineFamily *f, const void *lower, size_t lower_len,
 								const void *upper, size_t upper_len);
 
-/* Estimates for a whole family, and the bytes of a range of it. */
-extern void engine_family_size(Engine *e, EngineFamily *f, uint64_t *rows, uint64_t *bytes);
+/* Estimates for a whole family. */
+typedef struct EngineSize
+{
+	uint64_t	file_bytes;
+	uint64_t	file_keys;		/* less those that others delete */
+	uint64_t	file_raw_bytes; /* keys and values before compression */
+	uint64_t	memory_bytes;
+	uint64_t	memory_entries; /* each version of a key counts */
+	uint64_t	memory_deletes; /* of them */
+} EngineSize;
+
+extern void engine_family_size(Engine *e, EngineFamily *f, EngineSize *size);
+
+/* The bytes of files in a range of it. */
 extern uint64_t engine_range_bytes(Engine *e, EngineFamily *f, const void *lower, size_t lower_len,
 								   const void *upper, size_t upper_len);
 

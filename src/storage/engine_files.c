@@ -6,8 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "src/storage/engine_internal.h"
+
+#define COUNT_REST	50			/* so many times as long as counting took */
 
 /* ---- sorted files ---- */
 
@@ -211,55 +214,72 @@ engine_oldest_snapshot(Engine *e)
 	return number;
 }
 
-/* Keys in files less those that others in them delete, from what the files say. */
 static uint64_t
-keys_in_files(Engine *e, EngineFamily *f)
+number_in(const char *text, const char *label)
+{
+	const char *at = text ? strstr(text, label) : NULL;
+
+	return at == NULL ? 0 : strtoull(at + strlen(label), NULL, 10);
+}
+
+/* What all files say of themselves. */
+static void
+ask_files(Engine *e, EngineFamily *f)
 {
 	char	   *text = rocksdb_property_value_cf(e->db, f->handle,
 												 "rocksdb.aggregated-table-properties");
-	const char *p = text ? strstr(text, "# entries=") : NULL;
-	unsigned long long entries = 0;
-	unsigned long long deletions = 0;
+	uint64_t	entries = number_in(text, "# entries=");
+	uint64_t	deletions = number_in(text, "# deletions=");
 
-	if (p == NULL || sscanf(p, "# entries=%llu; # deletions=%llu", &entries, &deletions) < 1 ||
-		entries < 2 * deletions)
-		entries = deletions = 0;
+	atomic_store(&f->counted_keys, entries > 2 * deletions ? entries - 2 * deletions : 0);
+	atomic_store(&f->counted_raw_bytes, number_in(text, "raw key size=") +
+				 number_in(text, "raw value size="));
 	if (text != NULL)
 		rocksdb_free(text);
-	return entries - 2 * deletions;
 }
 
 static uint64_t
-keys_in_memory(Engine *e, EngineFamily *f)
+scaled(uint64_t n, uint64_t to, uint64_t from)
 {
-	uint64_t	entries = property(e, f, "rocksdb.num-entries-active-mem-table") +
-		property(e, f, "rocksdb.num-entries-imm-mem-tables");
-	uint64_t	deletions = property(e, f, "rocksdb.num-deletes-active-mem-table") +
-		property(e, f, "rocksdb.num-deletes-imm-mem-tables");
+	return from == 0 ? 0 : (uint64_t) ((double) n * (double) to / (double) from);
+}
 
-	return entries > 2 * deletions ? entries - 2 * deletions : 0;
+static uint64_t
+clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t) now.tv_sec * UINT64_C(1000000000) + (uint64_t) now.tv_nsec;
 }
 
 /*
  * RocksDB's own estimate of keys knows only of files that were made since the
- * start.  Asking all files takes long, and is done again when their size has
- * changed by a quarter.  (Two that do so at once find the same.)
+ * start.  Asking all files can take long, and is done again when they have changed
+ * and what it took the last time is little against the time that has passed since.
+ * (Two that do so at once find the same.)
  */
 void
-engine_family_size(Engine *e, EngineFamily *f, uint64_t *rows, uint64_t *bytes)
+engine_family_size(Engine *e, EngineFamily *f, EngineSize *size)
 {
 	uint64_t	files = property(e, f, "rocksdb.live-sst-files-size");
 	uint64_t	counted = atomic_load(&f->counted_bytes);
+	uint64_t	now = clock_ns();
 
-	if (files > counted + counted / 4 || files < counted - counted / 4)
+	if (files != counted && now >= atomic_load(&f->count_again_at))
 	{
-		atomic_store(&f->counted_keys, keys_in_files(e, f));
+		ask_files(e, f);
+		atomic_store(&f->count_again_at, now + COUNT_REST * (clock_ns() - now));
 		atomic_store(&f->counted_bytes, counted = files);
 	}
-	*rows = keys_in_memory(e, f);
-	if (files > 0)
-		*rows += (uint64_t) ((double) files / (double) counted * (double) atomic_load(&f->counted_keys));
-	*bytes = files + property(e, f, "rocksdb.cur-size-all-mem-tables");
+	size->file_bytes = files;
+	size->file_keys = scaled(atomic_load(&f->counted_keys), files, counted);
+	size->file_raw_bytes = scaled(atomic_load(&f->counted_raw_bytes), files, counted);
+	size->memory_bytes = property(e, f, "rocksdb.cur-size-all-mem-tables");
+	size->memory_entries = property(e, f, "rocksdb.num-entries-active-mem-table") +
+		property(e, f, "rocksdb.num-entries-imm-mem-tables");
+	size->memory_deletes = property(e, f, "rocksdb.num-deletes-active-mem-table") +
+		property(e, f, "rocksdb.num-deletes-imm-mem-tables");
 }
 
 uint64_t

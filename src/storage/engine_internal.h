@@ -15,6 +15,8 @@ struct EngineFamily
 	char	   *name;
 	_Atomic uint64_t counted_bytes; /* size of its files when their keys were counted */
 	_Atomic uint64_t counted_keys;
+	_Atomic uint64_t counted_raw_bytes;
+	_Atomic uint64_t count_again_at;	/* ns of the monotonic clock: not before */
 };
 
 struct Engine

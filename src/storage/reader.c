@@ -20,6 +20,7 @@
 #include "src/storage/key_stream.h"
 #include "src/storage/lanes.h"
 #include "src/storage/log.h"
+#include "src/storage/sizes.h"
 #include "src/storage/upkeep.h"
 
 /* blocks of a stream taken in before others have a turn */
@@ -309,6 +310,19 @@ split_start(Chan *c)
 /* ---- STAT, FLUSH, COMPACT ---- */
 
 static void
+stat_object(Chan *c, Object *object)
+{
+	KalamResult *result = &c->shared->result;
+	uint64_t	entries = c->shared->req.max_rows;
+	ObjectSize	size;
+
+	object_size(object, entries == 0 || entries > UINT16_MAX ? 1 : (uint32_t) entries, &size);
+	result->rows = size.rows;
+	result->bytes = size.bytes;
+	result->row_bytes = size.row_bytes;
+}
+
+static void
 upkeep_start_request(Chan *c)
 {
 	Object	   *object = objects_get(c->shared->req.object_id);
@@ -323,7 +337,7 @@ upkeep_start_request(Chan *c)
 		c->job = upkeep_start(c->op, object, c->index);
 		return;
 	}
-	upkeep_size(object, &c->shared->result.rows, &c->shared->result.bytes);
+	stat_object(c, object);
 	object_put(object);
 	chan_finish(c, NULL);
 }

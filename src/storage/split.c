@@ -9,9 +9,7 @@
  * half that turns out empty makes us ask for the first and the last real key of
  * the other, or clusters of keys would take dozens of halvings.
  *
- * What is in memory the store does not tell.  It is counted while it is little;
- * else runs of keys are counted, and leaps are made between them, as wide as the
- * keys of a run lie apart.
+ * What is in memory the store does not tell: see survey.c.
  *
  * Everything here is an estimate but that the pieces of a split, one behind the
  * other, are the range.  One thread at a time uses a Split; it takes no lock.
@@ -23,6 +21,7 @@
 
 #include "src/storage/objects.h"
 #include "src/storage/storage.h"
+#include "src/storage/survey.h"
 
 #define MAX_PIECES		8192
 #define DEFAULT_GRAIN	(64 << 10)
@@ -34,37 +33,8 @@
 #define TURN			64
 #define STEPS_PER_SPAN	200
 
-/* keys in memory: counted at once, runs until leaps get twice as wide */
-#define RUN_KEYS		32
-#define RUNS_PER_LEVEL	128
-#define MAX_RUNS		(16 * RUNS_PER_LEVEL)
-
-/* deleted keys in a row that are stepped over to find a real one; in memory */
+/* deleted keys in a row that are stepped over to find a real one */
 #define PATIENCE		20000
-#define MEMORY_PATIENCE (1 << 20)
-
-#define CHUNK_BYTES		(64 << 10)
-
-typedef struct Key
-{
-	const uint8_t *bytes;
-	size_t		len;
-} Key;
-
-/* Keys that were found are kept until the end. */
-typedef struct Chunk
-{
-	struct Chunk *next;
-	size_t		used;
-	uint8_t		bytes[CHUNK_BYTES];
-} Chunk;
-
-/* A run of keys in memory and what lies behind it up to the next one. */
-typedef struct Run
-{
-	Key			first;
-	uint64_t	before;			/* bytes in memory before it */
-} Run;
 
 typedef struct Span
 {
@@ -82,11 +52,8 @@ struct Split
 	Object	   *object;
 	Key			lower;
 	Key			upper;
-	Chunk	   *chunks;
-
-	Run		   *runs;			/* ascending */
-	uint32_t	nruns;
-	uint64_t	memory_bytes;
+	KeyChunk   *chunks;
+	Survey		memory;
 
 	Span	   *spans;			/* ascending, one behind the other */
 	uint32_t	nspans;
@@ -108,69 +75,11 @@ struct Split
 
 /* ---- keys ---- */
 
-static int
-compare(Key a, Key b)
-{
-	int			cmp = memcmp(a.bytes, b.bytes, a.len < b.len ? a.len : b.len);
-
-	return cmp != 0 ? cmp : (a.len > b.len) - (a.len < b.len);
-}
-
-static uint8_t *
-key_room(Split *s, size_t len)
-{
-	uint8_t    *room;
-
-	if (s->chunks == NULL || s->chunks->used + len > CHUNK_BYTES)
-	{
-		Chunk	   *chunk = malloc(sizeof(Chunk));
-
-		if (chunk == NULL)
-			abort();
-		chunk->next = s->chunks;
-		chunk->used = 0;
-		s->chunks = chunk;
-	}
-	room = s->chunks->bytes + s->chunks->used;
-	s->chunks->used += len;
-	return room;
-}
-
-static Key
-keep_key(Split *s, const uint8_t *bytes, size_t len)
-{
-	Key			key = {key_room(s, len), len};
-
-	memcpy((uint8_t *) key.bytes, bytes, len);
-	return key;
-}
-
-static size_t
-common_prefix(Key a, Key b)
-{
-	size_t		n = 0;
-
-	while (n < a.len && n < b.len && a.bytes[n] == b.bytes[n])
-		n++;
-	return n;
-}
-
-/* The eight bytes of a key from offset on, as a number; zeros behind its end. */
-static uint64_t
-number_at(Key key, size_t offset)
-{
-	uint64_t	n = 0;
-
-	for (size_t i = offset; i < offset + 8; i++)
-		n = n << 8 | (i < key.len ? key.bytes[i] : 0);
-	return n;
-}
-
 /* A prefix of `of` and a number behind it, without the zeros at its end. */
 static Key
 make_key(Split *s, Key of, size_t prefix, uint64_t number)
 {
-	uint8_t    *bytes = key_room(s, prefix + 8);
+	uint8_t    *bytes = key_room(&s->chunks, prefix + 8);
 	size_t		len = prefix + 8;
 
 	memcpy(bytes, of.bytes, prefix);
@@ -184,7 +93,7 @@ make_key(Split *s, Key of, size_t prefix, uint64_t number)
 static bool
 middle_key(Split *s, Key from, Key to, Key *middle)
 {
-	size_t		prefix = common_prefix(from, to);
+	size_t		prefix = key_common_prefix(from, to);
 	size_t		width = KALAM_MAX_KEY_BYTES - prefix < 8 ? KALAM_MAX_KEY_BYTES - prefix : 8;
 	unsigned	unused = 8 * (8 - (unsigned) width);	/* bits: keys end there */
 	uint64_t	a;
@@ -192,122 +101,13 @@ middle_key(Split *s, Key from, Key to, Key *middle)
 
 	if (width == 0)
 		return false;
-	a = number_at(from, prefix) >> unused;
-	b = number_at(to, prefix) >> unused;
+	a = key_number_at(from, prefix) >> unused;
+	b = key_number_at(to, prefix) >> unused;
 	if (b - a >= 2)
 		*middle = make_key(s, from, prefix, (a + (b - a) / 2) << unused);
 	else
-		*middle = keep_key(s, to.bytes, to.len < prefix + width ? to.len : prefix + width);
-	return compare(from, *middle) < 0 && compare(*middle, to) <= 0;
-}
-
-/* ---- what is in memory ---- */
-
-/*
- * Counts a run from where the iterator stands, which then stands behind it; *last
- * is its last key, copied into a buffer of KALAM_MAX_KEY_BYTES.
- */
-static uint32_t
-count_run(Split *s, EngineIter *it, Key *first, Key *last, uint64_t *bytes)
-{
-	const uint8_t *key;
-	const uint8_t *value;
-	size_t		key_len,
-				value_len;
-	uint32_t	n = 0;
-
-	*bytes = 0;
-	while (n < RUN_KEYS && engine_iter_entry(it, &key, &key_len, &value, &value_len) &&
-		   key_len <= KALAM_MAX_KEY_BYTES)
-	{
-		if (n++ == 0)
-			*first = keep_key(s, key, key_len);
-		memcpy((uint8_t *) last->bytes, key, last->len = key_len);
-		*bytes += key_len + value_len;
-		engine_iter_move(it, false);
-	}
-	return n;
-}
-
-/*
- * Leaps as far behind a run as `leap` runs would reach.  Returns how many runs
- * the keys up to the place of landing amount to.
- */
-static double
-leap(EngineIter *it, Key first, Key last, uint32_t leap)
-{
-	uint8_t		target[KALAM_MAX_KEY_BYTES + 8];
-	size_t		prefix = common_prefix(first, last);
-	uint64_t	a = number_at(first, prefix);
-	uint64_t	b = number_at(last, prefix);
-	uint64_t	width = b > a ? b - a : 1;
-	uint64_t	n = width > (UINT64_MAX - b) / leap ? UINT64_MAX : b + width * leap;
-	Key			before = {0};
-	const uint8_t *value;
-	size_t		value_len;
-	double		runs = 1;
-
-	memcpy(target, first.bytes, prefix);
-	kalam_put_be64(target + prefix, n);
-	/* how far keys like these go: the last one before the target tells */
-	engine_iter_seek(it, target, prefix + 8, true);
-	if (engine_iter_entry(it, &before.bytes, &before.len, &value, &value_len) &&
-		before.len >= prefix && memcmp(before.bytes, first.bytes, prefix) == 0)
-	{
-		uint64_t	reached = number_at(before, prefix);
-
-		if (reached > b)
-			runs += (double) (reached - b) / (double) width;
-	}
-	engine_iter_seek(it, target, prefix + 8, false);
-	return runs;
-}
-
-static void
-survey_memory(Split *s)
-{
-	EngineIter *it = engine_iter_open_memory(storage.engine, object_family(s->object),
-											 s->lower.bytes, s->lower.len, s->upper.bytes,
-											 s->upper.len, MEMORY_PATIENCE);
-	uint8_t		buffer[KALAM_MAX_KEY_BYTES];
-	Key			last = {buffer, 0};
-
-	s->runs = malloc(MAX_RUNS * sizeof(Run));
-	engine_iter_start(it, false);
-	while (s->nruns < MAX_RUNS)
-	{
-		Run		   *run = &s->runs[s->nruns];
-		uint32_t	level = s->nruns / RUNS_PER_LEVEL;
-		uint64_t	bytes;
-
-		if (count_run(s, it, &run->first, &last, &bytes) == 0)
-			break;
-		run->before = s->memory_bytes;
-		s->nruns++;
-		if (level > 0 && engine_iter_valid(it))
-			bytes = (uint64_t) ((double) bytes * leap(it, run->first, last, (2u << level) - 1));
-		s->memory_bytes += bytes;
-	}
-	engine_iter_close(it);
-}
-
-/* Bytes in memory before a key. */
-static uint64_t
-memory_before(const Split *s, Key key)
-{
-	uint32_t	low = 0;
-	uint32_t	high = s->nruns;
-
-	while (low < high)
-	{
-		uint32_t	mid = (low + high) / 2;
-
-		if (compare(s->runs[mid].first, key) < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < s->nruns ? s->runs[low].before : s->memory_bytes;
+		*middle = key_keep(&s->chunks, to.bytes, to.len < prefix + width ? to.len : prefix + width);
+	return key_order(from, *middle) < 0 && key_order(*middle, to) <= 0;
 }
 
 /* ---- spans ---- */
@@ -317,7 +117,7 @@ bytes_between(const Split *s, Key lower, Key upper)
 {
 	return engine_range_bytes(storage.engine, object_family(s->object), lower.bytes, lower.len,
 							  upper.bytes, upper.len) +
-		memory_before(s, upper) - memory_before(s, lower);
+		survey_bytes_before(&s->memory, upper) - survey_bytes_before(&s->memory, lower);
 }
 
 static Key
@@ -345,18 +145,18 @@ tighten(Split *s, uint32_t i)
 	engine_iter_start(it, false);
 	if (engine_iter_entry(it, &key.bytes, &key.len, &value, &value_len))
 	{
-		span->from = keep_key(s, key.bytes, key.len);
+		span->from = key_keep(&s->chunks, key.bytes, key.len);
 		engine_iter_start(it, true);
 		if (engine_iter_entry(it, &key.bytes, &key.len, &value, &value_len))
 		{
-			span->to = keep_key(s, key.bytes, key.len);
+			span->to = key_keep(&s->chunks, key.bytes, key.len);
 			found = true;
 		}
 	}
 	engine_iter_close(it);
 	span->tight = true;
 	span->lost = !found;
-	return found && compare(span->from, span->to) < 0;
+	return found && key_order(span->from, span->to) < 0;
 }
 
 /* Makes two spans of one, if there is a key between. */
@@ -380,8 +180,20 @@ halve(Split *s, uint32_t i)
 	bytes = bytes_between(s, left->lower, middle);
 	if (bytes > left->bytes)
 		bytes = left->bytes;
-	if ((bytes == 0 || bytes == left->bytes) && tighten(s, i))
-		return;					/* to be halved at a better place */
+	if (bytes == 0 || bytes == left->bytes)
+	{
+		/*
+		 * Sizes are those of whole blocks: an empty half may have rows.  They stay
+		 * with the other one, so that each row is in a piece that can be chosen.
+		 */
+		if (tighten(s, i))
+			return;				/* to be halved at a better place */
+		if (bytes == 0)
+			left->from = middle;
+		else
+			left->to = middle;
+		return;
+	}
 	if (s->nspans == s->spans_size)
 	{
 		s->spans_size *= 2;
@@ -400,7 +212,7 @@ halve(Split *s, uint32_t i)
 	left->bytes = bytes;
 	/* among deleted rows it is not tried again and again */
 	left->tight = right->tight = left->lost;
-	if (compare(right->from, right->to) >= 0)
+	if (key_order(right->from, right->to) >= 0)
 		right->to = end;
 }
 
@@ -462,7 +274,7 @@ copy_bound(Split *s, Key *to, const uint8_t *from, uint16_t len, EngineError *er
 		engine_error(err, KALAM_ERR_PROTOCOL, "a bound of a split of object %u lies outside it", id);
 		return false;
 	}
-	*to = keep_key(s, from, len);
+	*to = key_keep(&s->chunks, from, len);
 	return true;
 }
 
@@ -489,9 +301,9 @@ split_open(const KalamRequest *req, EngineError *err)
 	all = &s->spans[s->nspans++];
 	all->lower = all->from = s->lower;
 	all->to = s->upper;
-	if (compare(s->lower, s->upper) < 0)
+	if (key_order(s->lower, s->upper) < 0)
 	{
-		survey_memory(s);
+		survey_begin(&s->memory, object_family(s->object), s->lower, s->upper);
 		all->bytes = s->bytes = bytes_between(s, s->lower, s->upper);
 		if (s->bytes > 0)
 			(void) tighten(s, 0);
@@ -503,14 +315,8 @@ split_open(const KalamRequest *req, EngineError *err)
 void
 split_close(Split *s)
 {
-	while (s->chunks != NULL)
-	{
-		Chunk	   *next = s->chunks->next;
-
-		free(s->chunks);
-		s->chunks = next;
-	}
-	free(s->runs);
+	key_chunks_free(s->chunks);
+	survey_end(&s->memory);
 	free(s->spans);
 	free(s->places);
 	if (s->object != NULL)

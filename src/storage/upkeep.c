@@ -1,6 +1,6 @@
 /*
  * upkeep.c
- *	  STAT, FLUSH and COMPACT.
+ *	  FLUSH and COMPACT.
  *
  * Flushing and compacting take RocksDB seconds, so each has a thread of its own
  * with a queue.  A job is shared by its thread and the channel that asked;
@@ -47,24 +47,6 @@ typedef struct Queue
 
 static Queue flushes;
 static Queue compactions;
-
-void
-upkeep_size(Object *object, uint64_t *rows, uint64_t *bytes)
-{
-	ObjectRange r = object_range(object_id(object));
-	uint64_t	family_rows,
-				family_bytes;
-
-	engine_family_size(storage.engine, object_family(object), rows, bytes);
-	if (!object_is_shared(object))
-		return;
-	/* rows as large as the family's are on average */
-	family_rows = *rows;
-	family_bytes = *bytes;
-	*bytes = engine_range_bytes(storage.engine, object_family(object), r.lower, 4, r.upper, 4);
-	*rows = family_bytes == 0 ? 0 :
-		(uint64_t) ((double) *bytes / (double) family_bytes * (double) family_rows);
-}
 
 /*
  * What was deleted just now is not compacted away while a snapshot from before is

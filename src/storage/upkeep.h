@@ -1,5 +1,5 @@
 /*
- * upkeep.h - sizes of objects; flushing and compacting them off the read threads.
+ * upkeep.h - flushing and compacting them off the read threads.
  */
 #ifndef KALAM_STORAGE_UPKEEP_H
 #define KALAM_STORAGE_UPKEEP_H
@@ -10,8 +10,6 @@ typedef struct UpkeepJob UpkeepJob;
 
 extern bool upkeep_open(void);	/* starts the threads */
 extern void upkeep_close(void);
-
-extern void upkeep_size(Object *object, uint64_t *rows, uint64_t *bytes);
 
 /* Takes over the caller's hold of the object; posts the channel when done. */
 extern UpkeepJob *upkeep_start(KalamOp op, Object *object, uint32_t channel);

@@ -1,0 +1,128 @@
+# What the planner believes of a stored table's size and columns lies near the
+# truth, and near what it believes of a heap table: before ANALYZE and after it,
+# of tables that are read whole for it and of such that are sampled.
+use strict;
+use warnings;
+
+use lib 't';
+use KalamTest;
+use Test::More;
+
+my $node = new_server('main', conf => <<'E');
+autovacuum = off
+kalam.write_buffer_size = 16MB
+E
+
+sub near
+{
+	my ($got, $want, $factor, $what) = @_;
+	ok($got <= $want * $factor && $got >= $want / $factor, "$what: $got, truth $want");
+	return;
+}
+
+# What a new session expects to find: those of this one are some seconds old.
+sub expected
+{
+	my ($query, $before) = @_;
+	my $plan = $node->safe_psql('postgres', ($before // '') . "EXPLAIN $query");
+	return $plan =~ /rows=(\d+)/ ? $1 : die $plan;
+}
+
+$node->safe_psql('postgres', <<'E');
+CREATE FOREIGN TABLE k (a int, b int, c text, d int) SERVER kalam OPTIONS (primary_key 'a, b');
+CREATE TABLE h (a int, b int, c text, d int, PRIMARY KEY (a, b));
+INSERT INTO h SELECT i / 100, i % 100, md5(i::text), i % 7 FROM generate_series(0, 199999) i;
+E
+
+# ---- without ANALYZE ----
+
+near(expected('SELECT * FROM k', 'BEGIN; INSERT INTO k SELECT * FROM h;'), 200000, 1.3,
+	'rows of the own transaction');
+$node->safe_psql('postgres', 'INSERT INTO k SELECT * FROM h WHERE a < 1000');
+near(expected('SELECT * FROM k'), 100000, 1.3, 'rows in memory or just loaded');
+$node->safe_psql('postgres', "INSERT INTO k SELECT * FROM h WHERE a >= 1000; SELECT kalam.flush('k')");
+near(expected('SELECT * FROM k'), 200000, 1.3, 'rows in files');
+$node->safe_psql('postgres', 'DELETE FROM k WHERE a % 2 = 0');
+near(expected('SELECT * FROM k'), 100000, 1.3, 'after deletes');
+$node->safe_psql('postgres', 'INSERT INTO k SELECT * FROM h WHERE a % 2 = 0');
+near(expected('SELECT * FROM k'), 200000, 1.3, 'when they are back');
+
+$node->safe_psql('postgres', <<'E');
+CREATE FOREIGN TABLE hot (id int, n int) SERVER kalam OPTIONS (primary_key 'id');
+INSERT INTO hot SELECT i, 0 FROM generate_series(1, 2000) i;
+DO $$ BEGIN FOR i IN 1 .. 30 LOOP UPDATE hot SET n = n + 1; COMMIT; END LOOP; END $$;
+E
+near(expected('SELECT * FROM hot'), 2000, 2, 'a table whose rows are written again and again');
+
+# ---- ANALYZE of all rows, and of a sample ----
+
+for my $target (100, 2)
+{
+	my $set = "SET default_statistics_target = $target;";
+	my (undef, undef, $said) = $node->psql('postgres', "$set ANALYZE h; ANALYZE VERBOSE k");
+
+	$said =~ /(\d+) rows read, (\d+) rows in sample/ or die $said;
+	if ($target == 100)
+	{
+		is($1, 200000, 'a small table is read whole');
+		is($2, 30000, 'and as many rows are in the sample as in one of heap');
+	}
+	else
+	{
+		cmp_ok($1, '<', 150000, 'a larger one is not');
+		is($2, 600, 'and as many rows are in the sample');
+	}
+	near($node->safe_psql('postgres', "SELECT reltuples FROM pg_class WHERE relname = 'k'"),
+		200000, $target == 100 ? 1 : 1.35, "reltuples, target $target");
+	near(expected('SELECT * FROM k'), 200000, 1.35, "rows, target $target");
+	is($node->safe_psql('postgres', <<'E'), 't', "order of rows, target $target");
+SELECT correlation > 0.99 FROM pg_stats WHERE tablename = 'k' AND attname = 'a'
+E
+	for my $where ('a < 200', 'a BETWEEN 500 AND 1500', 'b = 7', 'd = 3', 'd < 2 AND a > 1000',
+		"c < '8'", $target == 100 ? 'a = 77' : ())
+	{
+		near(expected("SELECT * FROM k WHERE $where"), expected("SELECT * FROM h WHERE $where"),
+			$target == 100 ? 1.5 : 4, "$where, target $target");
+	}
+	near(expected('SELECT DISTINCT d FROM k'), 7, 1, "distinct values, target $target");
+	near(expected('SELECT * FROM k JOIN h USING (a, b)'), expected('SELECT * FROM h JOIN h i USING (a, b)'),
+		$target == 100 ? 1.5 : 4, "join by key, target $target");
+	near(expected('SELECT * FROM k JOIN h USING (d)'), expected('SELECT * FROM h JOIN h i USING (d)'),
+		1.5, "join by another column, target $target");
+}
+
+# ---- rows so wide that a sample of them would be too much ----
+
+$node->safe_psql('postgres', <<'E');
+CREATE FOREIGN TABLE wide (id int, v text) SERVER kalam OPTIONS (primary_key 'id');
+INSERT INTO wide SELECT i, repeat(md5(i::text), 600) FROM generate_series(1, 1500) i;
+E
+my (undef, undef, $said) =
+  $node->psql('postgres', 'SET maintenance_work_mem = 4096; ANALYZE VERBOSE wide');
+like($said, qr/ 1500 rows read, (1|2)\d\d rows in sample, 1500 estimated/, 'a sample has a limit in bytes');
+
+# ---- a large table with own changes ----
+
+my $own = $node->safe_psql('postgres', <<'E');
+SET default_statistics_target = 2;
+BEGIN;
+DELETE FROM k WHERE a = 0;
+INSERT INTO k SELECT 0, i, 'own', 100 FROM generate_series(1, 50) i;
+ANALYZE k;
+SELECT reltuples BETWEEN 150000 AND 270000 FROM pg_class WHERE relname = 'k';
+DELETE FROM k;
+ANALYZE k;
+SELECT reltuples FROM pg_class WHERE relname = 'k';
+E
+is($own, "t\n0", 'own changes are seen');
+
+# ---- cancel ----
+
+my ($code, undef, $err) = $node->psql('postgres', <<'E');
+SET statement_timeout = '20ms';
+ANALYZE k;
+E
+like($err, qr/canceling statement/, 'ANALYZE can be cancelled');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM k WHERE a = 5'), '100', 'and the session goes on');
+
+done_testing();
