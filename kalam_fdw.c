@@ -12,6 +12,7 @@
 #include "src/backend/ddl.h"
 #include "src/backend/modify.h"
 #include "src/backend/onconflict.h"
+#include "src/backend/parallel.h"
 #include "src/backend/planner.h"
 #include "src/backend/rowmark.h"
 #include "src/backend/scan.h"
@@ -59,6 +60,12 @@ kalam_fdw_handler(PG_FUNCTION_ARGS)
 	routine->RecheckForeignScan = kalam_recheck_scan;
 	routine->ExplainForeignScan = kalam_explain_scan;
 	routine->AnalyzeForeignTable = kalam_analyze;
+	routine->IsForeignScanParallelSafe = kalam_is_parallel_safe;
+	routine->EstimateDSMForeignScan = kalam_estimate_parallel;
+	routine->InitializeDSMForeignScan = kalam_initialize_parallel;
+	routine->ReInitializeDSMForeignScan = kalam_reinitialize_parallel;
+	routine->InitializeWorkerForeignScan = kalam_initialize_worker;
+	routine->ShutdownForeignScan = kalam_shutdown_scan;
 	routine->GetForeignRowMarkType = kalam_row_mark_type;
 	routine->RefetchForeignRow = kalam_refetch_row;
 	kalam_fill_modify_routine(routine);
