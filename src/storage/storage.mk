@@ -24,7 +24,7 @@ STORAGE_LIBS_asan = $(STORAGE_LIBS_plain)
 STORAGE_LIBS_stop = $(STORAGE_LIBS_plain)
 
 
-STORAGE_SOURCES = $(sort $(wildcard src/storage/*.c)) src/shared/segment.c
+STORAGE_SOURCES = $(sort $(wildcard src/storage/*.c)) src/shared/segment.c src/shared/catalog.c
 STORAGE_HEADERS = $(wildcard src/storage/*.h src/shared/*.h test/unit/*.h)
 
 # Suppressions of ThreadSanitizer can then name the library.
