@@ -9,6 +9,7 @@
 #include "foreign/fdwapi.h"
 #include "miscadmin.h"
 
+#include "src/backend/batchjoin.h"
 #include "src/backend/ddl.h"
 #include "src/backend/modify.h"
 #include "src/backend/onconflict.h"
@@ -40,6 +41,7 @@ _PG_init(void)
 	kalam_snapshot_install();
 	kalam_transaction_install();
 	kalam_planner_install();
+	kalam_batch_join_install();
 	kalam_on_conflict_install();
 	kalam_ddl_install();
 }
