@@ -175,6 +175,8 @@ open_cursor(KalamMerge *m)
 			range.flags |= KALAM_SCAN_POINT;
 			range.flags &= ~KALAM_SCAN_REVERSE;
 		}
+		if (!m->filter_sent)
+			range.input = NULL;
 		m->cursor_end = 1;
 	}
 	else
@@ -277,6 +279,12 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 	m->cursor_end = 0;
 	m->open = true;
 
+	/* (the row of a point is tried here: that is less work than a request with input) */
+	m->filter_sent = m->range.input != NULL && !(nranges == 1 && is_point(&ranges[0]));
+	if (m->filter != NULL && !m->filter_sent)
+		m->range.flags &= ~KALAM_SCAN_COUNT;
+	Assert(m->filter == NULL || !flagged(m, KALAM_SCAN_KEYS_ONLY));
+
 	m->merging = has_staged(m);
 	m->replacing = index && !flagged(m, KALAM_SCAN_KEYS_ONLY) && !flagged(m, KALAM_SCAN_COUNT) &&
 		has_staged_of_kind(range->object_id, KALAM_KEY_KIND_ROW);
@@ -326,8 +334,10 @@ give_stored(KalamMerge *m, KalamMergedRow *row)
 	row->range = range_of(m, stored);
 	row->own = false;
 	row->own_command = 0;
+	row->passed = m->filter_sent;
 	if (m->replacing && find_own(m, row->key, row->key_len, &v))
 	{
+		row->passed = false;
 		if (v.op != KALAM_CHANGE_PUT)
 			return false;
 		keep_value(m, &v, &m->own_row);
@@ -393,6 +403,7 @@ static bool
 give_own(KalamMerge *m, KalamMergedRow *row)
 {
 	row->range = m->own_range;
+	row->passed = false;
 	if (m->own.op != KALAM_CHANGE_PUT)
 		return false;
 	if (flagged(m, KALAM_SCAN_INDEX))
@@ -428,8 +439,8 @@ compare_next(const KalamMerge *m)
 	return flagged(m, KALAM_SCAN_REVERSE) ? -cmp : cmp;
 }
 
-bool
-kalam_merge_next(KalamMerge *m, KalamMergedRow *row)
+static bool
+next_row(KalamMerge *m, KalamMergedRow *row)
 {
 	for (;;)
 	{
@@ -467,6 +478,18 @@ kalam_merge_next(KalamMerge *m, KalamMergedRow *row)
 		if (given)
 			return true;
 	}
+}
+
+bool
+kalam_merge_next(KalamMerge *m, KalamMergedRow *row)
+{
+	while (next_row(m, row))
+	{
+		if (m->filter == NULL || row->passed || kalam_filter_passes(m->filter, row->tuple))
+			return true;
+		CHECK_FOR_INTERRUPTS();
+	}
+	return false;
 }
 
 void

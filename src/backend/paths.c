@@ -25,6 +25,7 @@
 #include "src/backend/compat.h"
 #include "src/backend/keymatch.h"
 #include "src/backend/planner.h"
+#include "src/backend/ship.h"
 #include "src/backend/table.h"
 
 /*
@@ -33,7 +34,9 @@
  */
 #define REQUEST_COST		4.0
 #define SEEK_COST			0.5 /* of each range beyond the first */
-#define ROW_FETCH_FACTOR	0.5 /* of cpu_tuple_cost: out of a block, undecoded */
+#define ROW_READ_FACTOR		0.25 /* of cpu_tuple_cost: storage reads it, */
+#define ROW_SEND_FACTOR		0.25 /* and sends it: out of a block, undecoded */
+#define FILTER_FACTOR		0.25 /* of a condition's cost, where storage evaluates it */
 
 /* ---- order ---- */
 
@@ -112,9 +115,12 @@ add_matched_paths(const PathMaking *p, const KalamScanKey *key, const KalamKeyMa
 	RelOptInfo *rel = p->rel;
 	double		fetched;
 	double		rows = p->param ? p->param->ppi_rows : rel->rows;
+	double		sent;
+	List	   *shipped = kalam_ship_which(rel, p->table->relid, p->clauses, match->exact);
 	Cost		startup;
 	Cost		run;
 	QualCost	qual;
+	QualCost	filter;
 
 	fetched = rel->tuples *
 		clauselist_selectivity(root, match->common, rel->relid, JOIN_INNER, NULL);
@@ -122,11 +128,15 @@ add_matched_paths(const PathMaking *p, const KalamScanKey *key, const KalamKeyMa
 		fetched = Min(fetched, match->nranges);
 	fetched = clamp_row_est(fetched);
 	rows = Min(rows, fetched);
+	sent = fetched * clauselist_selectivity(root, shipped, rel->relid, JOIN_INNER, NULL);
+	sent = Max(sent, rows);
 
-	cost_qual_eval(&qual, p->clauses, root);
-	startup = REQUEST_COST + qual.startup + rel->reltarget->cost.startup;
+	cost_qual_eval(&filter, shipped, root);
+	cost_qual_eval(&qual, list_difference_ptr(p->clauses, shipped), root);
+	startup = REQUEST_COST + filter.startup + qual.startup + rel->reltarget->cost.startup;
 	run = (match->nranges - 1) * SEEK_COST +
-		fetched * (cpu_tuple_cost * ROW_FETCH_FACTOR + cpu_tuple_cost + qual.per_tuple) +
+		fetched * (cpu_tuple_cost * ROW_READ_FACTOR + filter.per_tuple * FILTER_FACTOR) +
+		sent * (cpu_tuple_cost * ROW_SEND_FACTOR + cpu_tuple_cost + qual.per_tuple) +
 		rel->pages * (fetched / Max(rel->tuples, 1)) * seq_page_cost +
 		rows * rel->reltarget->cost.per_tuple;
 

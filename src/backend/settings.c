@@ -12,6 +12,7 @@
 
 #include "src/backend/batchjoin.h"
 #include "src/backend/planner.h"
+#include "src/backend/ship.h"
 #include "src/backend/shmem.h"
 #include "src/backend/stop_point.h"
 #include "utils/guc.h"
@@ -115,6 +116,9 @@ kalam_settings_define(void)
 	define_planner_switch("kalam.enable_batchjoin",
 						  "Enables the planner's use of joins that look up many keys at once.",
 						  &kalam_enable_batchjoin);
+	define_planner_switch("kalam.enable_filter",
+						  "Enables the evaluation of conditions by the storage process.",
+						  &kalam_enable_filter);
 
 #ifdef KALAM_STOP_POINTS
 	kalam_stop_point_settings();
