@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 
 #include "src/backend/attach.h"
+#include "src/backend/batchjoin.h"
 #include "src/backend/ddl.h"
 #include "src/backend/modify.h"
 #include "src/backend/onconflict.h"
@@ -42,6 +43,7 @@ _PG_init(void)
 	kalam_snapshot_install();
 	kalam_transaction_install();
 	kalam_planner_install();
+	kalam_batch_join_install();
 	kalam_on_conflict_install();
 	kalam_ddl_install();
 }
