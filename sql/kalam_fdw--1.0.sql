@@ -22,13 +22,14 @@ CREATE SERVER kalam FOREIGN DATA WRAPPER kalam_fdw;
 CREATE FUNCTION kalam.stored_tables(
     OUT relid oid, OUT namespace text, OUT name text, OUT kind text,
     OUT primary_key text, OUT options text, OUT schema_version int,
-    OUT object_id bigint, OUT rows bigint, OUT bytes bigint, OUT kept boolean)
+    OUT object_id bigint, OUT rows bigint, OUT bytes bigint, OUT kept boolean,
+    OUT indexes text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kalam_stored_tables' LANGUAGE C STRICT VOLATILE;
 REVOKE ALL ON FUNCTION kalam.stored_tables() FROM PUBLIC;
 
 CREATE VIEW kalam.tables AS
-    SELECT namespace, name, kind, primary_key, NULL::text AS indexes,
+    SELECT namespace, name, kind, primary_key, indexes,
            schema_version, rows, bytes, options, object_id, kept
     FROM kalam.stored_tables();
 
@@ -63,6 +64,13 @@ REVOKE ALL ON FUNCTION kalam.drop_orphan(bigint) FROM PUBLIC;
 -- Bytes on disk and in write buffers, as the store estimates them.
 CREATE FUNCTION kalam.table_size(regclass) RETURNS bigint
 AS 'MODULE_PATHNAME', 'kalam_table_size' LANGUAGE C STRICT VOLATILE;
+
+-- Compares the rows of a table with the entries of its indexes: a row for each
+-- difference, none if all is well.
+CREATE FUNCTION kalam.verify_indexes(
+    regclass, OUT index text, OUT problem text, OUT key bytea)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'kalam_verify_indexes' LANGUAGE C STRICT VOLATILE;
 
 -- Writes what is in memory to files; merges files.
 CREATE FUNCTION kalam.flush(regclass) RETURNS void

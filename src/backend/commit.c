@@ -74,7 +74,8 @@ send_change(KalamStream *stream, const KalamVersion *v)
 static inline bool
 is_object_change(const KalamVersion *v)
 {
-	return v->op == KALAM_CHANGE_CREATE_OBJECT || v->op == KALAM_CHANGE_DROP_OBJECT;
+	return v->op == KALAM_CHANGE_CREATE_OBJECT || v->op == KALAM_CHANGE_DROP_OBJECT ||
+		v->op == KALAM_CHANGE_DROP_INDEX;
 }
 
 /* What is_of_passing_object found out about the object of the last change. */
@@ -92,12 +93,17 @@ is_of_passing_object(ObjectFilter *filter, const KalamVersion *v)
 
 	if (id != filter->id)
 	{
-		/* creation and removal are both under the bare id */
-		KalamStagedVersion *newest = kalam_own_object_change(id);
+		/* creation and removal are both under the bare id; a creation is the oldest */
+		KalamStagedVersion *own = kalam_own_object_change(id);
 
 		filter->id = id;
-		filter->passing = newest != NULL && newest->op == KALAM_CHANGE_DROP_OBJECT &&
-			newest->older != NULL;
+		filter->passing = false;
+		if (own != NULL && own->op == KALAM_CHANGE_DROP_OBJECT)
+		{
+			while (own->older != NULL)
+				own = own->older;
+			filter->passing = own->op == KALAM_CHANGE_CREATE_OBJECT;
+		}
 	}
 	return filter->passing;
 }

@@ -188,8 +188,12 @@ kalam_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int su
 			{
 				if (sub_id == 0)
 					kalam_reconcile_drop_table(object_id);
-				else if (!(((ObjectAccessDrop *) arg)->dropflags & PERFORM_DELETION_INTERNAL))
-					kalam_reconcile_check_column_drop(object_id, sub_id);
+				else
+				{
+					if (!(((ObjectAccessDrop *) arg)->dropflags & PERFORM_DELETION_INTERNAL))
+						kalam_reconcile_check_column_drop(object_id, sub_id);
+					touch(object_id, InvalidOid, false);
+				}
 			}
 			else if (class_id == DatabaseRelationId)
 				kalam_reconcile_drop_database(object_id);

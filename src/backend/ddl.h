@@ -39,7 +39,7 @@ extern KalamCatalogTable *kalam_record_find(Oid relid, KalamCatalogTable **left_
 /* Raises if the rows of rel cannot be read as they were at the stamp. */
 extern void kalam_record_check_snapshot(KalamTable *table, Relation rel, uint64 stamp);
 
-/* The record that describes rel as it is now; ids come from old, if given. */
+/* The record that describes rel as it is now; ids and indexes come from old, if given. */
 extern KalamCatalogTable *kalam_record_of(Relation rel, KalamTable *table,
 										  const KalamCatalogTable *old);
 

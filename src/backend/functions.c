@@ -51,6 +51,21 @@ open_stored(Oid relid, LOCKMODE lock, bool must_own, KalamTable **table)
 	return rel;
 }
 
+/* Indexes of a table, for people: "name (a, b DESC), name UNIQUE (c)". */
+static char *
+indexes_text(const KalamCatalogTable *t)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (uint32 i = 0; i < t->record.nindexes; i++)
+		appendStringInfo(&buf, "%s%s%s (%s)", i > 0 ? ", " : "",
+						 kalam_string_dup(t->indexes[i].name),
+						 (t->indexes[i].flags & KALAM_INDEX_UNIQUE) ? " UNIQUE" : "",
+						 kalam_string_dup(t->indexes[i].columns));
+	return buf.data;
+}
+
 /* A row per stored table of this database. */
 Datum
 kalam_stored_tables(PG_FUNCTION_ARGS)
@@ -64,11 +79,11 @@ kalam_stored_tables(PG_FUNCTION_ARGS)
 		KalamCatalogTable *t = lfirst(lc);
 		KalamTableRecord *r = &t->record;
 		bool		attached = !t->kept && get_rel_name(r->relid) != NULL;
-		Datum		values[11];
-		bool		nulls[11] = {0};
+		Datum		values[12];
+		bool		nulls[12] = {0};
 		KalamObjectSize size;
 
-		(void) kalam_object_stat(r->object_id, 0, &size);
+		(void) kalam_object_stat(r->object_id, (int) r->nindexes, &size);
 		values[0] = ObjectIdGetDatum(attached ? r->relid : InvalidOid);
 		nulls[0] = !attached;
 		/* names of attached tables are those of now: schemas can be renamed */
@@ -86,6 +101,8 @@ kalam_stored_tables(PG_FUNCTION_ARGS)
 		values[8] = Int64GetDatum((int64) size.rows);
 		values[9] = Int64GetDatum((int64) size.bytes);
 		values[10] = BoolGetDatum(t->kept);
+		values[11] = CStringGetTextDatum(indexes_text(t));
+		nulls[11] = r->nindexes == 0;
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -404,6 +404,7 @@ give_own(KalamMerge *m, KalamMergedRow *row)
 	row->entry_len = 0;
 	row->own = true;
 	row->own_command = m->own.command_id + 1;
+	row->own_len = m->own.value_len;
 	return true;
 }
 

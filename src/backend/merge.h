@@ -22,6 +22,7 @@ typedef struct KalamMergedRow
 	int			range;			/* number of the range that it was found in */
 	bool		own;			/* staged by this transaction */
 	uint32		own_command;	/* by which command, plus one; 0: not own */
+	size_t		own_len;		/* own, not by an index: bytes of its value */
 } KalamMergedRow;
 
 /* A copy of an own value; its memory is used again. */

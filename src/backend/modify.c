@@ -24,6 +24,7 @@
 #include "utils/rel.h"
 
 #include "src/backend/ddl.h"
+#include "src/backend/index.h"
 #include "src/backend/modify.h"
 #include "src/backend/modify_internal.h"
 #include "src/backend/moved.h"
@@ -65,6 +66,7 @@ begin_modify_state(ResultRelInfo *info, ModifyTableState *mtstate)
 	}
 	m = palloc0(sizeof(KalamModify));
 	m->users = 1;
+	m->context = CurrentMemoryContext;
 	m->rel = info->ri_RelationDesc;
 	m->table = kalam_table_open(m->rel);
 	m->mtstate = mtstate;
@@ -92,6 +94,8 @@ end_modify(EState *estate, ResultRelInfo *info)
 	kalam_unique_checks_flush();
 	if (m->old_slot != NULL)
 		ExecDropSingleTupleTableSlot(m->old_slot);
+	if (m->replaced_slot != NULL)
+		ExecDropSingleTupleTableSlot(m->replaced_slot);
 	if (m->newest_slot != NULL)
 		ExecDropSingleTupleTableSlot(m->newest_slot);
 	kalam_table_close(m->table);
@@ -198,53 +202,159 @@ lock_new_key(KalamModify *m, const uint8 *key, size_t key_len)
 	return true;
 }
 
-/*
- * Puts the slot's row under a key that must not be taken.  False if it is, and
- * the table says to ignore that; then the row is not left locked either.
- */
-static bool
-put_new_row(EState *estate, KalamModify *m, TupleTableSlot *slot, uint8 *key,
-			size_t key_len, KalamOnConflict on_conflict)
+/* The row that an INSERT replaces under a locked key, or NULL. */
+static TupleTableSlot *
+replaced_row(KalamModify *m, const uint8 *key, size_t key_len)
 {
 	KalamVersion own;
-	bool		is_own = kalam_own_version(key, key_len, &own);
-	bool		look_up = !is_own && !m->object_is_new;
-	bool		taken = false;
-	KalamStagedVersion *version;
-	KalamRow   *newest;
+	MinimalTuple tuple;
 
-	if (on_conflict == KALAM_CONFLICT_REPLACE)
-		kalam_modify_lock_key(m, key, key_len, KALAM_LOCK_UPDATE);
-	else if (is_own && own.op == KALAM_CHANGE_PUT)
+	if (kalam_own_version(key, key_len, &own))
 	{
+		if (own.op != KALAM_CHANGE_PUT)
+			return NULL;
+		tuple = heap_copy_minimal_tuple(kalam_version_tuple(&own));
+	}
+	else
+	{
+		KalamRow   *newest = m->object_is_new ? NULL : kalam_get_newest(key, key_len);
+
+		if (newest == NULL)
+			return NULL;
+		tuple = kalam_row_tuple(newest);
+	}
+	if (m->replaced_slot == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(m->context);
+
+		m->replaced_slot = MakeSingleTupleTableSlot(RelationGetDescr(m->rel), &TTSOpsMinimalTuple);
+		MemoryContextSwitchTo(old);
+	}
+	ExecStoreMinimalTuple(tuple, m->replaced_slot, false);
+	return m->replaced_slot;
+}
+
+/* The statement's snapshot, where a conflict that is ignored must be one that it sees. */
+static Snapshot
+ignoring_snapshot(EState *estate)
+{
+	return IsolationUsesXactSnapshot() ? estate->es_snapshot : NULL;
+}
+
+/*
+ * Claims a primary key that must not be taken.  False if it is, and the table or
+ * the statement says to ignore that.  *look_up: it may be stored, which is for the
+ * caller to find out; *at_once: without waiting for others.
+ */
+static bool
+claim_key(EState *estate, KalamModify *m, const uint8 *key, size_t key_len,
+		  KalamOnConflict on_conflict, bool *look_up, bool *at_once)
+{
+	KalamVersion own;
+	bool		taken;
+
+	*look_up = false;
+	*at_once = m->check_each;
+	if (on_conflict == KALAM_CONFLICT_REPLACE)
+	{
+		kalam_modify_lock_key(m, key, key_len, KALAM_LOCK_UPDATE);
+		return true;
+	}
+	if (kalam_own_version(key, key_len, &own))
+	{
+		if (own.op != KALAM_CHANGE_PUT)
+			return true;
 		if (on_conflict == KALAM_CONFLICT_IGNORE)
 			return false;
-		kalam_raise_duplicate(m->rel, kalam_version_tuple(&own));
+		kalam_raise_duplicate(m->rel, 0, kalam_version_tuple(&own));
 	}
-	else if (look_up)
+	if (m->object_is_new)
+		return true;
+	taken = !lock_new_key(m, key, key_len);
+	if (on_conflict == KALAM_CONFLICT_IGNORE)
 	{
-		uint32		mark = kalam_row_locks_mark();
+		uint8		stored[KALAM_MAX_KEY_BYTES];
+		KalamRow   *newest;
 
-		taken = !lock_new_key(m, key, key_len);
-		if (on_conflict == KALAM_CONFLICT_IGNORE && (taken || kalam_key_exists(key, key_len)))
+		if (!taken && !kalam_key_exists(key, key_len))
+			return true;
+		/* one that the transaction's snapshot does not see is 40001 */
+		memcpy(stored, key, key_len);
+		if (ignoring_snapshot(estate) != NULL)
+			(void) kalam_row_fate(stored, &key_len, kalam_snapshot_stamp(estate->es_snapshot),
+								  KALAM_LOCK_UPDATE, &newest);
+		return false;
+	}
+	*look_up = true;
+	*at_once |= taken;
+	return true;
+}
+
+/*
+ * Stages the slot's row under a key that is claimed, and what it does to entries,
+ * once its unique values are claimed as well.  False if one is taken, and that is
+ * to be ignored.
+ */
+static bool
+put_claimed(EState *estate, KalamModify *m, KalamIndexChanges *changes, TupleTableSlot *slot,
+			const uint8 *key, size_t key_len, bool ignore, bool look_up, bool at_once)
+{
+	KalamIndex *conflict = kalam_index_claim(changes, ignore,
+											 ignore ? ignoring_snapshot(estate) : NULL);
+	KalamStagedVersion *version;
+
+	if (conflict != NULL && ignore)
+		return false;
+	if (conflict != NULL)
+		kalam_raise_duplicate(m->rel, conflict->id, ExecCopySlotMinimalTuple(slot));
+	version = kalam_stage_slot(slot, key, key_len);
+	if (look_up)
+		kalam_unique_check_add(version->key, version, m->table->relid, 0);
+	kalam_index_stage(changes, version);
+	if (at_once)
+		kalam_unique_checks_flush();
+	return true;
+}
+
+void
+kalam_modify_put_new(EState *estate, KalamModify *m, TupleTableSlot *slot, const uint8 *key,
+					 size_t key_len)
+{
+	(void) put_claimed(estate, m,
+					   kalam_index_changes(m->table, m->rel, NULL, NULL, 0, slot, key, key_len),
+					   slot, key, key_len, false, false, m->check_each);
+}
+
+/*
+ * Puts the slot's row under a key that must not be taken, and its unique values
+ * where they must not be.  False if one is, and that is to be ignored; then
+ * nothing is left locked either.  A table without a key has no conflict there.
+ */
+static bool
+put_new_row(EState *estate, KalamModify *m, TupleTableSlot *slot, const uint8 *key, size_t key_len)
+{
+	uint32		mark = kalam_row_locks_mark();
+	bool		ignore = m->on_conflict == KALAM_CONFLICT_IGNORE;
+	bool		look_up = false;
+	bool		at_once = m->check_each;
+	TupleTableSlot *replaced = NULL;
+
+	if (m->table->nkeys > 0)
+	{
+		if (!claim_key(estate, m, key, key_len, m->on_conflict, &look_up, &at_once))
 		{
-			/* one that the transaction's snapshot does not see is 40001 */
-			if (IsolationUsesXactSnapshot() && estate->es_snapshot != NULL)
-				(void) kalam_row_fate(key, &key_len, kalam_snapshot_stamp(estate->es_snapshot),
-									  KALAM_LOCK_UPDATE, &newest);
 			kalam_row_locks_undo(mark);
 			return false;
 		}
+		if (m->on_conflict == KALAM_CONFLICT_REPLACE && m->table->nindexes > 0)
+			replaced = replaced_row(m, key, key_len);
 	}
-
-	version = kalam_stage_slot(slot, key, key_len);
-	if (on_conflict == KALAM_CONFLICT_ERROR && look_up)
-	{
-		kalam_unique_check_add(version, m->table->relid);
-		if (m->check_each || taken)
-			kalam_unique_checks_flush();
-	}
-	return true;
+	if (put_claimed(estate, m,
+					kalam_index_changes(m->table, m->rel, replaced, key, key_len, slot, key, key_len),
+					slot, key, key_len, ignore && !m->key_arbitrates, look_up, at_once))
+		return true;
+	kalam_row_locks_undo(mark);
+	return false;
 }
 
 /* ---- INSERT ---- */
@@ -266,14 +376,13 @@ insert_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 		uint64		row_id = kalam_next_row_id();
 
 		key_len = kalam_table_row_id_key(m->table, row_id, key);
-		(void) kalam_stage_slot(slot, key, key_len);
 		kalam_row_id_to_tid(row_id, &slot->tts_tid);
-		return slot;
 	}
-	key_len = kalam_table_row_key(m->table, m->rel, slot, key);
+	else
+		key_len = kalam_table_row_key(m->table, m->rel, slot, key);
 	if (m->updates_conflicts)
 		return kalam_insert_or_update(estate, info, slot, key, key_len);
-	if (put_new_row(estate, m, slot, key, key_len, m->on_conflict))
+	if (put_new_row(estate, m, slot, key, key_len))
 		return slot;
 	if (m->mtstate != NULL)
 		InstrCountTuples2(&m->mtstate->ps, 1);
@@ -396,27 +505,51 @@ new_row_key(EState *estate, ResultRelInfo *info, TupleTableSlot *slot,
 
 	check_constraints(estate, info, slot, WCO_RLS_UPDATE_CHECK);
 	if (m->table->nkeys == 0)
+	{
+		memcpy(new_key, old_key, old_len);
+		*new_len = old_len;
 		return false;
+	}
 	*new_len = kalam_table_row_key(m->table, m->rel, slot, new_key);
 	return *new_len != old_len || memcmp(old_key, new_key, old_len) != 0;
 }
 
-void
-kalam_modify_put_changed(EState *estate, KalamModify *m, TupleTableSlot *slot,
-						 const uint8 *old_key, size_t old_len, uint8 *new_key, size_t new_len)
+/* Stages a locked row's new version, and what that does to its entries. */
+static void
+put_changed(EState *estate, KalamModify *m, KalamIndexChanges *changes, const uint8 *old_key,
+			size_t old_len, TupleTableSlot *slot, const uint8 *new_key, size_t new_len)
 {
-	if (new_len == old_len && memcmp(old_key, new_key, old_len) == 0)
-	{
-		(void) kalam_stage_slot(slot, old_key, old_len);
+	bool		moves = new_len != old_len || memcmp(old_key, new_key, old_len) != 0;
+	bool		look_up = false;
+	bool		at_once = m->check_each;
+
+	if (moves)
+		(void) claim_key(estate, m, new_key, new_len, KALAM_CONFLICT_ERROR, &look_up, &at_once);
+	(void) put_claimed(estate, m, changes, slot, new_key, new_len, false, look_up, at_once);
+	if (!moves)
 		return;
-	}
-	(void) put_new_row(estate, m, slot, new_key, new_len, KALAM_CONFLICT_ERROR);
 	kalam_stage_delete(old_key, old_len);
 	if (!m->object_is_new)
 		kalam_moved_note(old_key, old_len, new_key, new_len);
 }
 
-/* As in heap, those who only want the key to stay wait for changes of the key. */
+void
+kalam_modify_put_changed(EState *estate, KalamModify *m, TupleTableSlot *old,
+						 const uint8 *old_key, size_t old_len, TupleTableSlot *slot,
+						 const uint8 *new_key, size_t new_len)
+{
+	KalamIndexChanges *changes = kalam_index_changes(m->table, m->rel, old, old_key, old_len,
+													 slot, new_key, new_len);
+
+	if (kalam_index_changes_unique(changes))
+		kalam_modify_lock_key(m, old_key, old_len, KALAM_LOCK_UPDATE);
+	put_changed(estate, m, changes, old_key, old_len, slot, new_key, new_len);
+}
+
+/*
+ * As in heap, those who only want the key to stay wait for changes of the key, and
+ * of unique values.
+ */
 static TupleTableSlot *
 update_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTableSlot *plan_slot)
 {
@@ -426,12 +559,15 @@ update_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 	size_t		old_len;
 	size_t		new_len;
 	bool		moves;
+	KalamIndexChanges *changes;
 
 	make_ready(m);
 	old_len = old_row_key(m, plan_slot, old_key);
 	moves = new_row_key(estate, info, slot, old_key, old_len, new_key, &new_len);
+	changes = kalam_index_changes(m->table, m->rel, m->old_slot, old_key, old_len,
+								  slot, new_key, new_len);
 	switch (lock_and_recheck(estate, info, old_key, &old_len,
-							 moves ? KALAM_LOCK_UPDATE : KALAM_LOCK_NO_KEY_UPDATE, &plan_slot))
+							 moves || kalam_index_changes_unique(changes) ? KALAM_LOCK_UPDATE : KALAM_LOCK_NO_KEY_UPDATE, &plan_slot))
 	{
 		case SKIP:
 			return NULL;
@@ -446,16 +582,15 @@ update_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 			if (m->rel->rd_att->constr && m->rel->rd_att->constr->has_generated_stored)
 				ExecComputeStoredGenerated(info, estate, slot, CMD_UPDATE);
 			moves = new_row_key(estate, info, slot, old_key, old_len, new_key, &new_len);
-			if (moves)
+			changes = kalam_index_changes(m->table, m->rel, m->newest_slot, old_key, old_len,
+										  slot, new_key, new_len);
+			if (moves || kalam_index_changes_unique(changes))
 				kalam_modify_lock_key(m, old_key, old_len, KALAM_LOCK_UPDATE);
 			break;
 	}
 
 	slot->tts_tableOid = RelationGetRelid(m->rel);
-	if (moves)
-		kalam_modify_put_changed(estate, m, slot, old_key, old_len, new_key, new_len);
-	else
-		(void) kalam_stage_slot(slot, old_key, old_len);
+	put_changed(estate, m, changes, old_key, old_len, slot, new_key, new_len);
 	return slot;
 }
 
@@ -466,18 +601,24 @@ delete_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 	uint8		key[KALAM_MAX_KEY_BYTES];
 	size_t		key_len;
 	Verdict		verdict;
+	TupleTableSlot *old;
+	KalamIndexChanges *changes;
 
 	make_ready(m);
 	key_len = old_row_key(m, plan_slot, key);
 	verdict = lock_and_recheck(estate, info, key, &key_len, KALAM_LOCK_UPDATE, &plan_slot);
 	if (verdict == SKIP)
 		return NULL;
+	old = verdict == GO_ON_CHANGED ? m->newest_slot : m->old_slot;
+	changes = kalam_index_changes(m->table, m->rel, old, key, key_len, NULL, NULL, 0);
+	(void) kalam_index_claim(changes, false, NULL);
 	kalam_stage_delete(key, key_len);
+	kalam_index_stage(changes, NULL);
 
 	/* RETURNING shows the row that was deleted */
 	if (slot != NULL)
 	{
-		ExecCopySlot(slot, verdict == GO_ON_CHANGED ? m->newest_slot : m->old_slot);
+		ExecCopySlot(slot, old);
 		slot->tts_tableOid = RelationGetRelid(m->rel);
 	}
 	return slot;

@@ -18,10 +18,13 @@
 typedef struct KalamModify
 {
 	int			users;			/* INSERT routing may share it with UPDATE */
+	MemoryContext context;		/* lives as long as this */
 	Relation	rel;
 	KalamTable *table;
 	ModifyTableState *mtstate;	/* has no plan in COPY */
 	KalamOnConflict on_conflict;
+	bool		key_arbitrates; /* on_conflict is for the primary key alone: unique
+								 * values that are taken raise */
 	bool		updates_conflicts;	/* ON CONFLICT DO UPDATE */
 	bool		fires_after_insert; /* has AFTER INSERT row triggers */
 	bool		ready;			/* the object exists */
@@ -32,6 +35,7 @@ typedef struct KalamModify
 	AttrNumber	ctid_attno;
 	HeapTupleData old_tuple;	/* what old_slot holds */
 	TupleTableSlot *old_slot;	/* the old row, deformed for its key */
+	TupleTableSlot *replaced_slot;	/* the row that INSERT replaces; NULL: never so far */
 	TupleTableSlot *newest_slot;
 } KalamModify;
 
@@ -45,11 +49,15 @@ extern void kalam_modify_check_triggered(EState *estate, const KalamVersion *own
 
 /*
  * Stages the new version of a row that is locked and whose constraints hold,
- * under the key that it has now.
+ * under the key that it has now.  old: the version before.
  */
-extern void kalam_modify_put_changed(EState *estate, KalamModify *m, TupleTableSlot *slot,
-									 const uint8 *old_key, size_t old_len,
-									 uint8 *new_key, size_t new_len);
+extern void kalam_modify_put_changed(EState *estate, KalamModify *m, TupleTableSlot *old,
+									 const uint8 *old_key, size_t old_len, TupleTableSlot *slot,
+									 const uint8 *new_key, size_t new_len);
+
+/* Stages a new row under a key that is locked and free. */
+extern void kalam_modify_put_new(EState *estate, KalamModify *m, TupleTableSlot *slot,
+								 const uint8 *key, size_t key_len);
 
 /* ---- onconflict.c ---- */
 

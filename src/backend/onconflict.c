@@ -72,6 +72,7 @@ kalam_on_conflict_begin(KalamModify *m, ResultRelInfo *info)
 	check_columns(m, plan);
 	/* the clause counts, not the table's option */
 	m->on_conflict = KALAM_CONFLICT_IGNORE;
+	m->key_arbitrates = kalam_on_conflict_columns(plan) != NULL;
 	m->updates_conflicts = plan->onConflictAction == ONCONFLICT_UPDATE;
 	m->fires_after_insert = info->ri_TrigDesc != NULL && info->ri_TrigDesc->trig_insert_after_row;
 }
@@ -206,7 +207,7 @@ update_existing(EState *estate, ResultRelInfo *info, KalamModify *m, TupleTableS
 	new_len = kalam_table_row_key(m->table, m->rel, slot, new_key);
 	if (new_len != key_len || memcmp(key, new_key, key_len) != 0)
 		kalam_modify_lock_key(m, key, key_len, KALAM_LOCK_UPDATE);
-	kalam_modify_put_changed(estate, m, slot, key, key_len, new_key, new_len);
+	kalam_modify_put_changed(estate, m, existing, key, key_len, slot, new_key, new_len);
 
 	ExecARUpdateTriggers(estate, info, NULL, NULL, NULL, old_tuple, slot, NIL,
 						 m->mtstate->mt_oc_transition_capture, false);
@@ -232,7 +233,7 @@ kalam_insert_or_update(EState *estate, ResultRelInfo *info, TupleTableSlot *slot
 		info->ri_TrigDesc->trig_insert_after_row = !conflict;
 	if (!conflict)
 	{
-		(void) kalam_stage_slot(slot, key, key_len);
+		kalam_modify_put_new(estate, m, slot, key, key_len);
 		return slot;
 	}
 

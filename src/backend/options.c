@@ -84,6 +84,27 @@ take_word(const char **s, bool *quoted)
 	return buf.data;
 }
 
+/* Says what is wrong with the words behind a column, which are no direction. */
+static const char *
+why_no_direction(const char *word)
+{
+	if (strcmp(word, "where") == 0)
+		return "An index has an entry for every row: WHERE is not supported.";
+	if (strcmp(word, "nulls") == 0)
+		return "Nulls sort as if larger than all values: NULLS FIRST and NULLS LAST are not supported.";
+	return psprintf("\"%s\" is neither ASC nor DESC.", word);
+}
+
+bool
+kalam_is_index_option(const char *option, const char **name, bool *unique)
+{
+	*unique = strncmp(option, KALAM_OPTION_UNIQUE, strlen(KALAM_OPTION_UNIQUE)) == 0;
+	if (!*unique && strncmp(option, KALAM_OPTION_INDEX, strlen(KALAM_OPTION_INDEX)) != 0)
+		return false;
+	*name = option + strlen(*unique ? KALAM_OPTION_UNIQUE : KALAM_OPTION_INDEX);
+	return **name != '\0';
+}
+
 List *
 kalam_parse_key_list(const char *option, const char *value)
 {
@@ -98,15 +119,15 @@ kalam_parse_key_list(const char *option, const char *value)
 		item->name = take_word(&s, &quoted);
 		if (item->name == NULL)
 			key_list_error(option, value, "A column name is missing.");
+		if (*s == '(' || (!quoted && strchr(item->name, '(') != NULL))
+			key_list_error(option, value, "Expressions are not supported.");
 		if (*s != ',' && *s != '\0')
 		{
 			char	   *direction = take_word(&s, &quoted);
 
 			if (direction == NULL || quoted ||
 				(strcmp(direction, "desc") != 0 && strcmp(direction, "asc") != 0))
-				key_list_error(option, value,
-							   psprintf("\"%s\" is neither ASC nor DESC.",
-										direction ? direction : s));
+				key_list_error(option, value, why_no_direction(direction ? direction : s));
 			item->desc = strcmp(direction, "desc") == 0;
 		}
 		items = lappend(items, item);
@@ -196,10 +217,13 @@ static bool
 table_option(DefElem *def, KalamTable *table)
 {
 	KalamTable	ignored;
+	const char *name;
+	bool		unique;
 
 	if (table == NULL)
 		table = &ignored;
-	if (strcmp(def->defname, "primary_key") == 0)
+	if (strcmp(def->defname, "primary_key") == 0 ||
+		kalam_is_index_option(def->defname, &name, &unique))
 		(void) kalam_parse_key_list(def->defname, defGetString(def));
 	else if (strcmp(def->defname, "on_conflict") == 0)
 		table->on_conflict = parse_choice(def, conflict_names, "error, replace, ignore");
@@ -238,15 +262,10 @@ kalam_fdw_validator(PG_FUNCTION_ARGS)
 		{
 			if (table_option(def, NULL))
 				continue;
-			if (strncmp(def->defname, "index_", 6) == 0 || strncmp(def->defname, "unique_", 7) == 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("option \"%s\" is not supported yet", def->defname),
-						 errdetail("Secondary indexes are planned; this version has the primary key only.")));
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 					 errmsg("invalid option \"%s\" for a kalam table", def->defname),
-					 errhint("Valid options are: primary_key, on_conflict, compression, bloom_fpr, on_drop, cache, cache_ttl.")));
+					 errhint("Valid options are: primary_key, index_NAME, unique_NAME, on_conflict, compression, bloom_fpr, on_drop, cache, cache_ttl.")));
 		}
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
@@ -259,48 +278,63 @@ kalam_fdw_validator(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* ---- columns of the key ---- */
+/* ---- columns of keys and indexes ---- */
 
-static void
-read_key(KalamTable *table, Relation rel, const char *value)
+/* The columns that an option names.  what: the key or index, for messages. */
+static KalamKeyColumn *
+read_columns(KalamTable *table, Relation rel, DefElem *def, const char *what, int *ncolumns)
 {
-	List	   *items = kalam_parse_key_list("primary_key", value);
+	List	   *items = kalam_parse_key_list(def->defname, defGetString(def));
 	TupleDesc	desc = RelationGetDescr(rel);
+	KalamKeyColumn *columns;
 	ListCell   *lc;
+	int			n = 0;
 
-	table->keys = MemoryContextAllocZero(table->context,
-										 list_length(items) * sizeof(KalamKeyColumn));
-	table->nkeys = 0;
+	columns = MemoryContextAllocZero(table->context, list_length(items) * sizeof(KalamKeyColumn));
 	foreach(lc, items)
 	{
 		KalamKeyItem *item = lfirst(lc);
-		KalamKeyColumn *key = &table->keys[table->nkeys];
+		KalamKeyColumn *column = &columns[n];
 		AttrNumber	attnum = get_attnum(RelationGetRelid(rel), item->name);
 		const char *why;
 
 		if (attnum <= 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("column \"%s\" named in option \"primary_key\" of table \"%s\" does not exist",
-							item->name, RelationGetRelationName(rel))));
-		for (int i = 0; i < table->nkeys; i++)
-			if (table->keys[i].attnum == attnum)
+					 errmsg("column \"%s\" named in option \"%s\" of table \"%s\" does not exist",
+							item->name, def->defname, RelationGetRelationName(rel))));
+		for (int i = 0; i < n; i++)
+			if (columns[i].attnum == attnum)
 				ereport(ERROR,
 						(errcode(ERRCODE_DUPLICATE_COLUMN),
-						 errmsg("column \"%s\" appears twice in option \"primary_key\" of table \"%s\"",
-								item->name, RelationGetRelationName(rel))));
-		key->attnum = attnum;
-		key->desc = item->desc;
+						 errmsg("column \"%s\" appears twice in option \"%s\" of table \"%s\"",
+								item->name, def->defname, RelationGetRelationName(rel))));
+		column->attnum = attnum;
+		column->desc = item->desc;
 		if (!kalam_key_type(TupleDescAttr(desc, attnum - 1)->atttypid,
 							TupleDescAttr(desc, attnum - 1)->attcollation,
-							&key->type, &why))
+							&column->type, &why))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("column \"%s\" cannot be part of the primary key of table \"%s\": %s",
-							item->name, RelationGetRelationName(rel), why),
+					 errmsg("column \"%s\" cannot be part of %s of table \"%s\": %s",
+							item->name, what, RelationGetRelationName(rel), why),
 					 errhint("Key columns can be of integer, floating-point, numeric, boolean, character, bytea, uuid, date, time, interval, network address and enum types.")));
-		table->nkeys++;
+		n++;
 	}
+	*ncolumns = n;
+	return columns;
+}
+
+static void
+read_index(KalamTable *table, Relation rel, DefElem *def, const char *name, bool unique)
+{
+	KalamIndex *index = &table->indexes[table->nindexes];
+
+	index->name = MemoryContextStrdup(table->context, name);
+	index->unique = unique;
+	index->columns = read_columns(table, rel, def, psprintf("index \"%s\"", name),
+								  &index->ncolumns);
+	table->nindexes++;
 }
 
 void
@@ -310,12 +344,18 @@ kalam_table_read_options(KalamTable *table, Relation rel, List *options)
 
 	table->object_options.compression = KALAM_COMPRESSION_LZ4;
 	table->object_options.bloom_fpr_ppm = 10000;
+	table->indexes = MemoryContextAllocZero(table->context,
+											Max(list_length(options), 1) * sizeof(KalamIndex));
 	foreach(lc, options)
 	{
 		DefElem    *def = lfirst(lc);
+		const char *name;
+		bool		unique;
 
 		(void) table_option(def, table);
 		if (strcmp(def->defname, "primary_key") == 0)
-			read_key(table, rel, defGetString(def));
+			table->keys = read_columns(table, rel, def, "the primary key", &table->nkeys);
+		else if (kalam_is_index_option(def->defname, &name, &unique))
+			read_index(table, rel, def, name, unique);
 	}
 }

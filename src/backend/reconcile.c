@@ -3,9 +3,10 @@
  *	  Makes the store's record of a table, and its object, follow the relation.
  *
  * For one relation at a time, under the lock that its statement holds: objects
- * are created and dropped, key columns become NOT NULL, the key option follows
- * renamed columns, rows are rewritten or checked where that is needed.  When to
- * do so is ddl.c's business, how rows are rewritten rewrite.c's.
+ * are created and dropped, key columns become NOT NULL, the options of keys and
+ * indexes follow renamed and dropped columns, rows are rewritten, checked and
+ * indexed where that is needed.  When to do so is ddl.c's business, how rows are
+ * rewritten rewrite.c's, how indexes are built indexbuild.c's.
  *
  * All of it is staged like rows are, and is undone with its subtransaction.
  */
@@ -26,6 +27,7 @@
 #include "utils/syscache.h"
 
 #include "src/backend/ddl.h"
+#include "src/backend/index.h"
 #include "src/backend/reconcile.h"
 #include "src/backend/shmem.h"
 #include "src/backend/transaction.h"
@@ -61,7 +63,8 @@ require_record(Relation rel, KalamTable *table)
 		record = kalam_record_of(rel, table, NULL);
 		record->record.object_id = kalam_create_object(table);
 		record->record.table_id = record->record.object_id;
-		kalam_catalog_put(&record->record, record->columns);
+		kalam_index_start_anew(table, rel, record);
+		kalam_catalog_put(record);
 		anything_staged = true;
 	}
 	return record;
@@ -71,42 +74,58 @@ void
 kalam_table_require_object(KalamTable *table, Relation rel)
 {
 	if (kalam_table_object(table) == KALAM_OBJECT_NONE)
-	{
-		table->object_id = require_record(rel, table)->record.object_id;
-		table->object_known = true;
-	}
+		kalam_table_know(table, require_record(rel, table));
 }
 
 /* ---- ALTER ---- */
 
-/*
- * A key column was renamed: options name columns, so they follow, or a dump
- * would not restore.  old tells what the names were.
- */
-static void
-rename_key_columns(Oid relid, const KalamCatalogTable *old)
+/* The columns of a key or an index as old has them, or NULL. */
+static char *
+old_key_list(const char *option, const KalamCatalogTable *old)
 {
-	ForeignTable *ft = GetForeignTable(relid);
-	ListCell   *lc;
-	DefElem    *key = NULL;
+	const char *name;
+	bool		unique;
+
+	if (strcmp(option, "primary_key") == 0)
+		return kalam_string_dup(old->record.primary_key);
+	if (kalam_is_index_option(option, &name, &unique))
+		for (uint32 i = 0; i < old->record.nindexes; i++)
+			if (unique == ((old->indexes[i].flags & KALAM_INDEX_UNIQUE) != 0) &&
+				strcmp(name, kalam_string_dup(old->indexes[i].name)) == 0)
+				return kalam_string_dup(old->indexes[i].columns);
+	return NULL;
+}
+
+/* NULL if it was dropped. */
+static char *
+column_name(Oid relid, AttrNumber attnum)
+{
+	HeapTuple	tuple = SearchSysCacheCopyAttNum(relid, attnum);
+
+	return HeapTupleIsValid(tuple) ?
+		pstrdup(NameStr(((Form_pg_attribute) GETSTRUCT(tuple))->attname)) : NULL;
+}
+
+typedef enum Followed
+{
+	FOLLOWED_SAME,
+	FOLLOWED_RENAMED,			/* the option has been changed */
+	FOLLOWED_DROPPED			/* a column is no longer there */
+} Followed;
+
+/* Gives the columns that an option names the names that they have now. */
+static Followed
+follow_columns(Oid relid, DefElem *option, const KalamCatalogTable *old)
+{
+	char	   *was = old_key_list(option->defname, old);
+	Followed	result = FOLLOWED_SAME;
 	List	   *items;
-	bool		changed = false;
-	Relation	pg_foreign_table;
-	HeapTuple	tuple;
-	Datum		values[Natts_pg_foreign_table] = {0};
-	bool		nulls[Natts_pg_foreign_table] = {0};
-	bool		replace[Natts_pg_foreign_table] = {0};
+	ListCell   *lc;
 
-	foreach(lc, ft->options)
-		if (strcmp(((DefElem *) lfirst(lc))->defname, "primary_key") == 0)
-			key = lfirst(lc);
-	if (key == NULL)
-		return;
 	/* an option that this statement has set has the names of now */
-	if (strcmp(defGetString(key), kalam_string_dup(old->record.primary_key)) != 0)
-		return;
-
-	items = kalam_parse_key_list("primary_key", defGetString(key));
+	if (was == NULL || strcmp(defGetString(option), was) != 0)
+		return FOLLOWED_SAME;
+	items = kalam_parse_key_list(option->defname, was);
 	foreach(lc, items)
 	{
 		KalamKeyItem *item = lfirst(lc);
@@ -119,14 +138,46 @@ rename_key_columns(Oid relid, const KalamCatalogTable *old)
 			if ((c->flags & KALAM_COLUMN_DROPPED) ||
 				strcmp(kalam_string_dup(c->name), item->name) != 0)
 				continue;
-			now = get_attname(relid, c->attnum, true);
-			if (now != NULL && strcmp(now, item->name) != 0)
+			now = column_name(relid, c->attnum);
+			if (now == NULL)
+				return FOLLOWED_DROPPED;
+			if (strcmp(now, item->name) != 0)
 			{
 				item->name = now;
-				changed = true;
+				result = FOLLOWED_RENAMED;
 			}
 			break;
 		}
+	}
+	if (result == FOLLOWED_RENAMED)
+		option->arg = (Node *) makeString(kalam_format_key_list(items));
+	return result;
+}
+
+/*
+ * Columns of a key or an index were renamed or dropped: options name columns, so
+ * they follow, or a dump would not restore.  An index goes with its first column
+ * that is dropped, as in heap.  old tells what the names were.
+ */
+static void
+follow_options(Oid relid, const KalamCatalogTable *old)
+{
+	ForeignTable *ft = GetForeignTable(relid);
+	ListCell   *lc;
+	bool		changed = false;
+	Relation	pg_foreign_table;
+	HeapTuple	tuple;
+	Datum		values[Natts_pg_foreign_table] = {0};
+	bool		nulls[Natts_pg_foreign_table] = {0};
+	bool		replace[Natts_pg_foreign_table] = {0};
+
+	foreach(lc, ft->options)
+	{
+		Followed	followed = follow_columns(relid, lfirst(lc), old);
+
+		if (followed == FOLLOWED_DROPPED)
+			ft->options = foreach_delete_current(ft->options, lc);
+		changed |= followed != FOLLOWED_SAME;
 	}
 	if (!changed)
 		return;
@@ -135,9 +186,10 @@ rename_key_columns(Oid relid, const KalamCatalogTable *old)
 	tuple = SearchSysCacheCopy1(FOREIGNTABLEREL, ObjectIdGetDatum(relid));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for foreign table %u", relid);
-	key->arg = (Node *) makeString(kalam_format_key_list(items));
 	values[Anum_pg_foreign_table_ftoptions - 1] =
 		transformGenericOptions(ForeignTableRelationId, PointerGetDatum(NULL), ft->options, InvalidOid);
+	nulls[Anum_pg_foreign_table_ftoptions - 1] =
+		DatumGetPointer(values[Anum_pg_foreign_table_ftoptions - 1]) == NULL;
 	replace[Anum_pg_foreign_table_ftoptions - 1] = true;
 	tuple = heap_modify_tuple(tuple, RelationGetDescr(pg_foreign_table), values, nulls, replace);
 	CatalogTupleUpdate(pg_foreign_table, &tuple->t_self, tuple);
@@ -211,8 +263,9 @@ kalam_reconcile(Oid relid, bool validate)
 	Relation	rel;
 	KalamTable *table;
 
+	anything_staged = true;		/* also what an error leaves half done */
 	if (old != NULL)
-		rename_key_columns(relid, old);
+		follow_options(relid, old);
 	set_key_not_null(relid, old);
 	rel = table_open(relid, AccessShareLock);
 	table = kalam_table_open(rel);
@@ -223,14 +276,19 @@ kalam_reconcile(Oid relid, bool validate)
 		record = kalam_record_of(rel, table, old);
 		if (kalam_needs_rewrite(rel, table, old))
 		{
+			kalam_index_start_anew(table, rel, record);
 			record->record.object_id = kalam_rewrite(rel, table, old);
 			CacheInvalidateRelcache(rel);
 			validate = true;
 		}
-		kalam_catalog_put(&record->record, record->columns);
-		anything_staged = true;
-		table->object_id = record->record.object_id;
-		table->object_known = true;
+		else
+		{
+			table->object_id = old->record.object_id;
+			table->object_known = true;
+			kalam_index_reconcile(rel, table, old, record);
+		}
+		kalam_catalog_put(record);
+		kalam_table_know(table, record);
 		if (validate || has_new_not_null(rel, old))
 		{
 			CommandCounterIncrement();
@@ -244,18 +302,25 @@ kalam_reconcile(Oid relid, bool validate)
 void
 kalam_reconcile_check_column_drop(Oid relid, int attnum)
 {
-	Relation	rel = table_open(relid, NoLock);
-	KalamTable *table = kalam_table_open(rel);
+	char	   *column = get_attname(relid, attnum, false);
+	ListCell   *option;
 
-	for (int i = 0; i < table->nkeys; i++)
-		if (table->keys[i].attnum == attnum)
-			ereport(ERROR,
-					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-					 errmsg("cannot drop column \"%s\" of table \"%s\": it is part of the primary key",
-							get_attname(relid, attnum, false), RelationGetRelationName(rel)),
-					 errhint("Change option primary_key first.")));
-	kalam_table_close(table);
-	table_close(rel, NoLock);
+	/* (other options may name columns that are dropped by now) */
+	foreach(option, GetForeignTable(relid)->options)
+	{
+		DefElem    *def = lfirst(option);
+		ListCell   *lc;
+
+		if (strcmp(def->defname, "primary_key") != 0)
+			continue;
+		foreach(lc, kalam_parse_key_list(def->defname, defGetString(def)))
+			if (strcmp(((KalamKeyItem *) lfirst(lc))->name, column) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+						 errmsg("cannot drop column \"%s\" of table \"%s\": it is part of the primary key",
+								column, get_rel_name(relid)),
+						 errhint("Change option primary_key first.")));
+	}
 }
 
 /* ---- DROP ---- */
@@ -337,7 +402,9 @@ kalam_exec_truncate(List *rels, DropBehavior behavior, bool restart_seqs)
 		kalam_stage_object(KALAM_CHANGE_DROP_OBJECT, record->record.object_id, NULL, 0);
 		record->record.object_id = kalam_create_object(table);
 		record->record.table_id = record->record.object_id;
-		kalam_catalog_put(&record->record, record->columns);
+		for (uint32 i = 0; i < record->record.nindexes; i++)
+			record->indexes[i].since = 0;
+		kalam_catalog_put(record);
 		kalam_table_close(table);
 		anything_staged = true;
 		/* every session looks the object up again, this one at once */

@@ -131,9 +131,15 @@ kalam_record_of(Relation rel, KalamTable *table, const KalamCatalogTable *old)
 		r->table_id = old->record.table_id;
 		r->object_id = old->record.object_id;
 		r->schema_version = old->record.schema_version + 1;
+		r->nindexes = old->record.nindexes;
+		r->next_index = old->record.next_index;
+		t->indexes = old->indexes;
 	}
 	else
+	{
 		r->schema_version = 1;
+		r->next_index = 1;
+	}
 	r->database_oid = MyDatabaseId;
 	r->relid = RelationGetRelid(rel);
 	r->owner_oid = rel->rd_rel->relowner;

@@ -32,6 +32,7 @@
 #include "utils/typcache.h"
 
 #include "src/backend/ddl.h"
+#include "src/backend/index.h"
 #include "src/backend/row.h"
 #include "src/backend/transaction.h"
 #include "src/backend/wholescan.h"
@@ -263,8 +264,9 @@ kalam_rewrite(Relation rel, KalamTable *table, const KalamCatalogTable *old)
 			kalam_put_be32(key, object_id);
 		}
 		if (kalam_own_version(key, key_len, &own))
-			kalam_raise_duplicate(rel, kalam_version_tuple(&own));
+			kalam_raise_duplicate(rel, 0, kalam_version_tuple(&own));
 		(void) kalam_stage_slot(new_slot, key, key_len);
+		kalam_index_add_row(table, rel, new_slot, key, key_len);
 		MemoryContextSwitchTo(per_tuple);
 		ResetPerTupleExprContext(estate);
 	}

@@ -7,12 +7,14 @@
 #include "access/detoast.h"
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "catalog/index.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/ruleutils.h"
 
+#include "src/backend/index.h"
 #include "src/backend/moved.h"
 #include "src/backend/row.h"
 #include "src/backend/shmem.h"
@@ -146,22 +148,34 @@ kalam_object_is_new(uint32 object_id)
 	return own != NULL && own->op == KALAM_CHANGE_CREATE_OBJECT;
 }
 
-/* "Key (a, b)=(1, 2) already exists." for a row that was to be written. */
-void
-kalam_raise_duplicate(Relation rel, MinimalTuple tuple)
+/* May the user see the columns?  Else messages do not show what is in them. */
+static bool
+may_see(Relation rel, const KalamKeyColumn *columns, int n)
 {
-	KalamTable *table = kalam_table_open(rel);
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsMinimalTuple);
+	Oid			user = GetUserId();
+
+	if (pg_class_aclcheck(RelationGetRelid(rel), user, ACL_SELECT) == ACLCHECK_OK)
+		return true;
+	for (int i = 0; i < n; i++)
+		if (pg_attribute_aclcheck(RelationGetRelid(rel), columns[i].attnum, user,
+								  ACL_SELECT) != ACLCHECK_OK)
+			return false;
+	return true;
+}
+
+char *
+kalam_describe_key(Relation rel, const KalamKeyColumn *columns, int n, TupleTableSlot *slot)
+{
 	StringInfoData names;
 	StringInfoData values;
 
-	/* (output functions may do anything, also to what is staged) */
-	ExecStoreMinimalTuple(heap_copy_minimal_tuple(tuple), slot, true);
+	if (!may_see(rel, columns, n))
+		return NULL;
 	initStringInfo(&names);
 	initStringInfo(&values);
-	for (int i = 0; i < table->nkeys; i++)
+	for (int i = 0; i < n; i++)
 	{
-		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), table->keys[i].attnum - 1);
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), columns[i].attnum - 1);
 		bool		isnull;
 		Datum		value = slot_getattr(slot, att->attnum, &isnull);
 		Oid			out;
@@ -172,11 +186,33 @@ kalam_raise_duplicate(Relation rel, MinimalTuple tuple)
 		appendStringInfo(&values, "%s%s", i ? ", " : "",
 						 isnull ? "null" : OidOutputFunctionCall(out, value));
 	}
-	kalam_table_close(table);
+	return psprintf("(%s)=(%s)", names.data, values.data);
+}
+
+/* "Key (a, b)=(1, 2) already exists." for a row that was to be written. */
+void
+kalam_raise_duplicate(Relation rel, uint16 index_id, MinimalTuple tuple)
+{
+	KalamTable *table = kalam_table_open_for_context(rel);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsMinimalTuple);
+	const KalamKeyColumn *columns = table->keys;
+	int			ncolumns = table->nkeys;
+	char	   *name = psprintf("%s_pkey", RelationGetRelationName(rel));
+	char	   *key;
+
+	for (int i = 0; i < table->nindexes; i++)
+		if (index_id != 0 && table->indexes[i].id == index_id)
+		{
+			columns = table->indexes[i].columns;
+			ncolumns = table->indexes[i].ncolumns;
+			name = kalam_index_relname(&table->indexes[i], rel);
+		}
+	/* (output functions may do anything, also to what is staged) */
+	ExecStoreMinimalTuple(heap_copy_minimal_tuple(tuple), slot, true);
+	key = kalam_describe_key(rel, columns, ncolumns, slot);
 	ereport(ERROR,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
-			 errmsg("duplicate key value violates unique constraint \"%s_pkey\"",
-					RelationGetRelationName(rel)),
-			 errdetail("Key (%s)=(%s) already exists.", names.data, values.data),
-			 errtableconstraint(rel, psprintf("%s_pkey", RelationGetRelationName(rel)))));
+			 errmsg("duplicate key value violates unique constraint \"%s\"", name),
+			 key ? errdetail("Key %s already exists.", key) : 0,
+			 errtableconstraint(rel, name)));
 }

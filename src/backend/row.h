@@ -76,4 +76,8 @@ extern bool kalam_key_exists(const uint8 *key, size_t key_len);
 /* Was the object created by this transaction, so that nobody else knows it? */
 extern bool kalam_object_is_new(uint32 object_id);
 
+/* "(a, b)=(1, 2)" for messages; NULL if the user may not see these columns. */
+extern char *kalam_describe_key(Relation rel, const KalamKeyColumn *columns, int n,
+								TupleTableSlot *slot);
+
 #endif							/* KALAM_ROW_H */

@@ -38,6 +38,15 @@ kept_key(uint8 *key, uint64 table_id)
 	kalam_put_be64(key + KALAM_KEY_PREFIX_BYTES + 1, table_id);
 }
 
+static void pg_attribute_noreturn()
+raise_unreadable(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("a record of the kalam store's catalog cannot be read"),
+			 errhint("It may have been written by a newer version of kalam_fdw.")));
+}
+
 static KalamCatalogTable *
 decode(const void *bytes, size_t len)
 {
@@ -47,16 +56,17 @@ decode(const void *bytes, size_t len)
 	t->bytes = palloc(len);
 	memcpy(t->bytes, bytes, len);
 	if (!kalam_table_record_decode(t->bytes, len, &t->record, &offset))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("a record of the kalam store's catalog cannot be read"),
-				 errhint("It may have been written by a newer version of kalam_fdw.")));
+		raise_unreadable();
 	t->columns = palloc0(sizeof(KalamTableColumn) * Max(t->record.ncolumns, 1));
 	for (uint32 i = 0; i < t->record.ncolumns; i++)
 		if (!kalam_table_record_column(t->bytes, len, &offset, &t->columns[i]))
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("a record of the kalam store's catalog cannot be read")));
+			raise_unreadable();
+	if (!kalam_table_record_indexes(t->bytes, len, &offset, &t->record))
+		raise_unreadable();
+	t->indexes = palloc0(sizeof(KalamTableIndex) * Max(t->record.nindexes, 1));
+	for (uint32 i = 0; i < t->record.nindexes; i++)
+		if (!kalam_table_record_index(t->bytes, len, &offset, &t->indexes[i]))
+			raise_unreadable();
 	return t;
 }
 
@@ -249,24 +259,23 @@ kalam_catalog_has_object(uint32 object_id)
 }
 
 static void
-put(const uint8 *key, size_t key_len, const KalamTableRecord *record,
-	const KalamTableColumn *columns)
+put(const uint8 *key, size_t key_len, const KalamCatalogTable *t)
 {
-	size_t		size = kalam_table_record_size(record, columns);
+	size_t		size = kalam_table_record_size(&t->record, t->columns, t->indexes);
 	uint8	   *bytes = palloc(size);
 
-	kalam_table_record_encode(record, columns, bytes);
+	kalam_table_record_encode(&t->record, t->columns, t->indexes, bytes);
 	kalam_stage_bytes(key, key_len, bytes, size);
 	pfree(bytes);
 }
 
 void
-kalam_catalog_put(const KalamTableRecord *record, const KalamTableColumn *columns)
+kalam_catalog_put(const KalamCatalogTable *table)
 {
 	uint8		key[TABLE_KEY_BYTES];
 
-	table_key(key, record->database_oid, record->relid);
-	put(key, sizeof(key), record, columns);
+	table_key(key, table->record.database_oid, table->record.relid);
+	put(key, sizeof(key), table);
 }
 
 void
@@ -284,7 +293,7 @@ kalam_catalog_keep(const KalamCatalogTable *table)
 	uint8		key[KEPT_KEY_BYTES];
 
 	kept_key(key, table->record.table_id);
-	put(key, sizeof(key), &table->record, table->columns);
+	put(key, sizeof(key), table);
 }
 
 void

@@ -11,11 +11,12 @@
 #include "src/shared/catalog.h"
 #include "src/shared/protocol.h"
 
-/* A record with its columns, palloc'd together; strings point into bytes. */
+/* A record with its columns and indexes, palloc'd together; strings point into bytes. */
 typedef struct KalamCatalogTable
 {
 	KalamTableRecord record;
 	KalamTableColumn *columns;
+	KalamTableIndex *indexes;
 	uint8	   *bytes;
 	bool		kept;			/* of a dropped table with on_drop 'keep' */
 } KalamCatalogTable;
@@ -35,7 +36,7 @@ extern KalamCatalogTable *kalam_catalog_again(const KalamCatalogTable *table);
 /* Has this transaction written the record of the table? */
 extern bool kalam_catalog_is_staged(Oid database, Oid relid);
 
-extern void kalam_catalog_put(const KalamTableRecord *record, const KalamTableColumn *columns);
+extern void kalam_catalog_put(const KalamCatalogTable *table);
 extern void kalam_catalog_delete(Oid database, Oid relid);
 extern void kalam_catalog_keep(const KalamCatalogTable *table);
 extern void kalam_catalog_forget_kept(const KalamCatalogTable *table);

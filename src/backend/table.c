@@ -268,6 +268,31 @@ kalam_is_table(Oid relid)
 	return flinfo.fn_addr == kalam_fdw_handler;
 }
 
+void
+kalam_table_know(KalamTable *table, const KalamCatalogTable *record)
+{
+	table->object_id = record->record.object_id;
+	table->object_known = true;
+	for (int i = 0; i < table->nindexes; i++)
+	{
+		KalamIndex *index = &table->indexes[i];
+
+		index->id = 0;
+		index->usable_at = 0;
+		for (uint32 j = 0; j < record->record.nindexes; j++)
+		{
+			const KalamTableIndex *x = &record->indexes[j];
+
+			if (index->unique == ((x->flags & KALAM_INDEX_UNIQUE) != 0) &&
+				strcmp(index->name, kalam_string_dup(x->name)) == 0)
+			{
+				index->id = (uint16) x->id;
+				index->since = x->since;
+			}
+		}
+	}
+}
+
 uint32
 kalam_table_object(KalamTable *table)
 {
@@ -275,9 +300,10 @@ kalam_table_object(KalamTable *table)
 	{
 		KalamCatalogTable *record = kalam_record_find(table->relid, NULL);
 
-		table->object_id = record ? record->record.object_id : KALAM_OBJECT_NONE;
+		table->object_id = KALAM_OBJECT_NONE;
 		/* one that is absent may be created by somebody else's first write */
-		table->object_known = record != NULL;
+		if (record != NULL)
+			kalam_table_know(table, record);
 		/* its commit was published before its lock, which we have now, was released */
 		table->object_seen_at = atomic_load(&kalam_segment->pub);
 	}
@@ -326,7 +352,8 @@ kalam_table_stat(KalamTable *table, double *rows, double *bytes)
 
 			if (changes != NULL)
 			{
-				table->stat_rows = (double) kalam_changes_count(changes);
+				/* entries of indexes are counted as well */
+				table->stat_rows = (double) kalam_changes_count(changes) / (1 + table->nindexes);
 				table->stat_bytes = (double) kalam_changes_bytes(changes);
 			}
 		}

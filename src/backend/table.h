@@ -13,6 +13,7 @@
 #include "utils/rel.h"
 
 #include "src/backend/keyencode.h"
+#include "src/backend/store_catalog.h"
 #include "src/shared/protocol.h"
 
 typedef enum KalamOnConflict
@@ -35,10 +36,15 @@ typedef struct KalamIndex
 	char	   *name;			/* NAME */
 	bool		unique;			/* nulls are distinct */
 	uint16		id;				/* in the keys of its entries; of this object, never
-								 * used twice */
+								 * used twice; 0: not built */
 	int			ncolumns;
 	KalamKeyColumn *columns;
+	uint64		since;			/* no snapshot of an older stamp can use it */
+	uint64		usable_at;		/* that of this stamp can: see kalam_index_usable */
 } KalamIndex;
+
+#define KALAM_OPTION_INDEX	"index_"
+#define KALAM_OPTION_UNIQUE	"unique_"
 
 /*
  * Built from the relation's options and columns, cached per relation until its
@@ -87,6 +93,9 @@ extern bool kalam_is_table(Oid relid);	/* a foreign table of this wrapper? */
 /* The object that holds the rows; NONE if nothing was stored. */
 extern uint32 kalam_table_object(KalamTable *table);
 
+/* The same from its record, which was found or is being made. */
+extern void kalam_table_know(KalamTable *table, const KalamCatalogTable *record);
+
 /*
  * Row count and size of the rows, not compressed, as the store and this
  * transaction's own changes let estimate them, at most some seconds old.
@@ -132,6 +141,9 @@ typedef struct KalamKeyItem
 	char	   *name;
 	bool		desc;
 } KalamKeyItem;
+
+/* Is it the option of an index?  Then the name of the index, and is it unique? */
+extern bool kalam_is_index_option(const char *option, const char **name, bool *unique);
 
 extern List *kalam_parse_key_list(const char *option, const char *value);
 extern char *kalam_format_key_list(List *items);

@@ -41,6 +41,7 @@ typedef struct UniqueCheck
 	MinimalTuple tuple;
 	char	   *copy;
 	Oid			relid;
+	uint16		index_id;		/* 0: the primary key */
 	SubTransactionId sub;
 	uint64		copy_line;		/* 0: not in COPY */
 	Oid			copy_relid;		/* that COPY names */
@@ -80,13 +81,17 @@ kalam_own_object_change(uint32 object_id)
 {
 	uint8		key[4];
 	KalamStagedKey *k;
+	KalamStagedVersion *v;
 
 	if (changes == NULL)
 		return NULL;
 	/* these are never spilled */
 	kalam_put_be32(key, object_id);
 	k = kalam_staged_find(kalam_changes_in_memory(changes), key, sizeof(key));
-	return k ? kalam_staged_newest(k) : NULL;
+	v = k ? kalam_staged_newest(k) : NULL;
+	while (v != NULL && v->op == KALAM_CHANGE_DROP_INDEX)
+		v = v->older;
+	return v;
 }
 
 /* Readies the transaction for a write. */
@@ -169,6 +174,26 @@ kalam_stage_bytes(const uint8 *key, size_t key_len, const void *bytes, size_t le
 	memcpy(v->value + KALAM_VALUE_HEADER_BYTES, bytes, len);
 }
 
+KalamStagedVersion *
+kalam_stage_entry(const uint8 *key, size_t key_len, const void *bytes, size_t len)
+{
+	KalamStagedVersion *v = kalam_changes_add(changes, key, key_len, KALAM_CHANGE_PUT,
+											  GetCurrentCommandId(true),
+											  GetCurrentSubTransactionId(),
+											  KALAM_VALUE_HEADER_BYTES + len);
+
+	put_value_header(v->value);
+	memcpy(v->value + KALAM_VALUE_HEADER_BYTES, bytes, len);
+	return v;
+}
+
+void
+kalam_stage_entry_delete(const uint8 *key, size_t key_len)
+{
+	(void) kalam_changes_add(changes, key, key_len, KALAM_CHANGE_DELETE, GetCurrentCommandId(true),
+							 GetCurrentSubTransactionId(), 0);
+}
+
 /* Creations and drops of objects are log entries like others. */
 void
 kalam_stage_object(uint8 op, uint32 object_id, const void *options, size_t len)
@@ -180,6 +205,14 @@ kalam_stage_object(uint8 op, uint32 object_id, const void *options, size_t len)
 	v = add_version(key, sizeof(key), op, len);
 	if (len > 0)
 		memcpy(v->value, options, len);
+}
+
+void
+kalam_stage_drop_index(uint32 object_id, uint16 index_id)
+{
+	uint8		id[2] = {index_id >> 8, (uint8) index_id};
+
+	kalam_stage_object(KALAM_CHANGE_DROP_INDEX, object_id, id, sizeof(id));
 }
 
 uint64
@@ -228,7 +261,8 @@ running_copy(void)
 }
 
 void
-kalam_unique_check_add(KalamStagedVersion *v, Oid relid)
+kalam_unique_check_add(const KalamStagedKey *key, const KalamStagedVersion *row, Oid relid,
+					   uint16 index_id)
 {
 	CopyFromState copy = running_copy();
 
@@ -244,10 +278,11 @@ kalam_unique_check_add(KalamStagedVersion *v, Oid relid)
 		checks = repalloc(checks, 2 * checks_size * sizeof(UniqueCheck));
 		checks_size *= 2;
 	}
-	checks[nchecks].key = kalam_staged_key_bytes(v->key, &checks[nchecks].key_len);
-	checks[nchecks].tuple = (MinimalTuple) (v->value + KALAM_VALUE_HEADER_BYTES);
+	checks[nchecks].key = kalam_staged_key_bytes(key, &checks[nchecks].key_len);
+	checks[nchecks].tuple = (MinimalTuple) (row->value + KALAM_VALUE_HEADER_BYTES);
 	checks[nchecks].copy = NULL;
 	checks[nchecks].relid = relid;
+	checks[nchecks].index_id = index_id;
 	checks[nchecks].sub = GetCurrentSubTransactionId();
 	checks[nchecks].copy_line = copy ? copy->cur_lineno : 0;
 	checks[nchecks].copy_relid = copy ? RelationGetRelid(copy->rel) : InvalidOid;
@@ -322,7 +357,7 @@ raise_check(UniqueCheck *check)
 	}
 	else if (check->copy_line != 0)
 		error_context_stack = &context_callback;
-	kalam_raise_duplicate(rel, check->tuple);
+	kalam_raise_duplicate(rel, check->index_id, check->tuple);
 }
 
 void

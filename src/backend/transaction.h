@@ -27,7 +27,7 @@ extern KalamChanges *kalam_changes_here(void);
  */
 extern bool kalam_own_version(const uint8 *key, size_t key_len, KalamVersion *v);
 
-/* The newest own creation or drop of an object, or NULL. */
+/* The newest own creation or drop of an object (not of its indexes), or NULL. */
 extern KalamStagedVersion *kalam_own_object_change(uint32 object_id);
 
 /*
@@ -40,6 +40,17 @@ extern MinimalTuple kalam_stage_row(const uint8 *key, size_t key_len, size_t tup
 extern void kalam_stage_delete(const uint8 *key, size_t key_len);
 extern void kalam_stage_bytes(const uint8 *key, size_t key_len, const void *bytes, size_t len);
 extern void kalam_stage_object(uint8 op, uint32 object_id, const void *options, size_t len);
+
+extern void kalam_stage_drop_index(uint32 object_id, uint16 index_id);
+
+/*
+ * Entries of indexes: bytes are what stands behind the value header.  They go
+ * with a row that was staged just before, and never spill, so that what is known
+ * of the row stays where it is.
+ */
+extern KalamStagedVersion *kalam_stage_entry(const uint8 *key, size_t key_len,
+											 const void *bytes, size_t len);
+extern void kalam_stage_entry_delete(const uint8 *key, size_t key_len);
 
 /* flags of a version: the value is a header and a MinimalTuple. */
 #define KALAM_STAGED_ROW	1
@@ -55,15 +66,18 @@ kalam_version_tuple(const KalamVersion *v)
 extern uint64 kalam_next_row_id(void);
 
 /*
- * Remembers that the key of this staged row must not exist in the store; looked
- * up in batches.  relid is for the error message.  Flush raises 23505 for the
+ * Remembers that a staged key must not exist in the store; looked up in batches.
+ * It is that of the staged row, or of its entry in an index; relid and index_id
+ * (0: the primary key) are for the error message.  Flush raises 23505 for the
  * first that exists; it looks at what this subtransaction added only.
  */
-extern void kalam_unique_check_add(KalamStagedVersion *v, Oid relid);
+extern void kalam_unique_check_add(const KalamStagedKey *key, const KalamStagedVersion *row,
+								   Oid relid, uint16 index_id);
 extern void kalam_unique_checks_flush(void);
 
 /* Raises 23505 for a row of rel; tuple gives the values to show. */
-extern void kalam_raise_duplicate(Relation rel, MinimalTuple tuple) pg_attribute_noreturn();
+extern void kalam_raise_duplicate(Relation rel, uint16 index_id,
+								  MinimalTuple tuple) pg_attribute_noreturn();
 
 /* Rows written hold numbers of this sequence: see flush_sequences in commit.c. */
 extern void kalam_transaction_uses_sequence(Oid sequence);

@@ -14,6 +14,9 @@
 /* attnum, name length, type name length, type oid, typmod, flags */
 #define MIN_COLUMN_BYTES	6
 
+/* id, flags, stamp, name length, columns length */
+#define MIN_INDEX_BYTES		5
+
 /* ---- writing ---- */
 
 static size_t
@@ -68,8 +71,16 @@ put_string(uint8_t *p, KalamString s)
 	return p + s.len;
 }
 
+/* Tables without one have the record that they had before there were indexes. */
+static bool
+has_indexes(const KalamTableRecord *r)
+{
+	return r->nindexes > 0 || r->next_index > 1;
+}
+
 size_t
-kalam_table_record_size(const KalamTableRecord *r, const KalamTableColumn *columns)
+kalam_table_record_size(const KalamTableRecord *r, const KalamTableColumn *columns,
+						const KalamTableIndex *indexes)
 {
 	size_t		n = varint_size(KALAM_TABLE_RECORD_FORMAT);
 
@@ -98,12 +109,26 @@ kalam_table_record_size(const KalamTableRecord *r, const KalamTableColumn *colum
 		n += varint_size(zigzag(c->typmod));
 		n += varint_size(c->flags);
 	}
+	if (!has_indexes(r))
+		return n;
+	n += varint_size(r->nindexes);
+	n += varint_size(r->next_index);
+	for (uint32_t i = 0; i < r->nindexes; i++)
+	{
+		const KalamTableIndex *x = &indexes[i];
+
+		n += varint_size(x->id);
+		n += varint_size(x->flags);
+		n += varint_size(x->since);
+		n += string_size(x->name);
+		n += string_size(x->columns);
+	}
 	return n;
 }
 
 void
 kalam_table_record_encode(const KalamTableRecord *r, const KalamTableColumn *columns,
-						  uint8_t *out)
+						  const KalamTableIndex *indexes, uint8_t *out)
 {
 	uint8_t    *p = put_varint(out, KALAM_TABLE_RECORD_FORMAT);
 
@@ -131,6 +156,20 @@ kalam_table_record_encode(const KalamTableRecord *r, const KalamTableColumn *col
 		p = put_varint(p, c->type_oid);
 		p = put_varint(p, zigzag(c->typmod));
 		p = put_varint(p, c->flags);
+	}
+	if (!has_indexes(r))
+		return;
+	p = put_varint(p, r->nindexes);
+	p = put_varint(p, r->next_index);
+	for (uint32_t i = 0; i < r->nindexes; i++)
+	{
+		const KalamTableIndex *x = &indexes[i];
+
+		p = put_varint(p, x->id);
+		p = put_varint(p, x->flags);
+		p = put_varint(p, x->since);
+		p = put_string(p, x->name);
+		p = put_string(p, x->columns);
 	}
 }
 
@@ -215,6 +254,8 @@ kalam_table_record_decode(const uint8_t *data, size_t len, KalamTableRecord *r,
 	r->primary_key = get_string(&in);
 	r->options = get_string(&in);
 	r->ncolumns = get_varint32(&in);
+	r->nindexes = 0;
+	r->next_index = 1;
 
 	/* A caller may allocate by this number: it must be possible at least. */
 	if (!in.ok || r->ncolumns > (uint64_t) (in.end - in.p) / MIN_COLUMN_BYTES)
@@ -241,6 +282,49 @@ kalam_table_record_column(const uint8_t *data, size_t len, size_t *offset,
 	column->type_oid = get_varint32(&in);
 	column->typmod = unzigzag(get_varint32(&in));
 	column->flags = get_varint32(&in);
+	if (!in.ok)
+		return false;
+	*offset = (size_t) (in.p - data);
+	return true;
+}
+
+bool
+kalam_table_record_indexes(const uint8_t *data, size_t len, size_t *offset, KalamTableRecord *r)
+{
+	Reader		in;
+
+	if (*offset > len)
+		return false;
+	if (*offset == len)
+		return true;			/* there never was one */
+	in.p = data + *offset;
+	in.end = data + len;
+	in.ok = true;
+
+	r->nindexes = get_varint32(&in);
+	r->next_index = get_varint32(&in);
+	if (!in.ok || r->next_index == 0 || r->nindexes > (uint64_t) (in.end - in.p) / MIN_INDEX_BYTES)
+		return false;
+	*offset = (size_t) (in.p - data);
+	return true;
+}
+
+bool
+kalam_table_record_index(const uint8_t *data, size_t len, size_t *offset, KalamTableIndex *index)
+{
+	Reader		in;
+
+	if (*offset > len)
+		return false;
+	in.p = data + *offset;
+	in.end = data + len;
+	in.ok = true;
+
+	index->id = get_varint32(&in);
+	index->flags = get_varint32(&in);
+	index->since = get_varint(&in);
+	index->name = get_string(&in);
+	index->columns = get_string(&in);
 	if (!in.ok)
 		return false;
 	*offset = (size_t) (in.p - data);

@@ -12,13 +12,16 @@
  *	 primary key (text, as in the option; empty: none), options (text, for
  *	 show), number of columns, then per column: attnum, name, type name (as
  *	 format_type prints it, schema-qualified), type oid, typmod, flags
- *	 (1 not null, 2 dropped, 4 key)
+ *	 (1 not null, 2 dropped, 4 key); then, unless there never was an index:
+ *	 number of indexes, id of the next one, then per index: id, flags (1 unique),
+ *	 stamp since which snapshots can use it, name, columns (text, as in the
+ *	 option, with the names that the columns above have)
  *
  * The table id is that of the first object that held the rows.  It stays when
  * they are stored anew, under another object; a table that is truncated gets
  * a new one.
  *
- * Bytes behind the last column are a newer minor format and are ignored; a
+ * Bytes behind the last index are a newer minor format and are ignored; a
  * record format above 1 is an error.
  */
 #ifndef KALAM_CATALOG_H
@@ -33,6 +36,8 @@
 #define KALAM_COLUMN_NOT_NULL	1
 #define KALAM_COLUMN_DROPPED	2
 #define KALAM_COLUMN_KEY		4
+
+#define KALAM_INDEX_UNIQUE		1
 
 /* Strings are pointer and length, not terminated; they point into the bytes. */
 typedef struct KalamString
@@ -51,6 +56,15 @@ typedef struct KalamTableColumn
 	KalamString type_name;
 } KalamTableColumn;
 
+typedef struct KalamTableIndex
+{
+	uint32_t	id;				/* in the keys of its entries */
+	uint32_t	flags;
+	uint64_t	since;			/* stamp */
+	KalamString name;
+	KalamString columns;
+} KalamTableIndex;
+
 typedef struct KalamTableRecord
 {
 	uint64_t	table_id;
@@ -60,6 +74,8 @@ typedef struct KalamTableRecord
 	uint32_t	relid;
 	uint32_t	owner_oid;
 	uint32_t	ncolumns;
+	uint32_t	nindexes;
+	uint32_t	next_index;		/* 1: there never was one */
 	KalamString owner;
 	KalamString database;
 	KalamString nspname;
@@ -70,14 +86,15 @@ typedef struct KalamTableRecord
 } KalamTableRecord;
 
 /* Bytes that the record takes when encoded. */
-extern size_t kalam_table_record_size(const KalamTableRecord *r, const KalamTableColumn *columns);
+extern size_t kalam_table_record_size(const KalamTableRecord *r, const KalamTableColumn *columns,
+									  const KalamTableIndex *indexes);
 
 /* Writes exactly that many bytes. */
 extern void kalam_table_record_encode(const KalamTableRecord *r, const KalamTableColumn *columns,
-									  uint8_t *out);
+									  const KalamTableIndex *indexes, uint8_t *out);
 
 /*
- * Reads the fixed part; r's strings point into data.  *columns_offset is where
+ * Reads the fixed part, without what it says of indexes; r's strings point into data.  *columns_offset is where
  * kalam_table_record_column goes on.  False on anything that is not a record of
  * a known format; never reads outside data.
  */
@@ -87,5 +104,14 @@ extern bool kalam_table_record_decode(const uint8_t *data, size_t len, KalamTabl
 /* The next column; *offset moves on.  False on malformed bytes. */
 extern bool kalam_table_record_column(const uint8_t *data, size_t len, size_t *offset,
 									  KalamTableColumn *column);
+
+/*
+ * Behind the last column: r's nindexes and next_index.  Then index by index.
+ * False on malformed bytes.
+ */
+extern bool kalam_table_record_indexes(const uint8_t *data, size_t len, size_t *offset,
+									   KalamTableRecord *r);
+extern bool kalam_table_record_index(const uint8_t *data, size_t len, size_t *offset,
+									 KalamTableIndex *index);
 
 #endif							/* KALAM_CATALOG_H */

@@ -105,7 +105,8 @@ kalam_changes_add(KalamChanges *c, const void *key, size_t key_len, uint8_t op,
 static inline bool
 stays_in_memory(const KalamStagedVersion *v)
 {
-	return v->op == KALAM_CHANGE_CREATE_OBJECT || v->op == KALAM_CHANGE_DROP_OBJECT;
+	return v->op == KALAM_CHANGE_CREATE_OBJECT || v->op == KALAM_CHANGE_DROP_OBJECT ||
+		v->op == KALAM_CHANGE_DROP_INDEX;
 }
 
 bool

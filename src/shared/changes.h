@@ -8,7 +8,7 @@
  *
  * The part in memory is staged.h's.  A spill writes all of it to a run (run.h)
  * and begins it anew; runs of about a size are merged, so that there are few.
- * Creations and drops of objects stay in memory for ever: they are few, and go
+ * Creations and drops of objects, and drops of indexes, stay in memory for ever: they are few, and go
  * first at commit.
  *
  * Versions carry the subtransaction that wrote them.  Numbers of subtransactions

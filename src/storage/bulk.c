@@ -262,6 +262,10 @@ bulk_add(void *load, const Change *c, EngineError *err)
 			l->dropped = realloc(l->dropped, (l->ndropped + 1) * sizeof(uint32_t));
 			l->dropped[l->ndropped++] = id;
 			break;
+		case KALAM_CHANGE_DROP_INDEX:
+			if (!change_is_allowed(c, err))
+				return false;
+			break;
 		case KALAM_CHANGE_PUT:
 		case KALAM_CHANGE_DELETE:
 			if (!change_is_allowed(c, err))

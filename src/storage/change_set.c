@@ -224,6 +224,11 @@ change_is_allowed(const Change *c, EngineError *err)
 {
 	uint32_t	id = kalam_get_be32(c->key);
 
+	if (c->op == KALAM_CHANGE_DROP_INDEX && id < KALAM_OBJECT_FIRST_USER)
+	{
+		engine_error(err, KALAM_ERR_PROTOCOL, "object %u has no indexes", id);
+		return false;
+	}
 	if (id == KALAM_OBJECT_PENDING ||
 		(id == KALAM_OBJECT_CATALOG &&
 		 (c->key_len <= KALAM_KEY_PREFIX_BYTES ||
@@ -242,7 +247,29 @@ change_is_allowed(const Change *c, EngineError *err)
 	return true;
 }
 
-/* Puts a row change into the batch.  *known is false if its object is not. */
+/*
+ * All entries of one index, those before it in the same stream included; files
+ * that come with the stream are taken in before the batch is written.
+ */
+static void
+delete_index(ChangeSet *s, const Object *o, const Change *c)
+{
+	uint8_t		lower[KALAM_INDEX_KEY_PREFIX_BYTES];
+	uint8_t		upper[KALAM_INDEX_KEY_PREFIX_BYTES];
+	uint32_t	next = ((uint32_t) c->value[0] << 8 | c->value[1]) + 1;
+
+	kalam_put_key_prefix(lower, kalam_get_be32(c->key), KALAM_KEY_KIND_INDEX);
+	memcpy(lower + KALAM_KEY_PREFIX_BYTES, c->value, 2);
+	kalam_put_key_prefix(upper, kalam_get_be32(c->key), (uint8_t) (KALAM_KEY_KIND_INDEX + (next >> 16)));
+	upper[KALAM_KEY_PREFIX_BYTES] = (uint8_t) (next >> 8);
+	upper[KALAM_KEY_PREFIX_BYTES + 1] = (uint8_t) next;
+	engine_batch_delete_range(s->batch, object_family(o), lower, sizeof(lower), upper, sizeof(upper));
+}
+
+/*
+ * Puts a change of rows or index entries into the batch.  *known is false if its
+ * object is not.
+ */
 static bool
 write_row(ChangeSet *s, const Change *c, bool *known, EngineError *err)
 {
@@ -257,6 +284,11 @@ write_row(ChangeSet *s, const Change *c, bool *known, EngineError *err)
 	{
 		*known = false;
 		return true;
+	}
+	if (c->op == KALAM_CHANGE_DROP_INDEX)
+	{
+		delete_index(s, o, c);
+		return true;			/* nobody rechecks an entry of an index that is gone */
 	}
 	if (c->op == KALAM_CHANGE_PUT)
 		engine_batch_put(s->batch, object_family(o), c->key, c->key_len, c->value, c->value_len);

@@ -43,6 +43,9 @@ read_header(const uint8_t *bytes, Change *c, EngineError *err)
 		case KALAM_CHANGE_DROP_OBJECT:
 			good = h.key_len == 4 && h.value_len == 0;
 			break;
+		case KALAM_CHANGE_DROP_INDEX:
+			good = h.key_len == 4 && h.value_len == 2;
+			break;
 		case KALAM_CHANGE_INGEST:
 			good = h.key_len == 4 && h.value_len > 0 && h.value_len < KALAM_PATH_BYTES;
 			break;

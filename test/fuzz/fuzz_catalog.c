@@ -15,9 +15,35 @@ inside(const uint8_t *data, size_t size, KalamString s)
 						  (const uint8_t *) s.data <= data + size - s.len);
 }
 
-/* All columns, or NULL. */
+/* False if there are none. */
+static bool
+decode_indexes(const uint8_t *data, size_t size, KalamTableRecord *r, KalamTableIndex **indexes,
+			   size_t *end)
+{
+	if (!kalam_table_record_indexes(data, size, end, r))
+		return false;
+	MUST(*end <= size && r->nindexes <= size);
+	*indexes = calloc(r->nindexes + 1, sizeof(**indexes));
+	for (uint32_t i = 0; i < r->nindexes; i++)
+	{
+		size_t		before = *end;
+		KalamTableIndex *x = &(*indexes)[i];
+
+		if (!kalam_table_record_index(data, size, end, x))
+		{
+			free(*indexes);
+			return false;
+		}
+		MUST(*end > before && *end <= size);
+		MUST(inside(data, size, x->name) && inside(data, size, x->columns));
+	}
+	return true;
+}
+
+/* All columns, and indexes, or NULL. */
 static KalamTableColumn *
-decode(const uint8_t *data, size_t size, KalamTableRecord *r, size_t *end)
+decode(const uint8_t *data, size_t size, KalamTableRecord *r, KalamTableIndex **indexes,
+	   size_t *end)
 {
 	KalamTableColumn *columns;
 
@@ -41,6 +67,11 @@ decode(const uint8_t *data, size_t size, KalamTableRecord *r, size_t *end)
 		MUST(*end > before && *end <= size);
 		MUST(inside(data, size, columns[i].name) && inside(data, size, columns[i].type_name));
 	}
+	if (!decode_indexes(data, size, r, indexes, end))
+	{
+		free(columns);
+		return NULL;
+	}
 	return columns;
 }
 
@@ -51,7 +82,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	KalamTableRecord again;
 	size_t		end;
 	size_t		end_again;
-	KalamTableColumn *columns = decode(data, size, &r, &end);
+	KalamTableIndex *indexes;
+	KalamTableIndex *indexes_again;
+	KalamTableColumn *columns = decode(data, size, &r, &indexes, &end);
 	KalamTableColumn *columns_again;
 	size_t		encoded_size;
 	uint8_t    *encoded;
@@ -60,20 +93,22 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 
 	/* numbers may have been padded, so it can only get shorter */
-	encoded_size = kalam_table_record_size(&r, columns);
+	encoded_size = kalam_table_record_size(&r, columns, indexes);
 	MUST(encoded_size <= end);
 	encoded = malloc(encoded_size * 2);
-	kalam_table_record_encode(&r, columns, encoded);
-	columns_again = decode(encoded, encoded_size, &again, &end_again);
+	kalam_table_record_encode(&r, columns, indexes, encoded);
+	columns_again = decode(encoded, encoded_size, &again, &indexes_again, &end_again);
 	MUST(columns_again != NULL && end_again == encoded_size);
-	MUST(again.ncolumns == r.ncolumns);
+	MUST(again.ncolumns == r.ncolumns && again.nindexes == r.nindexes);
 
 	/* and the second time it is the same bytes */
-	MUST(kalam_table_record_size(&again, columns_again) == encoded_size);
-	kalam_table_record_encode(&again, columns_again, encoded + encoded_size);
+	MUST(kalam_table_record_size(&again, columns_again, indexes_again) == encoded_size);
+	kalam_table_record_encode(&again, columns_again, indexes_again, encoded + encoded_size);
 	MUST(memcmp(encoded, encoded + encoded_size, encoded_size) == 0);
 	free(encoded);
 	free(columns);
 	free(columns_again);
+	free(indexes);
+	free(indexes_again);
 	return 0;
 }

@@ -38,7 +38,7 @@ see(void *arg, const Change *c, EngineError *err)
 
 	MUST(c->key == c->bytes + KALAM_CHANGE_HEADER_BYTES);
 	MUST(c->value == c->key + c->key_len);
-	MUST(c->op >= KALAM_CHANGE_PUT && c->op <= KALAM_CHANGE_LOCKS);
+	MUST(c->op >= KALAM_CHANGE_PUT && c->op <= KALAM_CHANGE_DROP_INDEX);
 	MUST(c->op == KALAM_CHANGE_LOCKS ? c->key_len == 0 :
 		 c->key_len >= 4 && c->key_len <= KALAM_MAX_KEY_BYTES);
 	MUST(c->value_len <= CHANGE_MAX_VALUE_BYTES);
@@ -62,7 +62,7 @@ make_stream(Input *in, uint8_t *stream)
 
 	while (in->size > 0)
 	{
-		KalamChange h = {(uint8_t) (1 + take_byte(in) % 7), 0, 0, 0};
+		KalamChange h = {(uint8_t) (1 + take_byte(in) % 8), 0, 0, 0};
 		size_t		size;
 
 		switch (h.op)
@@ -84,7 +84,8 @@ make_stream(Input *in, uint8_t *stream)
 				break;
 			default:
 				h.key_len = 4;
-				h.value_len = h.op == KALAM_CHANGE_INGEST ? take_byte(in) : 0;
+				h.value_len = h.op == KALAM_CHANGE_INGEST ? take_byte(in) :
+					h.op == KALAM_CHANGE_DROP_INDEX ? 2 : 0;
 				break;
 		}
 		size = (size_t) KALAM_CHANGE_HEADER_BYTES + h.key_len + h.value_len;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define MAX_COLUMNS 40
+#define MAX_INDEXES 8
 
 static KalamString
 string(const char *s)
@@ -34,11 +35,19 @@ same_column(const KalamTableColumn *a, const KalamTableColumn *b)
 }
 
 static bool
+same_index(const KalamTableIndex *a, const KalamTableIndex *b)
+{
+	return a->id == b->id && a->flags == b->flags && a->since == b->since &&
+		same_string(a->name, b->name) && same_string(a->columns, b->columns);
+}
+
+static bool
 same_record(const KalamTableRecord *a, const KalamTableRecord *b)
 {
 	return a->table_id == b->table_id && a->object_id == b->object_id &&
 		a->schema_version == b->schema_version && a->database_oid == b->database_oid &&
 		a->relid == b->relid && a->owner_oid == b->owner_oid && a->ncolumns == b->ncolumns &&
+		a->nindexes == b->nindexes && a->next_index == b->next_index &&
 		same_string(a->owner, b->owner) && same_string(a->database, b->database) &&
 		same_string(a->nspname, b->nspname) && same_string(a->name, b->name) &&
 		same_string(a->kind, b->kind) && same_string(a->primary_key, b->primary_key) &&
@@ -47,7 +56,7 @@ same_record(const KalamTableRecord *a, const KalamTableRecord *b)
 
 static const KalamTableRecord messages = {
 	.table_id = 7,.object_id = 300,.schema_version = 1,.database_oid = 5,.relid = 16384,
-	.owner_oid = 10,.ncolumns = 2,
+	.owner_oid = 10,.ncolumns = 2,.next_index = 1,
 	.owner = {"postgres", 8},.database = {"db", 2},.nspname = {"chat", 4},
 	.name = {"messages", 8},.kind = {"shared", 6},.primary_key = {"id DESC", 7},
 	.options = {"", 0}
@@ -65,21 +74,52 @@ static const char messages_bytes[] =
 	"\x02" "\x02id" "\x06" "bigint" "\x14" "\x01" "\x05"
 	"\x04" "\x01t" "\x15" "character varying(40)" "\x93\x08" "\x58" "\x00";
 
+static const KalamTableIndex messages_indexes[2] = {
+	{.id = 1,.flags = KALAM_INDEX_UNIQUE,.since = 300,.name = {"t", 1},.columns = {"t DESC", 6}},
+	{.id = 4,.flags = 0,.since = 0,.name = {"both", 4},.columns = {"t, id", 5}}
+};
+static const char indexes_bytes[] =
+	"\x02" "\x05"
+	"\x01" "\x01" "\xac\x02" "\x01t" "\x06t DESC"
+	"\x04" "\x00" "\x00" "\x04" "both" "\x05t, id";
+
+static KalamTableRecord
+with_indexes(uint32_t nindexes, uint32_t next)
+{
+	KalamTableRecord r = messages;
+
+	r.nindexes = nindexes;
+	r.next_index = next;
+	return r;
+}
+
 static void
 a_record_has_the_documented_bytes(void)
 {
 	uint8_t		out[256];
-	size_t		size = kalam_table_record_size(&messages, messages_columns);
+	size_t		columns_size = sizeof(messages_bytes) - 1;
+	size_t		size = kalam_table_record_size(&messages, messages_columns, NULL);
+	KalamTableRecord r = with_indexes(2, 5);
 
-	CHECK(size == sizeof(messages_bytes) - 1);
-	kalam_table_record_encode(&messages, messages_columns, out);
+	CHECK(size == columns_size);
+	kalam_table_record_encode(&messages, messages_columns, NULL, out);
 	CHECK(memcmp(out, messages_bytes, size) == 0);
+
+	size = kalam_table_record_size(&r, messages_columns, messages_indexes);
+	CHECK(size == columns_size + sizeof(indexes_bytes) - 1);
+	kalam_table_record_encode(&r, messages_columns, messages_indexes, out);
+	CHECK(memcmp(out, messages_bytes, columns_size) == 0);
+	CHECK(memcmp(out + columns_size, indexes_bytes, sizeof(indexes_bytes) - 1) == 0);
+
+	/* all are gone, but their ids are not used again */
+	r = with_indexes(0, 5);
+	CHECK(kalam_table_record_size(&r, messages_columns, NULL) == columns_size + 2);
 }
 
 /* Decodes what a buffer of exactly this size holds, so that ASan sees overreads. */
 static bool
 decode_all(const uint8_t *data, size_t len, KalamTableRecord *r, KalamTableColumn *columns,
-		   size_t *end)
+		   KalamTableIndex *indexes, size_t *end)
 {
 	size_t		offset;
 
@@ -90,6 +130,11 @@ decode_all(const uint8_t *data, size_t len, KalamTableRecord *r, KalamTableColum
 	for (uint32_t i = 0; i < r->ncolumns; i++)
 		if (!kalam_table_record_column(data, len, &offset, &columns[i]))
 			return false;
+	if (!kalam_table_record_indexes(data, len, &offset, r) || r->nindexes > MAX_INDEXES)
+		return false;
+	for (uint32_t i = 0; i < r->nindexes; i++)
+		if (!kalam_table_record_index(data, len, &offset, &indexes[i]))
+			return false;
 	*end = offset;
 	return true;
 }
@@ -97,37 +142,74 @@ decode_all(const uint8_t *data, size_t len, KalamTableRecord *r, KalamTableColum
 static void
 every_cut_record_is_refused(void)
 {
-	size_t		full = sizeof(messages_bytes) - 1;
+	uint8_t		bytes[256];
+	KalamTableRecord two = with_indexes(2, 5);
+	size_t		full = kalam_table_record_size(&two, messages_columns, messages_indexes);
 
+	kalam_table_record_encode(&two, messages_columns, messages_indexes, bytes);
 	for (size_t len = 0; len <= full; len++)
 	{
 		uint8_t    *data = malloc(len + 1);
 		KalamTableRecord r;
 		KalamTableColumn columns[MAX_COLUMNS];
+		KalamTableIndex indexes[MAX_INDEXES];
 		size_t		end;
 
 		/* right-aligned, so that the end of the allocation is the end of the data */
-		memcpy(data + 1, messages_bytes, len);
-		CHECK(decode_all(data + 1, len, &r, columns, &end) == (len == full));
+		memcpy(data + 1, bytes, len);
+		/* (one that ends with the columns is that of a table without indexes) */
+		CHECK(decode_all(data + 1, len, &r, columns, indexes, &end) ==
+			  (len == full || len == sizeof(messages_bytes) - 1));
 		free(data);
 	}
 }
 
 static void
-bytes_behind_the_last_column_are_ignored(void)
+bytes_behind_the_last_index_are_ignored(void)
 {
-	uint8_t		data[sizeof(messages_bytes) + 3];
+	uint8_t		data[256];
+	KalamTableRecord two = with_indexes(2, 5);
 	KalamTableRecord r;
 	KalamTableColumn columns[MAX_COLUMNS];
+	KalamTableIndex indexes[MAX_INDEXES];
 	size_t		end = 0;
 
 	memset(data, 0xFF, sizeof(data));
-	memcpy(data, messages_bytes, sizeof(messages_bytes) - 1);
-	CHECK(decode_all(data, sizeof(data), &r, columns, &end));
-	CHECK(same_record(&r, &messages));
+	kalam_table_record_encode(&two, messages_columns, messages_indexes, data);
+	CHECK(decode_all(data, sizeof(data), &r, columns, indexes, &end));
+	CHECK(same_record(&r, &two));
 	CHECK(same_column(&columns[0], &messages_columns[0]));
 	CHECK(same_column(&columns[1], &messages_columns[1]));
-	CHECK(end == sizeof(messages_bytes) - 1);
+	CHECK(same_index(&indexes[0], &messages_indexes[0]));
+	CHECK(same_index(&indexes[1], &messages_indexes[1]));
+	CHECK(end == kalam_table_record_size(&two, messages_columns, messages_indexes));
+}
+
+static void
+impossible_numbers_of_indexes_are_refused(void)
+{
+	static const char *const tails[] = {
+		"\x00" "\x00",			/* no id is next */
+		"\x02" "\x05" "\x01\x01\x01\x00\x00",	/* two, with room for one */
+		"\xff\xff\xff\xff\x0f" "\x05",
+		"\xff\xff\xff\xff\x1f" "\x05"
+	};
+	static const size_t lens[] = {2, 7, 6, 6};
+
+	for (size_t i = 0; i < 4; i++)
+	{
+		size_t		columns_size = sizeof(messages_bytes) - 1;
+		uint8_t    *data = malloc(columns_size + lens[i]);
+		KalamTableRecord r;
+		KalamTableColumn columns[MAX_COLUMNS];
+		KalamTableIndex indexes[MAX_INDEXES];
+		size_t		end;
+
+		memcpy(data, messages_bytes, columns_size);
+		memcpy(data + columns_size, tails[i], lens[i]);
+		CHECK(!decode_all(data, columns_size + lens[i], &r, columns, indexes, &end));
+		free(data);
+	}
 }
 
 static void
@@ -194,6 +276,8 @@ random_records_survive_the_round_trip(void)
 			.database_oid = (uint32_t) random_number(),.relid = (uint32_t) random_number(),
 			.owner_oid = (uint32_t) random_number(),
 			.ncolumns = (uint32_t) unit_random_below(MAX_COLUMNS),
+			.nindexes = (uint32_t) (unit_random_below(2) * unit_random_below(MAX_INDEXES)),
+			.next_index = 1 + (uint32_t) unit_random_below(70000),
 			.owner = random_string(),.database = random_string(),.nspname = random_string(),
 			.name = random_string(),.kind = random_string(),.primary_key = random_string(),
 			.options = random_string()
@@ -201,6 +285,8 @@ random_records_survive_the_round_trip(void)
 		KalamTableColumn columns[MAX_COLUMNS];
 		KalamTableRecord back;
 		KalamTableColumn back_columns[MAX_COLUMNS];
+		KalamTableIndex indexes[MAX_INDEXES];
+		KalamTableIndex back_indexes[MAX_INDEXES];
 		size_t		size;
 		size_t		end = 0;
 		uint8_t    *data;
@@ -214,15 +300,25 @@ random_records_survive_the_round_trip(void)
 			columns[i].name = random_string();
 			columns[i].type_name = random_string();
 		}
-		size = kalam_table_record_size(&r, columns);
+		for (uint32_t i = 0; i < r.nindexes; i++)
+		{
+			indexes[i].id = (uint32_t) random_number();
+			indexes[i].flags = (uint32_t) random_number();
+			indexes[i].since = random_number();
+			indexes[i].name = random_string();
+			indexes[i].columns = random_string();
+		}
+		size = kalam_table_record_size(&r, columns, indexes);
 		data = malloc(size);
-		kalam_table_record_encode(&r, columns, data);
-		if (CHECK(decode_all(data, size, &back, back_columns, &end)))
+		kalam_table_record_encode(&r, columns, indexes, data);
+		if (CHECK(decode_all(data, size, &back, back_columns, back_indexes, &end)))
 		{
 			CHECK(end == size);
 			CHECK(same_record(&r, &back));
 			for (uint32_t i = 0; i < r.ncolumns; i++)
 				CHECK(same_column(&columns[i], &back_columns[i]));
+			for (uint32_t i = 0; i < r.nindexes; i++)
+				CHECK(same_index(&indexes[i], &back_indexes[i]));
 		}
 		free(data);
 	}
@@ -240,14 +336,15 @@ the_extremes_of_signed_fields_survive(void)
 	{
 		KalamTableColumn c = messages_columns[0];
 		KalamTableColumn back;
+		KalamTableIndex indexes[MAX_INDEXES];
 		KalamTableRecord rback;
 		uint8_t		out[256];
 		size_t		end;
 
 		c.attnum = values[i];
 		c.typmod = values[i];
-		kalam_table_record_encode(&r, &c, out);
-		CHECK(decode_all(out, kalam_table_record_size(&r, &c), &rback, &back, &end));
+		kalam_table_record_encode(&r, &c, NULL, out);
+		CHECK(decode_all(out, kalam_table_record_size(&r, &c, NULL), &rback, &back, indexes, &end));
 		CHECK(same_column(&c, &back));
 	}
 }
@@ -257,7 +354,8 @@ main(void)
 {
 	unit_run(a_record_has_the_documented_bytes);
 	unit_run(every_cut_record_is_refused);
-	unit_run(bytes_behind_the_last_column_are_ignored);
+	unit_run(bytes_behind_the_last_index_are_ignored);
+	unit_run(impossible_numbers_of_indexes_are_refused);
 	unit_run(another_record_format_is_refused);
 	unit_run(numbers_too_large_for_their_field_are_refused);
 	unit_run(random_records_survive_the_round_trip);

@@ -417,7 +417,7 @@ random_list(List *l, const Model *m, uint64_t rows, bool index, uint32_t n)
 static void
 test_random_lists(void)
 {
-	uint64_t	rows = SLOW ? 1500 : 3000;
+	uint64_t	rows = SLOW ? 800 : 3000;
 	Model		m = make_model(rows);
 	List		l = {0};
 	uint64_t	stamp = 0;
@@ -425,7 +425,7 @@ test_random_lists(void)
 
 	for (int round = 0; round < 2; round++)
 	{
-		for (int i = 0; i < (SLOW ? 60 : 300); i++)
+		for (int i = 0; i < (SLOW ? 40 : 300); i++)
 		{
 			bool		index = pick(2) == 0;
 			uint32_t	flags = pick(2) == 0 ? KALAM_SCAN_REVERSE : 0;
@@ -571,8 +571,8 @@ test_list_that_rests(void)
 static void
 test_lists_over_deleted_keys(void)
 {
-	uint64_t	rows = 120000,
-				every = 60000;
+	uint64_t	rows = 60000,
+				every = 55000;
 	uint32_t	object = next_object++;
 	TestChannel c = rpc(0);
 	List		l = {0};
@@ -646,7 +646,7 @@ test_lists_over_deleted_keys(void)
 		while ((b = test_next_block(&c)) != NULL)
 			n += b->nrows;
 		CHECK_EQUAL(c.code, KALAM_OK);
-		CHECK_EQUAL(n, rows / every);
+		CHECK_EQUAL(n, 2);
 	}
 	free(l.bytes);
 }

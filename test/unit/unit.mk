@@ -11,7 +11,7 @@
 # UNIT_SOURCES_NAME lists; a fuzzer the same way from test/fuzz/fuzz_NAME.c.
 
 UNIT_TESTS = keycodec staged changes record_list catalog
-UNIT_FUZZERS = keycodec staged changes catalog change_stream key_stream
+UNIT_FUZZERS = keycodec staged changes catalog change_stream key_stream scan_input
 
 UNIT_SOURCES_keycodec = src/shared/keycodec.c
 UNIT_SOURCES_staged = src/shared/staged.c
@@ -21,6 +21,7 @@ UNIT_SOURCES_record_list = src/shared/record_list.c $(UNIT_SOURCES_changes)
 UNIT_SOURCES_catalog = src/shared/catalog.c
 UNIT_SOURCES_change_stream = src/storage/change_stream.c
 UNIT_SOURCES_key_stream = src/storage/key_stream.c
+UNIT_SOURCES_scan_input = src/storage/scan_input.c
 
 UNIT_FUZZ_SECONDS ?= 10
 

@@ -1,0 +1,247 @@
+/*
+ * indexbuild.c
+ *	  Secondary indexes come and go with the options of their table.
+ *
+ * Called when a statement has changed a table, under the lock that it holds:
+ * what the record of the table says of its indexes is compared with the options.
+ * The entries of a new index are staged like rows, so that many of them go to
+ * sorted files, and all of them are undone with the statement.  An index that is
+ * changed is another one, with another id.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/defrem.h"
+#include "executor/executor.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "src/backend/index.h"
+#include "src/backend/row.h"
+#include "src/backend/shmem.h"
+#include "src/backend/wholescan.h"
+
+/* ---- the record ---- */
+
+static const char *
+option_of(const KalamIndex *index, List *options)
+{
+	char	   *name = psprintf("%s%s", index->unique ? KALAM_OPTION_UNIQUE : KALAM_OPTION_INDEX,
+								index->name);
+	ListCell   *lc;
+
+	foreach(lc, options)
+		if (strcmp(((DefElem *) lfirst(lc))->defname, name) == 0)
+			return defGetString(lfirst(lc));
+	elog(ERROR, "option \"%s\" is missing", name);
+}
+
+/* Writes what table knows of its indexes into the record. */
+static void
+put_indexes(const KalamTable *table, Relation rel, KalamCatalogTable *record, uint32 next_index)
+{
+	List	   *options = GetForeignTable(RelationGetRelid(rel))->options;
+
+	record->record.nindexes = table->nindexes;
+	record->record.next_index = next_index;
+	record->indexes = palloc0(sizeof(KalamTableIndex) * Max(table->nindexes, 1));
+	for (int i = 0; i < table->nindexes; i++)
+	{
+		const KalamIndex *index = &table->indexes[i];
+		KalamTableIndex *x = &record->indexes[i];
+
+		x->id = index->id;
+		x->flags = index->unique ? KALAM_INDEX_UNIQUE : 0;
+		x->since = index->since;
+		x->name = kalam_string(index->name);
+		x->columns = kalam_string(option_of(index, options));
+	}
+}
+
+/* The id of the next new index of an object. */
+static uint16
+take_id(uint32 *next_index, Relation rel)
+{
+	if (*next_index > UINT16_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("all index ids of table \"%s\" are used up", RelationGetRelationName(rel)),
+				 errhint("Truncate it, or store its rows anew: change its option compression.")));
+	return (uint16) (*next_index)++;
+}
+
+void
+kalam_index_start_anew(KalamTable *table, Relation rel, KalamCatalogTable *record)
+{
+	uint32		next_index = 1;
+
+	for (int i = 0; i < table->nindexes; i++)
+	{
+		table->indexes[i].id = take_id(&next_index, rel);
+		table->indexes[i].since = 0;
+	}
+	put_indexes(table, rel, record, next_index);
+}
+
+/* ---- what is new ---- */
+
+/* Has the column of old's that was called so the same place, and the same key bytes? */
+static bool
+same_column(const KalamKeyColumn *column, const KalamKeyItem *was, const KalamCatalogTable *old)
+{
+	const KalamTableColumn *c;
+	KalamKeyType type;
+	const char *why;
+
+	if (column->desc != was->desc || (uint32) column->attnum > old->record.ncolumns)
+		return false;
+	c = &old->columns[column->attnum - 1];
+	return !(c->flags & KALAM_COLUMN_DROPPED) &&
+		strcmp(was->name, kalam_string_dup(c->name)) == 0 &&
+		kalam_key_type(c->type_oid, column->type.collation, &type, &why) &&
+		type.codec == column->type.codec;
+}
+
+static bool
+same_index(const KalamIndex *index, const KalamTableIndex *was, const KalamCatalogTable *old)
+{
+	List	   *items;
+	ListCell   *lc;
+	int			i = 0;
+
+	if (index->unique != ((was->flags & KALAM_INDEX_UNIQUE) != 0) ||
+		strcmp(index->name, kalam_string_dup(was->name)) != 0)
+		return false;
+	items = kalam_parse_key_list(index->name, kalam_string_dup(was->columns));
+	if (list_length(items) != index->ncolumns)
+		return false;
+	foreach(lc, items)
+		if (!same_column(&index->columns[i++], lfirst(lc), old))
+			return false;
+	return true;
+}
+
+/* ---- building ---- */
+
+/* As heap says it of rows that are there already. */
+static void pg_attribute_noreturn()
+raise_cannot_create(const KalamIndex *index, Relation rel, TupleTableSlot *slot)
+{
+	char	   *name = kalam_index_relname(index, rel);
+	char	   *key = kalam_describe_key(rel, index->columns, index->ncolumns, slot);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("could not create unique index \"%s\"", name),
+			 key ? errdetail("Key %s is duplicated.", key) : errdetail("Duplicate keys exist."),
+			 errtableconstraint(rel, name)));
+}
+
+/* Forms the entry of a row; raises if it is a value that another row has. */
+static void
+form_new_entry(const KalamTable *table, const KalamIndex *index, Relation rel,
+			   TupleTableSlot *slot, const uint8 *key, size_t key_len, KalamIndexEntry *entry)
+{
+	KalamVersion own;
+
+	kalam_index_entry(table, index, rel, slot, key, key_len, entry);
+	if (entry->suffix_len == 0 && kalam_own_version(entry->key, entry->key_len, &own) &&
+		own.op == KALAM_CHANGE_PUT)
+		raise_cannot_create(index, rel, slot);
+}
+
+void
+kalam_index_add_row(KalamTable *table, Relation rel, TupleTableSlot *slot,
+					const uint8 *key, size_t key_len)
+{
+	for (int i = 0; i < table->nindexes; i++)
+	{
+		KalamIndexEntry entry;
+		uint8		payload[KALAM_INDEX_PAYLOAD_BYTES];
+		size_t		len;
+
+		form_new_entry(table, &table->indexes[i], rel, slot, key, key_len, &entry);
+		len = kalam_index_payload(&entry, key, key_len, payload);
+		(void) kalam_stage_entry(entry.key, entry.key_len, payload, len);
+	}
+}
+
+/* Stages the entries that all rows of rel have in these indexes. */
+static void
+build(Relation rel, KalamTable *table, List *indexes)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsMinimalTuple);
+	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "kalam index build",
+													  ALLOCSET_DEFAULT_SIZES);
+	KalamIndexEntry *entries = palloc(list_length(indexes) * sizeof(KalamIndexEntry));
+	KalamWholeScan *scan;
+	MinimalTuple tuple;
+	const uint8 *key;
+	size_t		key_len;
+
+	/* the scan sees commands before this one */
+	CommandCounterIncrement();
+	scan = kalam_whole_scan_begin(rel);
+	while ((tuple = kalam_whole_scan_next(scan, &key, &key_len)) != NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(row_context);
+		int			n = list_length(indexes);
+
+		/* all are formed before any is staged, which may spill what the row is in */
+		ExecStoreMinimalTuple(tuple, slot, false);
+		for (int i = 0; i < n; i++)
+			form_new_entry(table, list_nth(indexes, i), rel, slot, key, key_len, &entries[i]);
+		for (int i = 0; i < n; i++)
+		{
+			uint8		payload[KALAM_INDEX_PAYLOAD_BYTES];
+			size_t		len = kalam_index_payload(&entries[i], key, key_len, payload);
+
+			kalam_stage_bytes(entries[i].key, entries[i].key_len, payload, len);
+		}
+		ExecClearTuple(slot);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(row_context);
+	}
+	kalam_whole_scan_end(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	MemoryContextDelete(row_context);
+	pfree(entries);
+}
+
+void
+kalam_index_reconcile(Relation rel, KalamTable *table, const KalamCatalogTable *old,
+					  KalamCatalogTable *record)
+{
+	uint32		next_index = old->record.next_index;
+	bool	   *stays = palloc0(sizeof(bool) * Max(old->record.nindexes, 1));
+	List	   *to_build = NIL;
+
+	for (int i = 0; i < table->nindexes; i++)
+	{
+		KalamIndex *index = &table->indexes[i];
+
+		index->id = 0;
+		for (uint32 w = 0; w < old->record.nindexes && index->id == 0; w++)
+			if (same_index(index, &old->indexes[w], old))
+			{
+				index->id = (uint16) old->indexes[w].id;
+				index->since = old->indexes[w].since;
+				stays[w] = true;
+			}
+		if (index->id == 0)
+		{
+			index->id = take_id(&next_index, rel);
+			/* all that is indexed was committed by then */
+			index->since = atomic_load(&kalam_segment->pub);
+			to_build = lappend(to_build, index);
+		}
+	}
+	for (uint32 w = 0; w < old->record.nindexes; w++)
+		if (!stays[w])
+			kalam_stage_drop_index(old->record.object_id, (uint16) old->indexes[w].id);
+	put_indexes(table, rel, record, next_index);
+	if (to_build != NIL)
+		build(rel, table, to_build);
+}
