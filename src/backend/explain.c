@@ -31,7 +31,12 @@ kalam_explain_scan(ForeignScanState *node, ExplainState *es)
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	int			nbounds = intVal(list_nth(plan->fdw_private, KALAM_PRIVATE_KEY_QUALS));
 	List	   *quals = plan->fdw_recheck_quals;
+	String	   *index = list_nth(plan->fdw_private, KALAM_PRIVATE_INDEX);
 
+	if (index != NULL)
+		ExplainPropertyText("Index", strVal(index), es);
+	if (list_nth(plan->fdw_private, KALAM_PRIVATE_ONLY) != NIL)
+		ExplainPropertyBool("Keys Only", true, es);
 	explain_conditions("Key Cond", list_truncate(list_copy(quals), nbounds), plan, es);
 	/* those that core knows of, it shows */
 	explain_conditions("Filter", list_copy_tail(quals, nbounds), plan, es);

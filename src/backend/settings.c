@@ -24,6 +24,8 @@ int			kalam_max_families = 200;
 int			kalam_bulk_load_threshold = 8 * 1024;
 int			kalam_staged_memory = 64 * 1024;
 bool		kalam_enable_multirange = true;
+bool		kalam_enable_indexscan = true;
+bool		kalam_enable_indexonlyscan = true;
 
 static void
 define_planner_switch(const char *name, const char *what, bool *variable)
@@ -110,6 +112,12 @@ kalam_settings_define(void)
 	define_planner_switch("kalam.enable_multirange",
 						  "Enables the planner's use of scans of several key ranges.",
 						  &kalam_enable_multirange);
+	define_planner_switch("kalam.enable_indexscan",
+						  "Enables the planner's use of secondary indexes.",
+						  &kalam_enable_indexscan);
+	define_planner_switch("kalam.enable_indexonlyscan",
+						  "Enables the planner's use of scans that read no more than keys.",
+						  &kalam_enable_indexonlyscan);
 
 #ifdef KALAM_STOP_POINTS
 	kalam_stop_point_settings();

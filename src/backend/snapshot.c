@@ -18,6 +18,7 @@
 #include "storage/proc.h"
 #include "storage/shmem.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "src/backend/client.h"
 #include "src/backend/indoubt.h"
@@ -269,6 +270,19 @@ entry_of(Snapshot snapshot)
 	if (snapshot->snapshot_type != SNAPSHOT_MVCC || snapshot->speculativeToken == 0)
 		return NULL;
 	return find_entry(snapshot->speculativeToken);
+}
+
+uint64
+kalam_snapshot_expected(void)
+{
+	/* (a function's queries run under the snapshot of their caller, if they are stable) */
+	SnapshotEntry *e = ActiveSnapshotSet() ? entry_of(GetActiveSnapshot()) : NULL;
+
+	if (IsolationUsesXactSnapshot() && xact_stamp != 0)
+		return xact_stamp;
+	if (e != NULL && e->stamp != 0)
+		return e->stamp;
+	return atomic_load(&kalam_segment->pub);
 }
 
 static SnapshotEntry *
