@@ -27,6 +27,7 @@
 #include "src/backend/index.h"
 #include "src/backend/keymatch.h"
 #include "src/backend/planner.h"
+#include "src/backend/ship.h"
 #include "src/backend/snapshot.h"
 #include "src/backend/table.h"
 
@@ -38,7 +39,9 @@
 #define SEEK_COST			0.5 /* of each range beyond the first */
 #define ROW_LOOK_UP_COST	(0.25 * random_page_cost)	/* of a row that an index leads to */
 #define INDEX_ENTRY_BYTES	40
-#define ROW_FETCH_FACTOR	0.5 /* of cpu_tuple_cost: out of a block, undecoded */
+#define ROW_READ_FACTOR		0.25 /* of cpu_tuple_cost: storage reads it, */
+#define ROW_SEND_FACTOR		0.25 /* and sends it: out of a block, undecoded */
+#define FILTER_FACTOR		0.25 /* of a condition's cost, where storage evaluates it */
 
 /* ---- order ---- */
 
@@ -157,7 +160,7 @@ cost_of_rows(const PathMaking *p, const KalamScanKey *key, double fetched, bool 
 	double		fraction = fetched / Max(p->rel->tuples, 1);
 
 	if (key->index == NULL)
-		return fetched * cpu_tuple_cost * ROW_FETCH_FACTOR +
+		return fetched * cpu_tuple_cost * ROW_READ_FACTOR +
 			p->rel->pages * fraction * seq_page_cost;
 	return fetched * cpu_index_tuple_cost +
 		ceil(fetched * INDEX_ENTRY_BYTES / BLCKSZ) * seq_page_cost +
@@ -172,10 +175,19 @@ add_matched_paths(const PathMaking *p, int n, const KalamScanKey *key,
 	RelOptInfo *rel = p->rel;
 	double		fetched;
 	double		rows = p->param ? p->param->ppi_rows : rel->rows;
+	double		sent;
 	bool		only = can_be_only(p, key, match);
+	List	   *shipped = NIL;
 	Cost		startup;
 	Cost		run;
 	QualCost	qual;
+	QualCost	filter;
+
+	/* conditions are tried on rows: storage can, but not on an index alone */
+	if (!only || key->index == NULL)
+		shipped = kalam_ship_which(rel, p->table->relid, p->clauses, match->exact);
+	if (shipped != NIL)
+		only = false;
 
 	fetched = rel->tuples *
 		clauselist_selectivity(root, match->common, rel->relid, JOIN_INNER, NULL);
@@ -183,12 +195,16 @@ add_matched_paths(const PathMaking *p, int n, const KalamScanKey *key,
 		fetched = Min(fetched, match->nranges);
 	fetched = clamp_row_est(fetched);
 	rows = Min(rows, fetched);
+	sent = fetched * clauselist_selectivity(root, shipped, rel->relid, JOIN_INNER, NULL);
+	sent = Max(sent, rows);
 
-	cost_qual_eval(&qual, p->clauses, root);
-	startup = REQUEST_COST + qual.startup + rel->reltarget->cost.startup;
+	cost_qual_eval(&filter, shipped, root);
+	cost_qual_eval(&qual, list_difference_ptr(p->clauses, shipped), root);
+	startup = REQUEST_COST + filter.startup + qual.startup + rel->reltarget->cost.startup;
 	run = (match->nranges - 1) * SEEK_COST +
 		cost_of_rows(p, key, fetched, only) +
-		fetched * (cpu_tuple_cost + qual.per_tuple) +
+		fetched * filter.per_tuple * FILTER_FACTOR +
+		sent * (cpu_tuple_cost * ROW_SEND_FACTOR + cpu_tuple_cost + qual.per_tuple) +
 		rows * rel->reltarget->cost.per_tuple;
 
 	for (int reverse = 0; reverse <= 1; reverse++)

@@ -18,6 +18,7 @@
 #include "src/backend/keymatch.h"
 #include "src/backend/planner.h"
 #include "src/backend/rowlock.h"
+#include "src/backend/ship.h"
 #include "src/backend/table.h"
 
 Bitmapset *
@@ -110,6 +111,7 @@ kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 	List	   *key_quals = extract_actual_clauses(match->used, false);
 	int			nkey_quals = list_length(key_quals);
 	List	   *filters = NIL;
+	KalamShipped shipped = {NIL};
 	Node	   *items[KALAM_PRIVATE_ITEMS] = {NULL};
 	List	   *private = NIL;
 	ListCell   *lc;
@@ -119,10 +121,12 @@ kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 	bool		lock = lock_mode != KALAM_SCAN_LOCKS_NOTHING;
 
 	foreach(lc, clauses)
-		if (!list_member_ptr(match->exact, lfirst(lc)))
+		if (!list_member_ptr(match->exact, lfirst(lc)) &&
+			(scan_path->only || !kalam_ship_condition(&shipped, rel, relid, lfirst(lc))))
 			filters = lappend(filters, lfirst(lc));
 	needed = kalam_needed_columns(rel, filters);
 	filters = extract_actual_clauses(filters, false);
+	key_quals = list_concat(key_quals, extract_actual_clauses(shipped.rinfos, false));
 
 	items[KALAM_PRIVATE_BOUNDS] = (Node *) kalam_alternatives_to_list(match->alternatives);
 	items[KALAM_PRIVATE_KEY_QUALS] = (Node *) makeInteger(nkey_quals);
@@ -135,6 +139,8 @@ kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 		items[KALAM_PRIVATE_ONLY] = (Node *) attribute_numbers(needed);
 	items[KALAM_PRIVATE_LOCK] = (Node *) makeInteger(lock_mode);
 	items[KALAM_PRIVATE_MARK] = (Node *) makeBoolean(marked);
+	items[KALAM_PRIVATE_FILTER] = (Node *) kalam_ship_steps_to_list(shipped.steps);
+	items[KALAM_PRIVATE_SHIPPED] = (Node *) makeInteger(list_length(shipped.rinfos));
 	for (int i = 0; i < KALAM_PRIVATE_ITEMS; i++)
 		private = lappend(private, items[i]);
 
@@ -144,6 +150,8 @@ kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 		filters = NIL;
 	}
 	return make_foreignscan(tlist, filters, rel->relid,
-							kalam_alternatives_values(match->alternatives), private, NIL,
+							list_concat(kalam_alternatives_values(match->alternatives),
+										shipped.values),
+							private, NIL,
 							key_quals, outer_plan);
 }

@@ -19,9 +19,10 @@ typedef struct KalamPath
 } KalamPath;
 
 /*
- * fdw_private of a ForeignScan; the bounds' values are its fdw_exprs.  Its
- * fdw_recheck_quals are the conditions that bounds come from, and, when the scan
- * locks, all others: it sees to them itself, before it locks.
+ * fdw_private of a ForeignScan; the bounds' values are its fdw_exprs, and behind
+ * them those of shipped conditions.  Its fdw_recheck_quals are the conditions that
+ * bounds come from, the shipped ones, and, when the scan locks, all others: it
+ * sees to them itself, before it locks.
  */
 enum KalamScanPrivate
 {
@@ -36,6 +37,8 @@ enum KalamScanPrivate
 	KALAM_PRIVATE_LOCK,			/* Integer: how the scan locks its rows
 								 * (KalamRowLockMode), or KALAM_SCAN_LOCKS_NOTHING */
 	KALAM_PRIVATE_MARK,			/* Boolean: rows may be locked later: rowmark.h */
+	KALAM_PRIVATE_FILTER,		/* list of lists: kalam_ship_steps_to_list */
+	KALAM_PRIVATE_SHIPPED,		/* Integer: how many conditions these are */
 	KALAM_PRIVATE_ITEMS
 };
 

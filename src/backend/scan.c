@@ -24,6 +24,8 @@
 #include "src/backend/scan_state.h"
 #include "src/backend/snapshot.h"
 
+#define MAX_FILTER_BYTES	(KALAM_MAX_INPUT_BYTES / 2)
+
 /* The number of the index that the plan follows. */
 static int
 find_index(const KalamTable *table, const String *name)
@@ -62,6 +64,10 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 		kalam_alternatives_from_list(list_nth(private, KALAM_PRIVATE_BOUNDS));
 	scan->conditions.states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
 	scan->conditions.econtext = node->ss.ps.ps_ExprContext;
+	if (list_nth(private, KALAM_PRIVATE_FILTER) != NIL)
+		scan->merge.filter =
+			kalam_filter_begin(kalam_ship_steps_from_list(list_nth(private, KALAM_PRIVATE_FILTER)),
+							   scan->conditions.states, scan->rel);
 	scan->range_context = AllocSetContextCreate(estate->es_query_cxt, "kalam key ranges",
 												ALLOCSET_SMALL_SIZES);
 	scan->reverse = boolVal(list_nth(private, KALAM_PRIVATE_REVERSE));
@@ -88,12 +94,39 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	scan->command_id = estate->es_snapshot->curcid;
 	scan->owner = GetCurrentSubTransactionId();
 	scan->merge.context = estate->es_query_cxt;
+	scan->input.context = estate->es_query_cxt;
 	if (boolVal(list_nth(private, KALAM_PRIVATE_MARK)))
 	{
 		scan->want_keys = true;
 		scan->marked = kalam_marked_rows_begin(estate, plan->scan.scanrelid, scan->rel,
 											   scan->table, scan->stamp);
 	}
+}
+
+/*
+ * Makes the filter for the parameters of now, and the input that brings it to
+ * storage, unless that would leave little room for ranges.  False: no row can pass.
+ */
+static bool
+start_filter(KalamScan *scan, KalamRange *range)
+{
+	Size		len;
+	const uint8 *bytes;
+
+	if (scan->merge.filter == NULL)
+		return true;
+	if (!kalam_filter_compute(scan->merge.filter, scan->conditions.econtext))
+		return false;
+	bytes = kalam_filter_bytes(scan->merge.filter, &len);
+	if (len > MAX_FILTER_BYTES)
+		return true;
+	kalam_input_reset(&scan->input);
+	kalam_input_begin(&scan->input, KALAM_SECTION_FILTER);
+	(void) kalam_input_add(&scan->input, bytes, len);
+	kalam_input_end(&scan->input);
+	range->input = scan->input.bytes;
+	range->input_len = scan->input.len;
+	return true;
 }
 
 /* Backward, the last range comes first. */
@@ -119,7 +152,7 @@ start_scan(KalamScan *scan)
 	scan->started = true;
 	scan->count_left = 0;
 	MemoryContextReset(scan->range_context);
-	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE)
+	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE || !start_filter(scan, &range))
 		return;
 	old = MemoryContextSwitchTo(scan->range_context);
 	scan->ranges = kalam_compute_ranges(&scan->conditions);

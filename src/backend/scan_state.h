@@ -14,6 +14,8 @@
 #include "src/backend/merge.h"
 #include "src/backend/planner.h"
 #include "src/backend/rowmark.h"
+#include "src/backend/scan_input.h"
+#include "src/backend/ship.h"
 
 typedef struct KalamScan
 {
@@ -28,6 +30,7 @@ typedef struct KalamScan
 	int			lock_mode;		/* rows are locked before they are returned, or
 								 * KALAM_SCAN_LOCKS_NOTHING */
 	KalamMarkedRows *marked;	/* they may be locked later; else NULL */
+	KalamInput	input;			/* of requests: the conditions that storage evaluates */
 	ExprState  *filter;			/* if it locks: conditions beyond the range */
 	ExprState  *recheck;		/* all conditions, for rows read again */
 

@@ -11,6 +11,7 @@
 #include <limits.h>
 
 #include "src/backend/planner.h"
+#include "src/backend/ship.h"
 #include "src/backend/shmem.h"
 #include "src/backend/stop_point.h"
 #include "utils/guc.h"
@@ -118,6 +119,9 @@ kalam_settings_define(void)
 	define_planner_switch("kalam.enable_indexonlyscan",
 						  "Enables the planner's use of scans that read no more than keys.",
 						  &kalam_enable_indexonlyscan);
+	define_planner_switch("kalam.enable_filter",
+						  "Enables the evaluation of conditions by the storage process.",
+						  &kalam_enable_filter);
 
 #ifdef KALAM_STOP_POINTS
 	kalam_stop_point_settings();
