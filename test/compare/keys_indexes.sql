@@ -1,0 +1,181 @@
+-- Secondary indexes: conditions, order, rows read from keys alone, own changes.
+
+CREATE STORED TABLE t (id int NOT NULL, a int, b text COLLATE "C", c int, d text, u int, n numeric(8,2), ch char(4), z bool)
+	KEY (id) INDEX ac (a, c DESC) INDEX ba (b, a) UNIQUE u (u) INDEX n (n) INDEX chz (ch, z);
+INSERT INTO t SELECT g, nullif(g % 41, 7), nullif('k' || g % 37, 'k5'), g % 11, 'row ' || g, nullif(g, 500) * 2,
+	(g % 50) / 4.0, 'c' || g % 6, CASE g % 3 WHEN 0 THEN true WHEN 1 THEN false END
+FROM generate_series(1, 3000) g;
+INSERT INTO t (id, a) VALUES (5001, 7), (5002, NULL), (5003, NULL);
+CREATE STORED TABLE o (id int NOT NULL, ta int, tb text) KEY (id);
+INSERT INTO o SELECT g, g % 60, 'k' || g % 50 FROM generate_series(1, 100) g;
+CREATE STORED TABLE nk (a int, b int, t text) INDEX nk_a (a) INDEX nk_b (b);
+INSERT INTO nk SELECT g % 100, g % 77, 'nk' || g FROM generate_series(1, 2000) g;
+ANALYZE t;
+ANALYZE o;
+ANALYZE nk;
+
+SELECT * FROM t WHERE a = 5 ORDER BY id;
+SELECT * FROM t WHERE a = 5 ORDER BY c DESC, id LIMIT 5;
+SELECT a, c, id FROM t WHERE a = 5 ORDER BY a, c DESC, id;
+SELECT a, c, id FROM t WHERE a = 5 AND c >= 9 ORDER BY c, id;
+SELECT a, c FROM t WHERE a IN (3, 5, 7) AND c IN (2, 4) ORDER BY a, c DESC;
+SELECT count(*) FROM t WHERE a = 5;
+SELECT count(*) FROM t WHERE a IN (5, 6) AND c < 3;
+SELECT count(*) FROM t WHERE a IS NULL;
+SELECT count(*) FROM t WHERE a IS NOT NULL;
+SELECT count(*) FROM t WHERE b IS NULL AND a < 4;
+SELECT id FROM t WHERE a IS NULL ORDER BY id;
+SELECT id, a FROM t WHERE a < 3 ORDER BY a, id LIMIT 20;
+SELECT id, a FROM t WHERE a > 38 ORDER BY a DESC, id LIMIT 20;
+SELECT a FROM t ORDER BY a NULLS LAST LIMIT 5;
+SELECT a FROM t ORDER BY a DESC LIMIT 5;
+SELECT a FROM t ORDER BY a NULLS FIRST LIMIT 5;
+SELECT min(a), max(a) FROM t;
+SELECT min(b), max(b) FROM t;
+SELECT max(u), min(u) FROM t;
+SELECT min(c), max(c) FROM t WHERE a = 8;
+SELECT * FROM t WHERE u = 400;
+SELECT * FROM t WHERE u IN (400, 2, 999, 1000, 3000) ORDER BY u;
+SELECT * FROM t WHERE u IS NULL ORDER BY id;
+SELECT u FROM t WHERE u BETWEEN 100 AND 120 ORDER BY u DESC;
+SELECT id, b, a FROM t WHERE b = 'k7' AND a < 5 ORDER BY b, a, id;
+SELECT id, b FROM t WHERE b LIKE 'k3%' AND id < 100 ORDER BY id;
+SELECT b, count(*) FROM t WHERE b ^@ 'k1' GROUP BY b ORDER BY b;
+SELECT DISTINCT b FROM t ORDER BY b;
+SELECT DISTINCT a, c FROM t WHERE a < 3 ORDER BY a, c;
+SELECT n, count(*) FROM t WHERE n BETWEEN 2 AND 3.5 GROUP BY n ORDER BY n;
+SELECT n, id FROM t WHERE n = 2.5 ORDER BY id LIMIT 4;
+SELECT ch, z, count(*) FROM t WHERE ch = 'c3' GROUP BY ch, z ORDER BY ch, z;
+SELECT ch, z, id FROM t WHERE ch IN ('c1', 'c2  ') AND z AND id < 100 ORDER BY id;
+SELECT ch||'|', length(ch), z FROM t WHERE ch = 'c1' AND z IS NULL ORDER BY id LIMIT 3;
+SELECT count(*) FROM t WHERE ch = 'c1' AND z IS TRUE;
+SELECT o.id, t.id, t.d FROM o JOIN t ON t.a = o.ta WHERE o.id < 5 ORDER BY 1, 2;
+SELECT o.id, t.id, t.d FROM o LEFT JOIN t ON t.a = o.ta AND t.c = 3 WHERE o.id IN (3, 45, 50, 51, 55) ORDER BY 1, 2;
+SELECT o.id, count(t.id) FROM o LEFT JOIN t ON t.b = o.tb GROUP BY o.id ORDER BY 1;
+SELECT o.id, t.u FROM o JOIN t ON t.u = o.id ORDER BY 1;
+SELECT * FROM o WHERE EXISTS (SELECT 1 FROM t WHERE t.a = ta AND t.c = 1) ORDER BY id;
+SELECT id, (SELECT max(c) FROM t WHERE t.a = o.ta) FROM o ORDER BY id LIMIT 50;
+SELECT t1.id FROM t t1 JOIN t t2 ON t1.a = t2.a AND t1.c = t2.c WHERE t1.id < 20 AND t2.id < 300 ORDER BY 1, t2.id;
+SELECT * FROM t WHERE (a, c) > (39, 5) ORDER BY id LIMIT 10;
+SELECT * FROM t WHERE a = 5 OR b = 'k3' ORDER BY id LIMIT 10;
+SELECT id FROM t WHERE a = 5 OR a = 9 AND c = 2 ORDER BY id LIMIT 30;
+SELECT * FROM nk WHERE a = 5 ORDER BY t;
+SELECT * FROM nk WHERE b = 5 AND a = 5 ORDER BY t;
+SELECT count(*) FROM nk WHERE a < 5;
+SELECT a, b FROM nk WHERE a IN (99, 98) ORDER BY a, b LIMIT 9;
+SELECT max(b) FROM nk;
+BEGIN;
+UPDATE t SET d = 'own' WHERE a = 5;
+SELECT * FROM t WHERE a = 5 ORDER BY id LIMIT 3;
+UPDATE t SET a = 5 WHERE id = 1;
+SELECT id, a, d FROM t WHERE a = 5 ORDER BY id LIMIT 3;
+DELETE FROM t WHERE id = 46;
+SELECT id, a, d FROM t WHERE a = 5 ORDER BY id LIMIT 3;
+INSERT INTO t VALUES (9001, 5, 'x', 3, 'new', 100001);
+SELECT id, a, c, d FROM t WHERE a = 5 ORDER BY id DESC LIMIT 3;
+SELECT count(*) FROM t WHERE a = 5;
+SELECT a, c, id FROM t WHERE a = 5 ORDER BY c DESC, id LIMIT 10;
+SELECT u, id FROM t WHERE u IN (1, 2, 4) ORDER BY u;
+UPDATE t SET u = u+1 WHERE u < 20;
+SELECT u, id FROM t WHERE u < 25 ORDER BY u;
+SAVEPOINT s;
+UPDATE t SET a = 6 WHERE a = 5;
+SELECT count(*) FROM t WHERE a = 5;
+SELECT count(*) FROM t WHERE a = 6;
+ROLLBACK TO s;
+SELECT count(*) FROM t WHERE a = 5;
+SELECT count(*) FROM t WHERE a IN (5, 6);
+SELECT a, c, id FROM t WHERE a IN (5, 6) ORDER BY a DESC, c, id LIMIT 10;
+DELETE FROM t WHERE a = 5;
+SELECT count(*), min(a) FROM t WHERE a IN (5, 6);
+ROLLBACK;
+BEGIN;
+UPDATE t SET c = c WHERE a = 5;
+UPDATE t SET d = d||'!' WHERE id%2 = 0;
+SELECT id, d FROM t WHERE a = 5 AND d LIKE '%!' ORDER BY id;
+SELECT max(u) FROM t WHERE d LIKE '%!';
+UPDATE t SET b = 'zz' WHERE b = 'k7';
+SELECT count(*) FROM t WHERE b = 'k7';
+SELECT count(*) FROM t WHERE b = 'zz';
+SELECT id, b FROM t WHERE b > 'k9' ORDER BY b, id LIMIT 5;
+ROLLBACK;
+BEGIN;
+DECLARE cu CURSOR FOR SELECT id, a, c FROM t WHERE a = 5 ORDER BY a, c DESC, id;
+FETCH 2 FROM cu;
+UPDATE t SET a = 77 WHERE a = 5;
+FETCH 2 FROM cu;
+SELECT count(*) FROM t WHERE a = 77;
+ROLLBACK;
+BEGIN;
+SELECT id FROM t WHERE a = 5 AND c = 3 ORDER BY id FOR UPDATE;
+ROLLBACK;
+WITH x AS (UPDATE t SET d = 'locked' WHERE id IN (SELECT id FROM t WHERE a = 5 AND c = 3 FOR UPDATE) RETURNING id, d) SELECT * FROM x ORDER BY id;
+UPDATE t SET d = 'row '||id WHERE d = 'locked';
+WITH x AS (DELETE FROM t WHERE a = 9 AND c = 5 RETURNING id, a) SELECT * FROM x ORDER BY id;
+INSERT INTO t(id, a, c) VALUES (46, 9, 5) ON CONFLICT DO NOTHING;
+UPDATE nk SET t = 'x' WHERE a = 5 AND b = 5;
+UPDATE nk SET a = a+1 WHERE a = 50;
+SELECT count(*) FROM nk WHERE a = 51;
+DELETE FROM nk WHERE b = 3;
+SELECT count(*) FROM nk;
+SELECT count(*) FROM nk WHERE b IN (3, 4);
+UPDATE t SET a = a+1 WHERE a BETWEEN 10 AND 12;
+SELECT a, count(*) FROM t WHERE a BETWEEN 9 AND 14 GROUP BY a ORDER BY a;
+UPDATE t SET u = u+10000 WHERE u < 50;
+SELECT u, id FROM t WHERE u > 10000 ORDER BY u;
+SELECT count(*) FROM t WHERE u < 60;
+PREPARE p(int, int[]) AS SELECT id FROM t WHERE a = $1 AND c = ANY($2) ORDER BY id LIMIT 5;
+SET plan_cache_mode = force_generic_plan;
+EXECUTE p(5, '{1,2}');
+EXECUTE p(NULL, '{1}');
+EXECUTE p(6, NULL);
+DEALLOCATE p;
+PREPARE p(int) AS SELECT id, d FROM t WHERE u = $1;
+EXECUTE p(400);
+EXECUTE p(NULL);
+EXECUTE p(-1);
+DEALLOCATE p;
+BEGIN;
+UPDATE t SET d = 'mine' WHERE id BETWEEN 100 AND 1000;
+SELECT id, a, d FROM t WHERE a = 5 AND d = 'mine' ORDER BY id;
+SELECT count(*) FROM t WHERE a = 5 AND d = 'mine';
+SELECT count(*) FROM t WHERE a = 5 AND d <> 'mine';
+UPDATE t SET d = 'row' WHERE a = 6;
+SELECT count(*) FROM t WHERE a = 6 AND d = 'row';
+SELECT count(*) FROM t WHERE a IN (5, 6) AND d LIKE 'ro%';
+ROLLBACK;
+SELECT a, c, id FROM t ORDER BY a, c DESC, id LIMIT 5;
+SELECT a, c, id FROM t WHERE (a, c) = (5, 3) ORDER BY id;
+SELECT id, a FROM t WHERE (a, id) > (0, 0) AND a = 5 AND id > 1000 ORDER BY a, c DESC, id LIMIT 5;
+SELECT b, a, id FROM t WHERE (b, a, id) > ('k3', 20, 100) ORDER BY b, a, id LIMIT 12;
+SELECT u, id FROM t WHERE u IS NULL ORDER BY u, id LIMIT 5;
+SELECT u, id FROM t ORDER BY u DESC, id LIMIT 5;
+SELECT u, id FROM t ORDER BY u, id LIMIT 5 OFFSET 2490;
+SELECT b, a, id FROM t WHERE b = 'k3' AND a = 20 AND id BETWEEN 100 AND 2000 ORDER BY id;
+SELECT n, ch, id FROM t WHERE ch = 'c3' AND z AND n > 3 ORDER BY id LIMIT 9;
+SELECT count(*) FROM t WHERE a = 5 AND d > 'row 2' AND c IN (1, 2, 3);
+
+-- All types that can be in a key, read back from it.
+RESET plan_cache_mode;
+SET datestyle = 'ISO';
+CREATE STORED TABLE ty (id int NOT NULL, a bool, b "char", c int2, d int8, e oid, f date, g time, h timetz, i timestamp,
+	j timestamptz, k uuid, l name, m varchar(9), n bytea, o char(3), p macaddr, q macaddr8, r float8, s numeric, v interval, w inet)
+	KEY (id) INDEX ty1 (a, b DESC, c, d DESC, e, f DESC, g, h DESC, i, j DESC) INDEX ty2 (k DESC, l, m DESC, n, o DESC, p, q DESC)
+	INDEX ty3 (r DESC, s, v, w DESC, m) INDEX ty4 (s DESC, w, o);
+INSERT INTO ty SELECT x, x % 2 = 0, chr(96 + x)::"char", x * 1000 - 4000, x * 10000000000 - 40000000000, (x::int8 * 500000000)::oid, date '2000-01-01' + x * 100 - 400,
+	time '00:00' + x * interval '2 hours', ('0' || x || ':30:00' || (CASE WHEN x < 4 THEN '-' ELSE '+' END) || '0' || x)::timetz,
+	timestamp '2000-01-01' + x * interval '1 hour' - interval '4 hours', timestamptz '1999-12-31 20:00+00' + x * interval '1 hour',
+	('00000000-0000-0000-0000-00000000000' || x)::uuid, 'name' || x, repeat('v', x), decode(repeat('00ff01', x), 'hex'), repeat('o', x % 4),
+	('08:00:2b:01:02:0' || x)::macaddr, ('08:00:2b:01:02:03:04:0' || x)::macaddr8, x / 8.0 - 0.5, (x - 4) * power(10::numeric, x * 20 - 90),
+	x * interval '1 day', ('10.0.' || x || '.1/' || 20 + x)::inet
+FROM generate_series(1, 8) x;
+INSERT INTO ty (id) VALUES (9);
+INSERT INTO ty (id, a, f, i, j, o, s) VALUES (10, true, 'infinity', '-infinity', 'infinity', '', 'NaN'), (11, false, '-infinity', 'infinity', '-infinity', '  x', '-Infinity');
+ANALYZE ty;
+SET enable_seqscan = off;
+SELECT a, b, c, d, e, f, g, h, i, j, id FROM ty WHERE a ORDER BY a, b DESC, c, id;
+SELECT a, b, c, d, e, f, g, h, i, j, id FROM ty WHERE a IS NOT TRUE ORDER BY id;
+SELECT k, l, m, n, '[' || o || ']' AS o, p, q FROM ty ORDER BY k DESC, id;
+SELECT m, id FROM ty WHERE r > -0.3 ORDER BY r DESC;
+SELECT '[' || o || ']' AS o, id FROM ty WHERE s IS NOT NULL ORDER BY s DESC;
+SELECT s, w FROM ty ORDER BY s DESC;
