@@ -9,6 +9,7 @@
 #include "foreign/fdwapi.h"
 #include "miscadmin.h"
 
+#include "src/backend/attach.h"
 #include "src/backend/ddl.h"
 #include "src/backend/modify.h"
 #include "src/backend/onconflict.h"
@@ -61,6 +62,7 @@ kalam_fdw_handler(PG_FUNCTION_ARGS)
 	routine->AnalyzeForeignTable = kalam_analyze;
 	routine->GetForeignRowMarkType = kalam_row_mark_type;
 	routine->RefetchForeignRow = kalam_refetch_row;
+	routine->ImportForeignSchema = kalam_import_schema;
 	kalam_fill_modify_routine(routine);
 	PG_RETURN_POINTER(routine);
 }

@@ -25,7 +25,7 @@ STORAGE_LIBS_stop = $(STORAGE_LIBS_plain)
 
 
 STORAGE_SOURCES = $(sort $(wildcard src/storage/*.c)) src/shared/segment.c \
-	$(sort $(wildcard src/shared/row*.c))
+	$(sort $(wildcard src/shared/row*.c)) src/shared/catalog.c
 STORAGE_HEADERS = $(wildcard src/storage/*.h src/shared/*.h test/unit/*.h)
 
 # Suppressions of ThreadSanitizer can then name the library.
