@@ -47,6 +47,18 @@ kalam_scan_key(const KalamTable *table, int n)
 	return key;
 }
 
+int
+kalam_find_index(const KalamTable *table, const String *name)
+{
+	if (name == NULL)
+		return KALAM_PRIMARY_KEY;
+	for (int i = 0; i < table->nindexes; i++)
+		if (strcmp(table->indexes[i].name, strVal(name)) == 0)
+			return i;
+	elog(ERROR, "index \"%s\" of a kalam table is gone", strVal(name));
+	return KALAM_PRIMARY_KEY;	/* not reached */
+}
+
 /* An arm of an OR: what it bounds. */
 typedef struct Arm
 {

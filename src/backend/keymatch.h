@@ -30,6 +30,9 @@ typedef struct KalamScanKey
 /* The primary key, or index number n of table->indexes; may allocate. */
 extern KalamScanKey kalam_scan_key(const KalamTable *table, int n);
 
+/* Its number by name, as a plan has it; NULL: the primary key. */
+extern int	kalam_find_index(const KalamTable *table, const String *name);
+
 typedef enum KalamBoundKind
 {
 	KALAM_BOUND_COMPARE,		/* column op value */

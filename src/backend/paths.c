@@ -26,6 +26,7 @@
 #include "src/backend/compat.h"
 #include "src/backend/index.h"
 #include "src/backend/keymatch.h"
+#include "src/backend/parallel.h"
 #include "src/backend/planner.h"
 #include "src/backend/ship.h"
 #include "src/backend/snapshot.h"
@@ -153,18 +154,21 @@ can_be_only(const PathMaking *p, const KalamScanKey *key, const KalamKeyMatch *m
 	return true;
 }
 
-/* Of a scan that reads so many rows of the key. */
+/* To find so many rows of the key, but for what comes from disk: disk_cost. */
 static Cost
-cost_of_rows(const PathMaking *p, const KalamScanKey *key, double fetched, bool only)
+read_cost(const KalamScanKey *key, double fetched, bool only)
 {
-	double		fraction = fetched / Max(p->rel->tuples, 1);
-
 	if (key->index == NULL)
-		return fetched * cpu_tuple_cost * ROW_READ_FACTOR +
-			p->rel->pages * fraction * seq_page_cost;
-	return fetched * cpu_index_tuple_cost +
-		ceil(fetched * INDEX_ENTRY_BYTES / BLCKSZ) * seq_page_cost +
-		fetched * (only ? 0 : ROW_LOOK_UP_COST);
+		return fetched * cpu_tuple_cost * ROW_READ_FACTOR;
+	return fetched * (cpu_index_tuple_cost + (only ? 0 : ROW_LOOK_UP_COST));
+}
+
+static Cost
+disk_cost(const RelOptInfo *rel, const KalamScanKey *key, double fetched)
+{
+	if (key->index == NULL)
+		return rel->pages * (fetched / Max(rel->tuples, 1)) * seq_page_cost;
+	return ceil(fetched * INDEX_ENTRY_BYTES / BLCKSZ) * seq_page_cost;
 }
 
 static void
@@ -180,6 +184,7 @@ add_matched_paths(const PathMaking *p, int n, const KalamScanKey *key,
 	List	   *shipped = NIL;
 	Cost		startup;
 	Cost		run;
+	Cost		disk;
 	QualCost	qual;
 	QualCost	filter;
 
@@ -202,11 +207,21 @@ add_matched_paths(const PathMaking *p, int n, const KalamScanKey *key,
 	cost_qual_eval(&qual, list_difference_ptr(p->clauses, shipped), root);
 	startup = REQUEST_COST + filter.startup + qual.startup + rel->reltarget->cost.startup;
 	run = (match->nranges - 1) * SEEK_COST +
-		cost_of_rows(p, key, fetched, only) +
+		read_cost(key, fetched, only) +
 		fetched * filter.per_tuple * FILTER_FACTOR +
 		sent * (cpu_tuple_cost * ROW_SEND_FACTOR + cpu_tuple_cost + qual.per_tuple) +
 		rows * rel->reltarget->cost.per_tuple;
+	disk = disk_cost(rel, key, fetched);
 
+	if (p->param == NULL && (key->index == NULL || match->used != NIL || only))
+	{
+		KalamPath  *path = palloc0(sizeof(KalamPath));
+
+		path->key = n;
+		path->multiple = multiple;
+		path->only = only;
+		kalam_add_partial_path(root, rel, fetched, rows, startup, run, disk, list_make1(path));
+	}
 	for (int reverse = 0; reverse <= 1; reverse++)
 	{
 		List	   *pathkeys = has_useful_pathkeys(root, rel) ?
@@ -221,7 +236,8 @@ add_matched_paths(const PathMaking *p, int n, const KalamScanKey *key,
 		path->only = only;
 		path->reverse = reverse == 1;
 		add_path(rel, (Path *)
-				 create_foreignscan_path(root, rel, NULL, rows, startup, startup + run, pathkeys,
+				 create_foreignscan_path(root, rel, NULL, rows, startup, startup + run + disk,
+										 pathkeys,
 										 p->param ? p->param->ppi_req_outer : rel->lateral_relids,
 										 NULL, list_make1(path)));
 	}

@@ -10,6 +10,7 @@
 
 #include <limits.h>
 
+#include "src/backend/batchjoin.h"
 #include "src/backend/planner.h"
 #include "src/backend/ship.h"
 #include "src/backend/shmem.h"
@@ -27,6 +28,7 @@ int			kalam_staged_memory = 64 * 1024;
 bool		kalam_enable_multirange = true;
 bool		kalam_enable_indexscan = true;
 bool		kalam_enable_indexonlyscan = true;
+bool		kalam_enable_batchjoin = true;
 
 static void
 define_planner_switch(const char *name, const char *what, bool *variable)
@@ -119,6 +121,9 @@ kalam_settings_define(void)
 	define_planner_switch("kalam.enable_indexonlyscan",
 						  "Enables the planner's use of scans that read no more than keys.",
 						  &kalam_enable_indexonlyscan);
+	define_planner_switch("kalam.enable_batchjoin",
+						  "Enables the planner's use of joins that look up many keys at once.",
+						  &kalam_enable_batchjoin);
 	define_planner_switch("kalam.enable_filter",
 						  "Enables the evaluation of conditions by the storage process.",
 						  &kalam_enable_filter);
