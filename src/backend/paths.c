@@ -24,6 +24,7 @@
 
 #include "src/backend/compat.h"
 #include "src/backend/keymatch.h"
+#include "src/backend/parallel.h"
 #include "src/backend/planner.h"
 #include "src/backend/ship.h"
 #include "src/backend/table.h"
@@ -119,6 +120,7 @@ add_matched_paths(const PathMaking *p, const KalamScanKey *key, const KalamKeyMa
 	List	   *shipped = kalam_ship_which(rel, p->table->relid, p->clauses, match->exact);
 	Cost		startup;
 	Cost		run;
+	Cost		disk;
 	QualCost	qual;
 	QualCost	filter;
 
@@ -137,9 +139,16 @@ add_matched_paths(const PathMaking *p, const KalamScanKey *key, const KalamKeyMa
 	run = (match->nranges - 1) * SEEK_COST +
 		fetched * (cpu_tuple_cost * ROW_READ_FACTOR + filter.per_tuple * FILTER_FACTOR) +
 		sent * (cpu_tuple_cost * ROW_SEND_FACTOR + cpu_tuple_cost + qual.per_tuple) +
-		rel->pages * (fetched / Max(rel->tuples, 1)) * seq_page_cost +
 		rows * rel->reltarget->cost.per_tuple;
+	disk = rel->pages * (fetched / Max(rel->tuples, 1)) * seq_page_cost;
 
+	if (p->param == NULL)
+	{
+		KalamPath  *path = palloc0(sizeof(KalamPath));
+
+		path->multiple = multiple;
+		kalam_add_partial_path(root, rel, fetched, rows, startup, run, disk, list_make1(path));
+	}
 	for (int reverse = 0; reverse <= 1; reverse++)
 	{
 		List	   *pathkeys = has_useful_pathkeys(root, rel) ?
@@ -152,7 +161,8 @@ add_matched_paths(const PathMaking *p, const KalamScanKey *key, const KalamKeyMa
 		path->multiple = multiple;
 		path->reverse = reverse == 1;
 		add_path(rel, (Path *)
-				 create_foreignscan_path(root, rel, NULL, rows, startup, startup + run, pathkeys,
+				 create_foreignscan_path(root, rel, NULL, rows, startup, startup + run + disk,
+										 pathkeys,
 										 p->param ? p->param->ppi_req_outer : rel->lateral_relids,
 										 NULL, list_make1(path)));
 	}

@@ -16,6 +16,7 @@
 #include "utils/rel.h"
 
 #include "src/backend/ddl.h"
+#include "src/backend/parallel.h"
 #include "src/backend/planner.h"
 #include "src/backend/row.h"
 #include "src/backend/rowlock.h"
@@ -83,11 +84,12 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
  * storage, unless that would leave little room for ranges.  False: no row can pass.
  */
 static bool
-start_filter(KalamScan *scan, KalamRange *range)
+start_filter(KalamScan *scan)
 {
 	Size		len;
 	const uint8 *bytes;
 
+	kalam_input_reset(&scan->input);
 	if (scan->merge.filter == NULL)
 		return true;
 	if (!kalam_filter_compute(scan->merge.filter, scan->conditions.econtext))
@@ -95,12 +97,9 @@ start_filter(KalamScan *scan, KalamRange *range)
 	bytes = kalam_filter_bytes(scan->merge.filter, &len);
 	if (len > MAX_FILTER_BYTES)
 		return true;
-	kalam_input_reset(&scan->input);
 	kalam_input_begin(&scan->input, KALAM_SECTION_FILTER);
 	(void) kalam_input_add(&scan->input, bytes, len);
 	kalam_input_end(&scan->input);
-	range->input = scan->input.bytes;
-	range->input_len = scan->input.len;
 	return true;
 }
 
@@ -117,38 +116,72 @@ turn_around(KalamKeyRanges *ranges)
 	}
 }
 
-/* Computes the ranges from the parameters of now, and opens them. */
 static void
-start_scan(KalamScan *scan)
+open_ranges(KalamScan *scan)
 {
-	MemoryContext old;
 	KalamRange	range = {0};
-
-	scan->started = true;
-	scan->count_left = 0;
-	MemoryContextReset(scan->range_context);
-	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE || !start_filter(scan, &range))
-		return;
-	old = MemoryContextSwitchTo(scan->range_context);
-	scan->ranges = kalam_compute_ranges(&scan->conditions);
-	MemoryContextSwitchTo(old);
-	if (scan->ranges.n == 0)
-		return;
 
 	range.object_id = scan->table->object_id;
 	range.stamp = scan->stamp;
 	range.owner = scan->owner;
-	if (scan->reverse)
+	range.input = scan->input.len > 0 ? scan->input.bytes : NULL;
+	range.input_len = scan->input.len;
+	if (scan->shared != NULL)
 	{
-		turn_around(&scan->ranges);
-		range.flags |= KALAM_SCAN_REVERSE;
+		range.first_bytes = KALAM_BLOCK_DATA_BYTES; /* all of it will be read */
+		range.flags |= scan->piece_flags;
 	}
+	if (scan->reverse)
+		range.flags |= KALAM_SCAN_REVERSE;
 	if (scan->want_keys)
 		range.flags |= KALAM_SCAN_KEYS;
 	else if (scan->no_columns && (scan->ranges.n > 1 || scan->ranges.ranges[0].upper_len > 0))
 		range.flags |= KALAM_SCAN_COUNT;
 	kalam_merge_open_list(&scan->merge, &range, scan->ranges.ranges, scan->ranges.n,
 						  scan->command_id);
+}
+
+/* In a scan that processes share: opens the next piece.  False if there is none. */
+static bool
+next_piece(KalamScan *scan)
+{
+	if (scan->shared == NULL)
+		return false;
+	if (scan->merge.open)
+		kalam_merge_close(&scan->merge);
+	scan->count_left = 0;
+	if (!kalam_take_piece(scan))
+		return false;
+	open_ranges(scan);
+	return true;
+}
+
+/* Computes the ranges from the parameters of now, and opens them. */
+static void
+start_scan(KalamScan *scan)
+{
+	MemoryContext old;
+
+	scan->started = true;
+	scan->count_left = 0;
+	scan->ranges.n = 0;
+	scan->ranges.ranges = NULL;
+	MemoryContextReset(scan->range_context);
+	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE || !start_filter(scan))
+		return;
+	old = MemoryContextSwitchTo(scan->range_context);
+	scan->all = kalam_compute_ranges(&scan->conditions);
+	MemoryContextSwitchTo(old);
+	if (scan->shared != NULL)
+	{
+		(void) next_piece(scan);
+		return;
+	}
+	scan->ranges = scan->all;
+	if (scan->reverse)
+		turn_around(&scan->ranges);
+	if (scan->ranges.n > 0)
+		open_ranges(scan);
 }
 
 /* A row without columns for each row that storage counted. */
@@ -211,18 +244,10 @@ lock_row(KalamScan *scan, ForeignScanState *node, const KalamMergedRow *row)
 	return passes(scan->recheck, node, scan->slot);
 }
 
-TupleTableSlot *
-kalam_iterate_scan(ForeignScanState *node)
+static TupleTableSlot *
+next_row(KalamScan *scan, ForeignScanState *node)
 {
-	KalamScan  *scan = node->fdw_state;
 	KalamMergedRow row;
-
-	if (!scan->started)
-		start_scan(scan);
-	if (!scan->merge.open)
-		return ExecClearTuple(scan->slot);
-	if (scan->merge.counting)
-		return next_counted(scan);
 
 	for (;;)
 	{
@@ -256,6 +281,23 @@ kalam_iterate_scan(ForeignScanState *node)
 		}
 		return scan->slot;
 	}
+}
+
+TupleTableSlot *
+kalam_iterate_scan(ForeignScanState *node)
+{
+	KalamScan  *scan = node->fdw_state;
+
+	if (!scan->started)
+		start_scan(scan);
+	while (scan->merge.open)
+	{
+		TupleTableSlot *slot = scan->merge.counting ? next_counted(scan) : next_row(scan, node);
+
+		if (!TupIsNull(slot) || !next_piece(scan))
+			return slot;
+	}
+	return ExecClearTuple(scan->slot);
 }
 
 static void

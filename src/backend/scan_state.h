@@ -38,6 +38,9 @@ typedef struct KalamScan
 	bool		started;
 	MemoryContext range_context;	/* of the ranges; emptied by each rescan */
 	KalamKeyRanges ranges;		/* in the order in which they are read */
+	struct KalamParallelScan *shared;	/* with other processes, or NULL: then */
+	KalamKeyRanges all;			/* of these, ranges are those in the piece under way, */
+	uint32		piece_flags;	/* which is read with these flags */
 	uint64		count_left;
 	KalamMerge	merge;
 	KalamRow   *newest;			/* a locked row that had changed */

@@ -10,6 +10,7 @@
 
 #include <limits.h>
 
+#include "src/backend/batchjoin.h"
 #include "src/backend/planner.h"
 #include "src/backend/ship.h"
 #include "src/backend/shmem.h"
@@ -25,6 +26,7 @@ int			kalam_max_families = 200;
 int			kalam_bulk_load_threshold = 8 * 1024;
 int			kalam_staged_memory = 64 * 1024;
 bool		kalam_enable_multirange = true;
+bool		kalam_enable_batchjoin = true;
 
 static void
 define_planner_switch(const char *name, const char *what, bool *variable)
@@ -111,6 +113,9 @@ kalam_settings_define(void)
 	define_planner_switch("kalam.enable_multirange",
 						  "Enables the planner's use of scans of several key ranges.",
 						  &kalam_enable_multirange);
+	define_planner_switch("kalam.enable_batchjoin",
+						  "Enables the planner's use of joins that look up many keys at once.",
+						  &kalam_enable_batchjoin);
 	define_planner_switch("kalam.enable_filter",
 						  "Enables the evaluation of conditions by the storage process.",
 						  &kalam_enable_filter);

@@ -120,7 +120,8 @@ open_source(Cursor *c, const KalamRequest *req, EngineError *err)
 		.object = c->object, .stamp = c->stamp, .reverse = reverse,
 		.ranges = list ? c->input->ranges : &c->range,
 		.nranges = list ? c->input->nranges : 1,
-		.index = (c->flags & KALAM_SCAN_INDEX) != 0, .follow = follows_index(c)
+		.index = (c->flags & KALAM_SCAN_INDEX) != 0, .follow = follows_index(c),
+		.part = (req->flags & KALAM_SCAN_PART) != 0
 	};
 
 	if (!list && !open_range(c, req, err))
