@@ -1,14 +1,21 @@
 -- Secondary indexes: conditions, order, rows read from keys alone, own changes.
 
 CREATE STORED TABLE t (id int NOT NULL, a int, b text COLLATE "C", c int, d text, u int, n numeric(8,2), ch char(4), z bool)
-	KEY (id) INDEX ac (a, c DESC) INDEX ba (b, a) UNIQUE u (u) INDEX n (n) INDEX chz (ch, z);
+	KEY (id);
+CREATE STORED INDEX ac ON t (a, c DESC);
+CREATE STORED INDEX ba ON t (b, a);
+CREATE STORED UNIQUE INDEX u ON t (u);
+CREATE STORED INDEX n ON t (n);
+CREATE STORED INDEX chz ON t (ch, z);
 INSERT INTO t SELECT g, nullif(g % 41, 7), nullif('k' || g % 37, 'k5'), g % 11, 'row ' || g, nullif(g, 500) * 2,
 	(g % 50) / 4.0, 'c' || g % 6, CASE g % 3 WHEN 0 THEN true WHEN 1 THEN false END
 FROM generate_series(1, 3000) g;
 INSERT INTO t (id, a) VALUES (5001, 7), (5002, NULL), (5003, NULL);
 CREATE STORED TABLE o (id int NOT NULL, ta int, tb text) KEY (id);
 INSERT INTO o SELECT g, g % 60, 'k' || g % 50 FROM generate_series(1, 100) g;
-CREATE STORED TABLE nk (a int, b int, t text) INDEX nk_a (a) INDEX nk_b (b);
+CREATE STORED TABLE nk (a int, b int, t text);
+CREATE STORED INDEX nk_a ON nk (a);
+CREATE STORED INDEX nk_b ON nk (b);
 INSERT INTO nk SELECT g % 100, g % 77, 'nk' || g FROM generate_series(1, 2000) g;
 ANALYZE t;
 ANALYZE o;
@@ -160,8 +167,11 @@ RESET plan_cache_mode;
 SET datestyle = 'ISO';
 CREATE STORED TABLE ty (id int NOT NULL, a bool, b "char", c int2, d int8, e oid, f date, g time, h timetz, i timestamp,
 	j timestamptz, k uuid, l name, m varchar(9), n bytea, o char(3), p macaddr, q macaddr8, r float8, s numeric, v interval, w inet)
-	KEY (id) INDEX ty1 (a, b DESC, c, d DESC, e, f DESC, g, h DESC, i, j DESC) INDEX ty2 (k DESC, l, m DESC, n, o DESC, p, q DESC)
-	INDEX ty3 (r DESC, s, v, w DESC, m) INDEX ty4 (s DESC, w, o);
+	KEY (id);
+CREATE STORED INDEX ty1 ON ty (a, b DESC, c, d DESC, e, f DESC, g, h DESC, i, j DESC);
+CREATE STORED INDEX ty2 ON ty (k DESC, l, m DESC, n, o DESC, p, q DESC);
+CREATE STORED INDEX ty3 ON ty (r DESC, s, v, w DESC, m);
+CREATE STORED INDEX ty4 ON ty (s DESC, w, o);
 INSERT INTO ty SELECT x, x % 2 = 0, chr(96 + x)::"char", x * 1000 - 4000, x * 10000000000 - 40000000000, (x::int8 * 500000000)::oid, date '2000-01-01' + x * 100 - 400,
 	time '00:00' + x * interval '2 hours', ('0' || x || ':30:00' || (CASE WHEN x < 4 THEN '-' ELSE '+' END) || '0' || x)::timetz,
 	timestamp '2000-01-01' + x * interval '1 hour' - interval '4 hours', timestamptz '1999-12-31 20:00+00' + x * interval '1 hour',
