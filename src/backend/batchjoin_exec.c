@@ -51,6 +51,10 @@ typedef struct BatchJoin
 	CommandId	command_id;
 	SubTransactionId owner;
 
+	/* since the last rescan */
+	bool		started;
+	bool		empty;			/* no inner row can pass the filter */
+
 	/* the batch */
 	MemoryContext context;		/* of its rows and ranges */
 	int			size;			/* outer rows that the next one may have */
@@ -61,6 +65,7 @@ typedef struct BatchJoin
 	int			room;
 	KalamKeyRange *ranges;
 	int		   *range_row;		/* outer row of each range */
+	KalamInput	input;			/* the conditions that storage evaluates */
 	KalamMerge	merge;
 	KalamMergedRow inner;		/* the next inner row, if have_inner */
 	bool		have_inner;
@@ -105,6 +110,10 @@ open_inner(BatchJoin *j, CustomScan *plan, EState *estate, int eflags)
 	j->conditions.states = ExecInitExprList(list_nth(plan->custom_exprs, KALAM_JOIN_VALUES),
 											(PlanState *) css);
 	j->conditions.econtext = css->ss.ps.ps_ExprContext;
+	if (list_nth(private, KALAM_JOIN_FILTER) != NIL)
+		j->merge.filter =
+			kalam_filter_begin(kalam_ship_steps_from_list(list_nth(private, KALAM_JOIN_FILTER)),
+							   j->conditions.states, j->rel);
 	j->joinqual = ExecInitQual(list_nth(plan->custom_exprs, KALAM_JOIN_QUALS), (PlanState *) css);
 	j->outer_slot = ExecInitExtraTupleSlot(estate, ExecGetResultType(j->outer),
 										   &TTSOpsMinimalTuple);
@@ -116,6 +125,7 @@ open_inner(BatchJoin *j, CustomScan *plan, EState *estate, int eflags)
 	j->context = AllocSetContextCreate(estate->es_query_cxt, "kalam join batch",
 									   ALLOCSET_DEFAULT_SIZES);
 	j->merge.context = estate->es_query_cxt;
+	j->input.context = estate->es_query_cxt;
 }
 
 static void
@@ -211,7 +221,7 @@ add_outer(BatchJoin *j, TupleTableSlot *row)
 	j->rows[j->n] = ExecCopySlotMinimalTuple(row);
 	load_outer(j, j->n);
 	econtext->ecxt_scantuple = j->css.ss.ss_ScanTupleSlot;
-	if (kalam_table_object(j->table) != KALAM_OBJECT_NONE)
+	if (!j->empty)
 	{
 		ranges = kalam_compute_ranges(&j->conditions);
 		for (int i = 0; i < ranges.n; i++)
@@ -267,6 +277,10 @@ next_batch(BatchJoin *j)
 	KalamRange	range = {0};
 
 	close_batch(j);
+	if (!j->started)
+		j->empty = kalam_table_object(j->table) == KALAM_OBJECT_NONE ||
+			!kalam_filter_start(j->merge.filter, j->css.ss.ps.ps_ExprContext, &j->input);
+	j->started = true;
 	if (j->outer_done)
 		return false;
 	j->rows = MemoryContextAlloc(j->context, j->size * sizeof(MinimalTuple));
@@ -281,6 +295,8 @@ next_batch(BatchJoin *j)
 	range.object_id = j->table->object_id;
 	range.stamp = j->stamp;
 	range.owner = j->owner;
+	range.input = j->input.len > 0 ? j->input.bytes : NULL;
+	range.input_len = j->input.len;
 	range.first_bytes = j->n > 1 ? FIRST_BYTES : 0;
 	kalam_merge_open_list(&j->merge, &range, j->ranges, j->nranges, j->command_id);
 	return true;
@@ -406,6 +422,7 @@ rescan_batch_join(CustomScanState *css)
 	close_batch(j);
 	j->size = KALAM_BATCH_FIRST;
 	j->outer_done = false;
+	j->started = false;
 	if (css->ss.ps.chgParam != NULL)
 		UpdateChangedParamSet(j->outer, css->ss.ps.chgParam);
 	/* else it is done again by the first call */
@@ -455,6 +472,8 @@ explain_batch_join(CustomScanState *css, List *ancestors, ExplainState *es)
 	ExplainPropertyText("Inner Relation", list_nth(es->rtable_names, j->inner_rti - 1), es);
 	explain_quals("Key Cond", list_nth(plan->custom_exprs, KALAM_JOIN_KEY_QUALS), css, ancestors,
 				  es);
+	explain_quals("Storage Filter", list_nth(plan->custom_exprs, KALAM_JOIN_SHIPPED), css,
+				  ancestors, es);
 	explain_quals("Join Filter", quals, css, ancestors, es);
 	if (!es->analyze)
 		return;

@@ -20,6 +20,7 @@
 #include "src/backend/batchjoin.h"
 #include "src/backend/keymatch.h"
 #include "src/backend/planner.h"
+#include "src/backend/ship.h"
 
 /* ---- order of conditions ---- */
 
@@ -96,6 +97,13 @@ outer_columns(const Plan *outer)
 
 /* ---- the plan ---- */
 
+/* Has the condition the same values for all rows of the other side? */
+static bool
+is_of_inner(const RelOptInfo *rel, const RestrictInfo *rinfo)
+{
+	return bms_equal(rinfo->clause_relids, rel->relids);
+}
+
 Plan *
 kalam_plan_batch_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 					  List *clauses, List *custom_plans)
@@ -113,6 +121,7 @@ kalam_plan_batch_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List
 	KalamKeyMatch *match = kalam_match_key(root, innerrel, &key, inner_clauses,
 										   scan_path->multiple);
 	CustomScan *plan = makeNode(CustomScan);
+	KalamShipped shipped = {NIL};
 	List	   *matching = NIL;
 	List	   *quals;
 	List	   *filters = NIL;
@@ -124,7 +133,9 @@ kalam_plan_batch_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List
 
 	/* conditions */
 	foreach(lc, inner_clauses)
-		if (!list_member_ptr(match->exact, lfirst(lc)))
+		if (!list_member_ptr(match->exact, lfirst(lc)) &&
+			!(is_of_inner(innerrel, lfirst(lc)) &&
+			  kalam_ship_condition(&shipped, innerrel, table->relid, lfirst(lc))))
 			matching = lappend(matching, lfirst(lc));
 	join_clauses = in_order(root, join_clauses);
 	if (IS_OUTER_JOIN(jointype))
@@ -150,6 +161,7 @@ kalam_plan_batch_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List
 	}
 
 	items[KALAM_JOIN_BOUNDS] = (Node *) kalam_alternatives_to_list(match->alternatives);
+	items[KALAM_JOIN_FILTER] = (Node *) kalam_ship_steps_to_list(shipped.steps);
 	items[KALAM_JOIN_TYPE] = (Node *) makeInteger(jointype);
 	items[KALAM_JOIN_SINGLE_MATCH] = (Node *) makeBoolean(unique || jointype == JOIN_SEMI);
 	items[KALAM_JOIN_ATTNUMS] = (Node *) numbers;
@@ -161,8 +173,10 @@ kalam_plan_batch_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List
 	plan->scan.scanrelid = 0;
 	plan->flags = path->flags;
 	plan->custom_plans = custom_plans;
-	plan->custom_exprs = list_make3(kalam_alternatives_values(match->alternatives), quals,
-									extract_actual_clauses(match->used, false));
+	plan->custom_exprs = list_make4(list_concat(kalam_alternatives_values(match->alternatives),
+												shipped.values),
+									quals, extract_actual_clauses(match->used, false),
+									extract_actual_clauses(shipped.rinfos, false));
 	plan->methods = &kalam_batch_join_methods;
 	return &plan->scan.plan;
 }

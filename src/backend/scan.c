@@ -24,8 +24,6 @@
 #include "src/backend/scan_state.h"
 #include "src/backend/snapshot.h"
 
-#define MAX_FILTER_BYTES	(KALAM_MAX_INPUT_BYTES / 2)
-
 void
 kalam_begin_scan(ForeignScanState *node, int eflags)
 {
@@ -77,30 +75,6 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 		scan->marked = kalam_marked_rows_begin(estate, plan->scan.scanrelid, scan->rel,
 											   scan->table, scan->stamp);
 	}
-}
-
-/*
- * Makes the filter for the parameters of now, and the input that brings it to
- * storage, unless that would leave little room for ranges.  False: no row can pass.
- */
-static bool
-start_filter(KalamScan *scan)
-{
-	Size		len;
-	const uint8 *bytes;
-
-	kalam_input_reset(&scan->input);
-	if (scan->merge.filter == NULL)
-		return true;
-	if (!kalam_filter_compute(scan->merge.filter, scan->conditions.econtext))
-		return false;
-	bytes = kalam_filter_bytes(scan->merge.filter, &len);
-	if (len > MAX_FILTER_BYTES)
-		return true;
-	kalam_input_begin(&scan->input, KALAM_SECTION_FILTER);
-	(void) kalam_input_add(&scan->input, bytes, len);
-	kalam_input_end(&scan->input);
-	return true;
 }
 
 /* Backward, the last range comes first. */
@@ -167,7 +141,8 @@ start_scan(KalamScan *scan)
 	scan->ranges.n = 0;
 	scan->ranges.ranges = NULL;
 	MemoryContextReset(scan->range_context);
-	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE || !start_filter(scan))
+	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE ||
+		!kalam_filter_start(scan->merge.filter, scan->conditions.econtext, &scan->input))
 		return;
 	old = MemoryContextSwitchTo(scan->range_context);
 	scan->all = kalam_compute_ranges(&scan->conditions);
