@@ -5,8 +5,9 @@
  * Outer rows are copied until there are enough for a batch, and the ranges of
  * keys that each of them asks for are put in one list.  Rows of the inner table
  * come in the order of that list, so that pairs come in the order of the outer
- * rows, and an outer row is done when a row of a later one comes.  Batches
- * grow, for a LIMIT above may want few rows.
+ * rows, and an outer row is done when a row of a later one comes.  Neighbours
+ * that ask for the same one key, as sorted rows do, share the row that is found.
+ * Batches grow, for a LIMIT above may want few rows.
  */
 #include "postgres.h"
 
@@ -61,10 +62,11 @@ typedef struct BatchJoin
 	bool		outer_done;
 	int			n;				/* outer rows */
 	MinimalTuple *rows;
+	bool	   *shares;			/* it asks for the same one key as the row before */
 	int			nranges;
 	int			room;
 	KalamKeyRange *ranges;
-	int		   *range_row;		/* outer row of each range */
+	int		   *range_row;		/* outer row of each range, the first if they share */
 	KalamInput	input;			/* the conditions that storage evaluates */
 	KalamMerge	merge;
 	KalamMergedRow inner;		/* the next inner row, if have_inner */
@@ -73,7 +75,9 @@ typedef struct BatchJoin
 
 	/* the outer row under way */
 	int			at;				/* n: none */
+	int			head;			/* the row whose ranges it shares, or itself */
 	bool		loaded;			/* it is in the scan slot */
+	bool		paired;			/* with an inner row */
 	bool		matched;
 	bool		skips;			/* its other inner rows are not wanted */
 
@@ -211,6 +215,24 @@ add_range(BatchJoin *j, const KalamKeyRange *range)
 	j->range_row[j->nranges++] = j->n;
 }
 
+/* Is this just the key that the row before asks for? */
+static bool
+is_same_key(const BatchJoin *j, const KalamKeyRanges *ranges)
+{
+	const KalamKeyRange *r = ranges->ranges;
+	const KalamKeyRange *last;
+	int			head;
+
+	if (ranges->n != 1 || r->upper_len > 0 || j->nranges == 0)
+		return false;
+	last = &j->ranges[j->nranges - 1];
+	head = j->range_row[j->nranges - 1];
+	return (head == j->n - 1 || j->shares[j->n - 1]) &&
+		(j->nranges == 1 || j->range_row[j->nranges - 2] != head) &&
+		last->upper_len == 0 && last->lower_len == r->lower_len &&
+		memcmp(last->lower, r->lower, r->lower_len) == 0;
+}
+
 /* Takes an outer row into the batch, and the ranges that it asks for. */
 static void
 add_outer(BatchJoin *j, TupleTableSlot *row)
@@ -224,7 +246,8 @@ add_outer(BatchJoin *j, TupleTableSlot *row)
 	if (!j->empty)
 	{
 		ranges = kalam_compute_ranges(&j->conditions);
-		for (int i = 0; i < ranges.n; i++)
+		j->shares[j->n] = is_same_key(j, &ranges);
+		for (int i = 0; i < ranges.n && !j->shares[j->n]; i++)
 			add_range(j, &ranges.ranges[i]);
 	}
 	j->n++;
@@ -240,13 +263,14 @@ close_batch(BatchJoin *j)
 	ExecClearTuple(j->outer_slot);
 	ExecClearTuple(j->inner_slot);
 	MemoryContextReset(j->context);
-	j->n = j->at = 0;
+	j->n = j->at = j->head = 0;
 	j->nranges = j->room = 0;
 	j->ranges = NULL;
 	j->range_row = NULL;
 	j->rows = NULL;
+	j->shares = NULL;
 	j->have_inner = false;
-	j->loaded = j->matched = j->skips = false;
+	j->loaded = j->paired = j->matched = j->skips = false;
 }
 
 static void
@@ -284,6 +308,7 @@ next_batch(BatchJoin *j)
 	if (j->outer_done)
 		return false;
 	j->rows = MemoryContextAlloc(j->context, j->size * sizeof(MinimalTuple));
+	j->shares = MemoryContextAllocZero(j->context, j->size * sizeof(bool));
 	read_outer_rows(j);
 	if (j->n == 0)
 		return false;
@@ -337,6 +362,13 @@ filter_and_project(BatchJoin *j)
 	return ss->ps.ps_ProjInfo ? ExecProject(ss->ps.ps_ProjInfo) : ss->ss_ScanTupleSlot;
 }
 
+/* Does the next outer row ask for the key that this one asked for? */
+static bool
+next_shares(const BatchJoin *j)
+{
+	return j->at + 1 < j->n && j->shares[j->at + 1];
+}
+
 /* The outer row has no more inner rows: gives it without one, if the join does. */
 static TupleTableSlot *
 finish_outer(BatchJoin *j)
@@ -350,8 +382,13 @@ finish_outer(BatchJoin *j)
 		memset(slot->tts_isnull + j->nouter, true, j->ninner * sizeof(bool));
 		result = filter_and_project(j);
 	}
+	/* the inner row that was taken is still there */
+	if (next_shares(j))
+		j->have_inner |= j->paired;
+	else
+		j->head = j->at + 1;
 	j->at++;
-	j->loaded = j->matched = j->skips = false;
+	j->loaded = j->paired = j->matched = j->skips = false;
 	return result;
 }
 
@@ -360,6 +397,7 @@ static TupleTableSlot *
 take_pair(BatchJoin *j)
 {
 	j->have_inner = false;
+	j->paired = true;
 	if (j->skips)
 		return NULL;
 	load_outer_once(j);
@@ -393,7 +431,11 @@ exec_batch_join(CustomScanState *css)
 			continue;
 		}
 		econtext->ecxt_scantuple = css->ss.ss_ScanTupleSlot;
-		result = row_of_next_inner(j) > j->at ? finish_outer(j) : take_pair(j);
+		/* a key has one row at most, and the next one may want it too */
+		if ((j->paired && next_shares(j)) || row_of_next_inner(j) > j->head)
+			result = finish_outer(j);
+		else
+			result = take_pair(j);
 		if (result != NULL)
 			return result;
 	}

@@ -55,6 +55,14 @@ SELECT i, note FROM (SELECT * FROM probes ORDER BY i DESC LIMIT 40) p LEFT JOIN 
 SELECT i, id FROM probes LEFT JOIN items ON id = item ORDER BY i LIMIT 20;
 SELECT i, id, kind FROM probes LEFT JOIN items ON id = item WHERE i > 2400 ORDER BY i OFFSET 80 LIMIT 20;
 
+-- Neighbours that ask for the same key.
+SELECT count(*), count(id), sum(i), sum(price) FROM (SELECT i, item / 20 AS item FROM probes ORDER BY 2, 1) p LEFT JOIN items ON id = p.item;
+SELECT count(*), count(id), sum(i) FROM (SELECT i, item / 20 AS item FROM probes ORDER BY 2, 1) p LEFT JOIN items ON id = p.item AND p.i % 3 > 0;
+SELECT i, id FROM (SELECT i, i / 7 * 7 / 2 AS item FROM probes WHERE i < 60 ORDER BY i) p LEFT JOIN items ON id = p.item AND p.i % 2 = 0 ORDER BY i;
+SELECT count(*), sum(i) FROM (SELECT i, item / 20 AS item FROM probes ORDER BY 2, 1) p WHERE NOT EXISTS (SELECT FROM items WHERE id = p.item AND p.i % 3 > 0);
+SELECT count(*), sum(i) FROM (SELECT i, item / 20 AS item FROM probes ORDER BY 2, 1) p WHERE EXISTS (SELECT FROM items WHERE id = p.item AND p.i % 3 > 0);
+SELECT count(*), count(id), sum(length(body)) FROM (SELECT i, i / 4 AS n FROM probes WHERE i < 1300 ORDER BY i) p LEFT JOIN wide ON id = p.n;
+
 -- Chains, both sides stored, and columns that come through.
 SELECT count(*), sum(x.price), sum(y.price) FROM probes JOIN items x ON x.id = item JOIN items y ON y.id = x.id * 2;
 SELECT count(*), count(x.id), count(y.id) FROM probes LEFT JOIN items x ON x.id = item LEFT JOIN items y ON y.id = x.id + 1;
