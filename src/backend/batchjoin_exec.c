@@ -23,6 +23,7 @@
 
 #include "src/backend/batchjoin.h"
 #include "src/backend/ddl.h"
+#include "src/backend/index.h"
 #include "src/backend/keyrange.h"
 #include "src/backend/merge.h"
 #include "src/backend/planner.h"
@@ -104,11 +105,13 @@ open_inner(BatchJoin *j, CustomScan *plan, EState *estate, int eflags)
 {
 	List	   *private = plan->custom_private;
 	CustomScanState *css = &j->css;
+	int			index;
 
 	j->rel = ExecOpenScanRelation(estate, j->inner_rti, eflags);
 	j->table = kalam_table_open(j->rel);
 	j->conditions.table = j->table;
-	j->conditions.key = kalam_scan_key(j->table, KALAM_PRIMARY_KEY);
+	index = kalam_find_index(j->table, list_nth(private, KALAM_JOIN_INDEX));
+	j->conditions.key = kalam_scan_key(j->table, index);
 	j->conditions.alternatives =
 		kalam_alternatives_from_list(list_nth(private, KALAM_JOIN_BOUNDS));
 	j->conditions.states = ExecInitExprList(list_nth(plan->custom_exprs, KALAM_JOIN_VALUES),
@@ -124,6 +127,8 @@ open_inner(BatchJoin *j, CustomScan *plan, EState *estate, int eflags)
 	j->inner_slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(j->rel), &TTSOpsMinimalTuple);
 	j->stamp = kalam_snapshot_stamp(estate->es_snapshot);
 	kalam_record_check_snapshot(j->table, j->rel, j->stamp);
+	if (index != KALAM_PRIMARY_KEY)
+		kalam_index_check_snapshot(j->table, &j->table->indexes[index], j->rel, j->stamp);
 	j->command_id = estate->es_snapshot->curcid;
 	j->owner = GetCurrentSubTransactionId();
 	j->context = AllocSetContextCreate(estate->es_query_cxt, "kalam join batch",
@@ -318,6 +323,8 @@ next_batch(BatchJoin *j)
 	if (j->inner_done)
 		return true;
 	range.object_id = j->table->object_id;
+	if (j->conditions.key.index != NULL)
+		range.flags |= KALAM_SCAN_INDEX;
 	range.stamp = j->stamp;
 	range.owner = j->owner;
 	range.input = j->input.len > 0 ? j->input.bytes : NULL;
@@ -509,9 +516,12 @@ explain_batch_join(CustomScanState *css, List *ancestors, ExplainState *es)
 	BatchJoin  *j = (BatchJoin *) css;
 	CustomScan *plan = (CustomScan *) css->ss.ps.plan;
 	List	   *quals = list_nth(plan->custom_exprs, KALAM_JOIN_QUALS);
+	String	   *index = list_nth(plan->custom_private, KALAM_JOIN_INDEX);
 
 	ExplainPropertyText("Join Type", join_type_name(j->jointype), es);
 	ExplainPropertyText("Inner Relation", list_nth(es->rtable_names, j->inner_rti - 1), es);
+	if (index != NULL)
+		ExplainPropertyText("Index", strVal(index), es);
 	explain_quals("Key Cond", list_nth(plan->custom_exprs, KALAM_JOIN_KEY_QUALS), css, ancestors,
 				  es);
 	explain_quals("Storage Filter", list_nth(plan->custom_exprs, KALAM_JOIN_SHIPPED), css,

@@ -115,7 +115,7 @@ kalam_plan_batch_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List
 	RelOptInfo *innerrel = inner->path.parent;
 	KalamTable *table = innerrel->fdw_private;
 	KalamPath  *scan_path = linitial(inner->fdw_private);
-	KalamScanKey key = kalam_scan_key(table, KALAM_PRIMARY_KEY);
+	KalamScanKey key = kalam_scan_key(table, scan_path->key);
 	List	   *inner_clauses = list_concat_copy(innerrel->baserestrictinfo,
 												 inner->path.param_info->ppi_clauses);
 	KalamKeyMatch *match = kalam_match_key(root, innerrel, &key, inner_clauses,
@@ -162,6 +162,7 @@ kalam_plan_batch_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List
 
 	items[KALAM_JOIN_BOUNDS] = (Node *) kalam_alternatives_to_list(match->alternatives);
 	items[KALAM_JOIN_FILTER] = (Node *) kalam_ship_steps_to_list(shipped.steps);
+	items[KALAM_JOIN_INDEX] = key.index ? (Node *) makeString(pstrdup(key.index->name)) : NULL;
 	items[KALAM_JOIN_TYPE] = (Node *) makeInteger(jointype);
 	items[KALAM_JOIN_SINGLE_MATCH] = (Node *) makeBoolean(unique || jointype == JOIN_SEMI);
 	items[KALAM_JOIN_ATTNUMS] = (Node *) numbers;

@@ -16,6 +16,7 @@
 #include "utils/rel.h"
 
 #include "src/backend/ddl.h"
+#include "src/backend/index.h"
 #include "src/backend/parallel.h"
 #include "src/backend/planner.h"
 #include "src/backend/row.h"
@@ -30,6 +31,7 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	EState	   *estate = node->ss.ps.state;
 	List	   *private = plan->fdw_private;
+	List	   *columns;
 	KalamScan  *scan;
 
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
@@ -40,7 +42,11 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	scan->rel = node->ss.ss_currentRelation;
 	scan->table = kalam_table_open(scan->rel);
 	scan->conditions.table = scan->table;
-	scan->conditions.key = kalam_scan_key(scan->table, KALAM_PRIMARY_KEY);
+	scan->conditions.key = kalam_scan_key(scan->table,
+										  kalam_find_index(scan->table,
+														   list_nth(private, KALAM_PRIVATE_INDEX)));
+	if (scan->conditions.key.index != NULL)
+		scan->index = &scan->table->indexes[scan->conditions.key.index - scan->table->indexes];
 	scan->conditions.alternatives =
 		kalam_alternatives_from_list(list_nth(private, KALAM_PRIVATE_BOUNDS));
 	scan->conditions.states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
@@ -62,9 +68,16 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 									(PlanState *) node);
 		scan->recheck = ExecInitQual(plan->fdw_recheck_quals, (PlanState *) node);
 	}
-	scan->slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(scan->rel), &TTSOpsMinimalTuple);
+	columns = list_nth(private, KALAM_PRIVATE_ONLY);
+	if (columns != NIL)
+		scan->only = kalam_key_reading_begin(scan->table, &scan->conditions.key, columns,
+											 RelationGetDescr(scan->rel));
+	scan->slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(scan->rel),
+										scan->only ? &TTSOpsVirtual : &TTSOpsMinimalTuple);
 	scan->stamp = kalam_snapshot_stamp(estate->es_snapshot);
 	kalam_record_check_snapshot(scan->table, scan->rel, scan->stamp);
+	if (scan->index != NULL)
+		kalam_index_check_snapshot(scan->table, scan->index, scan->rel, scan->stamp);
 	scan->command_id = estate->es_snapshot->curcid;
 	scan->owner = GetCurrentSubTransactionId();
 	scan->merge.context = estate->es_query_cxt;
@@ -107,7 +120,11 @@ open_ranges(KalamScan *scan)
 	}
 	if (scan->reverse)
 		range.flags |= KALAM_SCAN_REVERSE;
-	if (scan->want_keys)
+	if (scan->index != NULL)
+		range.flags |= KALAM_SCAN_INDEX;
+	if (scan->only != NULL)
+		range.flags |= kalam_key_reading_flags(scan->only);
+	else if (scan->want_keys)
 		range.flags |= KALAM_SCAN_KEYS;
 	else if (scan->no_columns && (scan->ranges.n > 1 || scan->ranges.ranges[0].upper_len > 0))
 		range.flags |= KALAM_SCAN_COUNT;
@@ -234,6 +251,11 @@ next_row(KalamScan *scan, ForeignScanState *node)
 		}
 		if (!kalam_merge_next(&scan->merge, &row))
 			return ExecClearTuple(scan->slot);
+		if (scan->only != NULL)
+		{
+			kalam_key_reading_store(scan->only, &row, scan->slot);
+			return scan->slot;
+		}
 		ExecStoreMinimalTuple(row.tuple, scan->slot, false);
 		if (scan->table->nkeys == 0 && row.key != NULL)
 			kalam_row_id_to_tid(kalam_get_be64(row.key + KALAM_KEY_PREFIX_BYTES),

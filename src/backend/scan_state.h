@@ -10,6 +10,7 @@
 #include "executor/executor.h"
 
 #include "src/backend/keyrange.h"
+#include "src/backend/keyread.h"
 #include "src/backend/merge.h"
 #include "src/backend/planner.h"
 #include "src/backend/rowmark.h"
@@ -21,6 +22,8 @@ typedef struct KalamScan
 	Relation	rel;
 	KalamTable *table;
 	KalamConditions conditions;
+	KalamIndex *index;			/* that it follows; NULL: the primary key */
+	KalamKeyReading *only;		/* rows are read from keys; or NULL */
 	bool		reverse;
 	bool		no_columns;
 	bool		want_keys;
