@@ -32,7 +32,9 @@ enum KalamBatchJoinPrivate
 	KALAM_JOIN_TYPE,			/* Integer: JoinType */
 	KALAM_JOIN_SINGLE_MATCH,	/* Boolean: the first match of an outer row is all */
 	KALAM_JOIN_NOUTER,			/* Integer: columns of the outer side */
-	KALAM_JOIN_ATTNUMS,			/* integer list: inner columns behind them */
+	KALAM_JOIN_ATTNUMS,			/* integer list: inner columns behind them; others, in
+								 * which EXPLAIN shows conditions, are not read */
+	KALAM_JOIN_ONLY,			/* Boolean: these are read from the key, not the row */
 	KALAM_JOIN_ITEMS
 };
 

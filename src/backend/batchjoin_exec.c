@@ -25,6 +25,7 @@
 #include "src/backend/ddl.h"
 #include "src/backend/index.h"
 #include "src/backend/keyrange.h"
+#include "src/backend/keyread.h"
 #include "src/backend/merge.h"
 #include "src/backend/planner.h"
 #include "src/backend/snapshot.h"
@@ -40,10 +41,12 @@ typedef struct BatchJoin
 	Relation	rel;			/* of the inner side */
 	KalamTable *table;
 	KalamConditions conditions;
+	KalamKeyReading *only;		/* reads columns from keys; NULL: rows are read */
 	JoinType	jointype;
 	bool		single_match;
 	int			nouter;			/* columns */
-	int			ninner;
+	int			ninner;			/* of the inner side, in all */
+	int			nread;			/* of them, that are read */
 	AttrNumber *attnums;
 	AttrNumber	max_attnum;
 	ExprState  *joinqual;
@@ -124,7 +127,12 @@ open_inner(BatchJoin *j, CustomScan *plan, EState *estate, int eflags)
 	j->joinqual = ExecInitQual(list_nth(plan->custom_exprs, KALAM_JOIN_QUALS), (PlanState *) css);
 	j->outer_slot = ExecInitExtraTupleSlot(estate, ExecGetResultType(j->outer),
 										   &TTSOpsMinimalTuple);
-	j->inner_slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(j->rel), &TTSOpsMinimalTuple);
+	if (boolVal(list_nth(private, KALAM_JOIN_ONLY)))
+		j->only = kalam_key_reading_begin(j->table, &j->conditions.key,
+										  list_nth(private, KALAM_JOIN_ATTNUMS),
+										  RelationGetDescr(j->rel));
+	j->inner_slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(j->rel),
+										   j->only ? &TTSOpsVirtual : &TTSOpsMinimalTuple);
 	j->stamp = kalam_snapshot_stamp(estate->es_snapshot);
 	kalam_record_check_snapshot(j->table, j->rel, j->stamp);
 	if (index != KALAM_PRIMARY_KEY)
@@ -152,8 +160,9 @@ begin_batch_join(CustomScanState *css, EState *estate, int eflags)
 	j->jointype = (JoinType) intVal(list_nth(private, KALAM_JOIN_TYPE));
 	j->single_match = boolVal(list_nth(private, KALAM_JOIN_SINGLE_MATCH));
 	j->nouter = intVal(list_nth(private, KALAM_JOIN_NOUTER));
-	j->ninner = list_length(attnums);
-	j->attnums = palloc(j->ninner * sizeof(AttrNumber));
+	j->ninner = list_length(plan->custom_scan_tlist) - j->nouter;
+	j->nread = list_length(attnums);
+	j->attnums = palloc(j->nread * sizeof(AttrNumber));
 	foreach(lc, attnums)
 	{
 		j->attnums[foreach_current_index(lc)] = lfirst_int(lc);
@@ -188,9 +197,14 @@ load_inner(BatchJoin *j)
 {
 	TupleTableSlot *slot = j->css.ss.ss_ScanTupleSlot;
 
-	ExecStoreMinimalTuple(j->inner.tuple, j->inner_slot, false);
-	slot_getsomeattrs(j->inner_slot, j->max_attnum);
-	for (int i = 0; i < j->ninner; i++)
+	if (j->only != NULL)
+		kalam_key_reading_store(j->only, &j->inner, j->inner_slot);
+	else
+	{
+		ExecStoreMinimalTuple(j->inner.tuple, j->inner_slot, false);
+		slot_getsomeattrs(j->inner_slot, j->max_attnum);
+	}
+	for (int i = 0; i < j->nread; i++)
 	{
 		slot->tts_values[j->nouter + i] = j->inner_slot->tts_values[j->attnums[i] - 1];
 		slot->tts_isnull[j->nouter + i] = j->inner_slot->tts_isnull[j->attnums[i] - 1];
@@ -325,6 +339,8 @@ next_batch(BatchJoin *j)
 	range.object_id = j->table->object_id;
 	if (j->conditions.key.index != NULL)
 		range.flags |= KALAM_SCAN_INDEX;
+	if (j->only != NULL)
+		range.flags |= kalam_key_reading_flags(j->only);
 	range.stamp = j->stamp;
 	range.owner = j->owner;
 	range.input = j->input.len > 0 ? j->input.bytes : NULL;
@@ -522,6 +538,8 @@ explain_batch_join(CustomScanState *css, List *ancestors, ExplainState *es)
 	ExplainPropertyText("Inner Relation", list_nth(es->rtable_names, j->inner_rti - 1), es);
 	if (index != NULL)
 		ExplainPropertyText("Index", strVal(index), es);
+	if (boolVal(list_nth(plan->custom_private, KALAM_JOIN_ONLY)))
+		ExplainPropertyBool("Keys Only", true, es);
 	explain_quals("Key Cond", list_nth(plan->custom_exprs, KALAM_JOIN_KEY_QUALS), css, ancestors,
 				  es);
 	explain_quals("Storage Filter", list_nth(plan->custom_exprs, KALAM_JOIN_SHIPPED), css,

@@ -67,19 +67,27 @@ add_columns(Bitmapset *attnums, Node *node, Index relid)
 	return attnums;
 }
 
-/* Adds the column to the scan tuple. */
+/* Adds columns to the scan tuple, and their numbers to a list. */
 static List *
-add_inner_column(PlannerInfo *root, List *tlist, const RelOptInfo *rel, AttrNumber attnum)
+add_inner_columns(PlannerInfo *root, List *tlist, const RelOptInfo *rel, Bitmapset *attnums,
+				  List **numbers)
 {
 	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
-	Oid			type;
-	int32		typmod;
-	Oid			collation;
+	int			attnum = -1;
 
-	get_atttypetypmodcoll(rte->relid, attnum, &type, &typmod, &collation);
-	return lappend(tlist, makeTargetEntry((Expr *) makeVar(rel->relid, attnum, type, typmod,
-														   collation, 0),
-										  list_length(tlist) + 1, NULL, false));
+	while ((attnum = bms_next_member(attnums, attnum)) >= 0)
+	{
+		Oid			type;
+		int32		typmod;
+		Oid			collation;
+
+		get_atttypetypmodcoll(rte->relid, attnum, &type, &typmod, &collation);
+		tlist = lappend(tlist, makeTargetEntry((Expr *) makeVar(rel->relid, attnum, type, typmod,
+																collation, 0),
+											   list_length(tlist) + 1, NULL, false));
+		*numbers = lappend_int(*numbers, attnum);
+	}
+	return tlist;
 }
 
 /* The columns of the outer plan, as they stand there. */
@@ -125,16 +133,17 @@ kalam_plan_batch_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List
 	List	   *matching = NIL;
 	List	   *quals;
 	List	   *filters = NIL;
-	Bitmapset  *attnums = NULL;
+	Bitmapset  *read = NULL;
+	Bitmapset  *shown = NULL;
 	List	   *numbers = NIL;
+	List	   *unread = NIL;
 	Node	   *items[KALAM_JOIN_ITEMS];
 	ListCell   *lc;
-	int			attnum = -1;
 
 	/* conditions */
 	foreach(lc, inner_clauses)
 		if (!list_member_ptr(match->exact, lfirst(lc)) &&
-			!(is_of_inner(innerrel, lfirst(lc)) &&
+			!(!scan_path->only && is_of_inner(innerrel, lfirst(lc)) &&
 			  kalam_ship_condition(&shipped, innerrel, table->relid, lfirst(lc))))
 			matching = lappend(matching, lfirst(lc));
 	join_clauses = in_order(root, join_clauses);
@@ -147,18 +156,17 @@ kalam_plan_batch_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List
 		quals = extract_actual_clauses(in_order(root, list_concat(matching, join_clauses)), false);
 
 	/* the scan tuple */
-	attnums = add_columns(attnums, (Node *) innerrel->reltarget->exprs, innerrel->relid);
-	attnums = add_columns(attnums, (Node *) extract_actual_clauses(inner_clauses, false),
-						  innerrel->relid);
-	attnums = add_columns(attnums, (Node *) quals, innerrel->relid);
-	attnums = add_columns(attnums, (Node *) filters, innerrel->relid);
+	read = add_columns(read, (Node *) innerrel->reltarget->exprs, innerrel->relid);
+	read = add_columns(read, (Node *) quals, innerrel->relid);
+	read = add_columns(read, (Node *) filters, innerrel->relid);
+	shown = add_columns(shown, (Node *) extract_actual_clauses(inner_clauses, false),
+						innerrel->relid);
 	plan->custom_scan_tlist = outer_columns(linitial(custom_plans));
 	items[KALAM_JOIN_NOUTER] = (Node *) makeInteger(list_length(plan->custom_scan_tlist));
-	while ((attnum = bms_next_member(attnums, attnum)) >= 0)
-	{
-		plan->custom_scan_tlist = add_inner_column(root, plan->custom_scan_tlist, innerrel, attnum);
-		numbers = lappend_int(numbers, attnum);
-	}
+	plan->custom_scan_tlist = add_inner_columns(root, plan->custom_scan_tlist, innerrel, read,
+												&numbers);
+	plan->custom_scan_tlist = add_inner_columns(root, plan->custom_scan_tlist, innerrel,
+												bms_difference(shown, read), &unread);
 
 	items[KALAM_JOIN_BOUNDS] = (Node *) kalam_alternatives_to_list(match->alternatives);
 	items[KALAM_JOIN_FILTER] = (Node *) kalam_ship_steps_to_list(shipped.steps);
@@ -166,6 +174,7 @@ kalam_plan_batch_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List
 	items[KALAM_JOIN_TYPE] = (Node *) makeInteger(jointype);
 	items[KALAM_JOIN_SINGLE_MATCH] = (Node *) makeBoolean(unique || jointype == JOIN_SEMI);
 	items[KALAM_JOIN_ATTNUMS] = (Node *) numbers;
+	items[KALAM_JOIN_ONLY] = (Node *) makeBoolean(scan_path->only);
 	for (int i = 0; i < KALAM_JOIN_ITEMS; i++)
 		plan->custom_private = lappend(plan->custom_private, items[i]);
 
