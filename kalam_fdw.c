@@ -9,9 +9,12 @@
 #include "foreign/fdwapi.h"
 #include "miscadmin.h"
 
+#include "src/backend/attach.h"
+#include "src/backend/batchjoin.h"
 #include "src/backend/ddl.h"
 #include "src/backend/modify.h"
 #include "src/backend/onconflict.h"
+#include "src/backend/parallel.h"
 #include "src/backend/planner.h"
 #include "src/backend/rowmark.h"
 #include "src/backend/scan.h"
@@ -40,6 +43,7 @@ _PG_init(void)
 	kalam_snapshot_install();
 	kalam_transaction_install();
 	kalam_planner_install();
+	kalam_batch_join_install();
 	kalam_on_conflict_install();
 	kalam_ddl_install();
 }
@@ -59,8 +63,15 @@ kalam_fdw_handler(PG_FUNCTION_ARGS)
 	routine->RecheckForeignScan = kalam_recheck_scan;
 	routine->ExplainForeignScan = kalam_explain_scan;
 	routine->AnalyzeForeignTable = kalam_analyze;
+	routine->IsForeignScanParallelSafe = kalam_is_parallel_safe;
+	routine->EstimateDSMForeignScan = kalam_estimate_parallel;
+	routine->InitializeDSMForeignScan = kalam_initialize_parallel;
+	routine->ReInitializeDSMForeignScan = kalam_reinitialize_parallel;
+	routine->InitializeWorkerForeignScan = kalam_initialize_worker;
+	routine->ShutdownForeignScan = kalam_shutdown_scan;
 	routine->GetForeignRowMarkType = kalam_row_mark_type;
 	routine->RefetchForeignRow = kalam_refetch_row;
+	routine->ImportForeignSchema = kalam_import_schema;
 	kalam_fill_modify_routine(routine);
 	PG_RETURN_POINTER(routine);
 }

@@ -30,11 +30,19 @@ kalam_explain_scan(ForeignScanState *node, ExplainState *es)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	int			nbounds = intVal(list_nth(plan->fdw_private, KALAM_PRIVATE_KEY_QUALS));
+	int			nshipped = intVal(list_nth(plan->fdw_private, KALAM_PRIVATE_SHIPPED));
 	List	   *quals = plan->fdw_recheck_quals;
+	String	   *index = list_nth(plan->fdw_private, KALAM_PRIVATE_INDEX);
+	List	   *others = list_copy_tail(quals, nbounds);
 
+	if (index != NULL)
+		ExplainPropertyText("Index", strVal(index), es);
+	if (list_nth(plan->fdw_private, KALAM_PRIVATE_ONLY) != NIL)
+		ExplainPropertyBool("Keys Only", true, es);
 	explain_conditions("Key Cond", list_truncate(list_copy(quals), nbounds), plan, es);
+	explain_conditions("Storage Filter", list_truncate(list_copy(others), nshipped), plan, es);
 	/* those that core knows of, it shows */
-	explain_conditions("Filter", list_copy_tail(quals, nbounds), plan, es);
+	explain_conditions("Filter", list_copy_tail(others, nshipped), plan, es);
 	if (boolVal(list_nth(plan->fdw_private, KALAM_PRIVATE_REVERSE)))
 		ExplainPropertyText("Scan Direction", "Backward", es);
 }

@@ -196,7 +196,7 @@ open_cursor(KalamMerge *m)
 		}
 		kalam_input_end(in);
 		if (m->cursor_end == m->cursor_first ||
-			!kalam_input_add(in, m->range.input, m->range.input_len))
+			(m->range.input_len > 0 && !kalam_input_add(in, m->range.input, m->range.input_len)))
 			elog(ERROR, "the input of a scan is too large");
 		range.input = in->bytes;
 		range.input_len = in->len;
@@ -277,9 +277,25 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 	m->cursor_end = 0;
 	m->open = true;
 
+	Assert(m->filter == NULL || !flagged(m, KALAM_SCAN_KEYS_ONLY));
 	m->merging = has_staged(m);
-	m->replacing = index && !flagged(m, KALAM_SCAN_KEYS_ONLY) && !flagged(m, KALAM_SCAN_COUNT) &&
+	m->replacing = index && !flagged(m, KALAM_SCAN_KEYS_ONLY) &&
+		(m->filter != NULL || !flagged(m, KALAM_SCAN_COUNT)) &&
 		has_staged_of_kind(range->object_id, KALAM_KEY_KIND_ROW);
+	/*
+	 * (the row of a point is tried here: that is less work than a request with
+	 * input; so are rows of which there may be own versions that storage knows not)
+	 */
+	m->filter_sent = m->range.input != NULL && !m->replacing &&
+		!(nranges == 1 && is_point(&ranges[0]));
+	if (m->filter != NULL && !m->filter_sent)
+		m->range.flags &= ~KALAM_SCAN_COUNT;
+	if (!m->filter_sent)
+	{
+		m->range.input = NULL;
+		m->range.input_len = 0;
+	}
+
 	if (m->merging || m->replacing)
 		m->range.flags |= KALAM_SCAN_KEYS;
 	if (m->merging)
@@ -326,8 +342,10 @@ give_stored(KalamMerge *m, KalamMergedRow *row)
 	row->range = range_of(m, stored);
 	row->own = false;
 	row->own_command = 0;
+	row->passed = m->filter_sent;
 	if (m->replacing && find_own(m, row->key, row->key_len, &v))
 	{
+		row->passed = false;
 		if (v.op != KALAM_CHANGE_PUT)
 			return false;
 		keep_value(m, &v, &m->own_row);
@@ -393,6 +411,7 @@ static bool
 give_own(KalamMerge *m, KalamMergedRow *row)
 {
 	row->range = m->own_range;
+	row->passed = false;
 	if (m->own.op != KALAM_CHANGE_PUT)
 		return false;
 	if (flagged(m, KALAM_SCAN_INDEX))
@@ -428,8 +447,8 @@ compare_next(const KalamMerge *m)
 	return flagged(m, KALAM_SCAN_REVERSE) ? -cmp : cmp;
 }
 
-bool
-kalam_merge_next(KalamMerge *m, KalamMergedRow *row)
+static bool
+next_row(KalamMerge *m, KalamMergedRow *row)
 {
 	for (;;)
 	{
@@ -467,6 +486,18 @@ kalam_merge_next(KalamMerge *m, KalamMergedRow *row)
 		if (given)
 			return true;
 	}
+}
+
+bool
+kalam_merge_next(KalamMerge *m, KalamMergedRow *row)
+{
+	while (next_row(m, row))
+	{
+		if (m->filter == NULL || row->passed || kalam_filter_passes(m->filter, row->tuple))
+			return true;
+		CHECK_FOR_INTERRUPTS();
+	}
+	return false;
 }
 
 void

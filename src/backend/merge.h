@@ -8,6 +8,7 @@
 #include "postgres.h"
 #include "src/backend/client.h"
 #include "src/backend/scan_input.h"
+#include "src/backend/ship.h"
 #include "src/backend/transaction.h"
 
 /* A row of the merge, valid until the next one. */
@@ -20,6 +21,7 @@ typedef struct KalamMergedRow
 								 * entry's key */
 	size_t		entry_len;
 	int			range;			/* number of the range that it was found in */
+	bool		passed;			/* storage tried the filter on it */
 	bool		own;			/* staged by this transaction */
 	uint32		own_command;	/* by which command, plus one; 0: not own */
 	size_t		own_len;		/* own, not by an index: bytes of its value */
@@ -36,6 +38,10 @@ typedef struct KalamKeptValue
 typedef struct KalamMerge
 {
 	MemoryContext context;		/* set by the owner: lives as long as this */
+	KalamFilter *filter;		/* set by the owner before it opens: only rows that
+								 * pass are wanted.  It is in the range's input too,
+								 * unless it is too large.  NULL: none.  Not with
+								 * KALAM_SCAN_KEYS_ONLY */
 	KalamScanCost cost;			/* of all that was opened: only ever added to */
 	bool		open;
 	bool		counting;		/* KALAM_SCAN_COUNT was asked for, and can be had */
@@ -51,6 +57,7 @@ typedef struct KalamMerge
 	KalamInput	input;
 	int			cursor_first;	/* the cursor's range 0 */
 	int			cursor_end;		/* ranges from here on are not asked for yet */
+	bool		filter_sent;
 	const KalamRow *stored;		/* next stored row, if have_stored */
 	bool		have_stored;
 

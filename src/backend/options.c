@@ -22,6 +22,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "src/backend/attach.h"
 #include "src/backend/table.h"
 
 extern PGDLLEXPORT Datum kalam_fdw_validator(PG_FUNCTION_ARGS);
@@ -239,7 +240,7 @@ table_option(DefElem *def, KalamTable *table)
 	else if (strcmp(def->defname, "cache_ttl") == 0)
 		check_interval(def);
 	else
-		return false;
+		return kalam_is_attach_option(def);
 	return true;
 }
 
@@ -265,7 +266,7 @@ kalam_fdw_validator(PG_FUNCTION_ARGS)
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 					 errmsg("invalid option \"%s\" for a kalam table", def->defname),
-					 errhint("Valid options are: primary_key, index_NAME, unique_NAME, on_conflict, compression, bloom_fpr, on_drop, cache, cache_ttl.")));
+					 errhint("Valid options are: primary_key, index_NAME, unique_NAME, on_conflict, compression, bloom_fpr, on_drop, cache, cache_ttl; in CREATE also table_name, namespace, database, object_id.")));
 		}
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),

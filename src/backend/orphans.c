@@ -9,6 +9,8 @@
  *
  * Who drops a table holds a lock on it until the store has followed.  What
  * looks like an orphan is therefore looked at again under such a lock.
+ *
+ * Tables that were kept on purpose are none, but there is no other way to drop them.
  */
 #include "postgres.h"
 
@@ -48,6 +50,8 @@ database_exists(const KalamCatalogTable *t)
 static const char *
 reason_of(const KalamCatalogTable *t)
 {
+	if (t->elsewhere)
+		return "it came from another server";
 	if (!database_exists(t))
 		return "its database does not exist";
 	if (t->record.database_oid == MyDatabaseId && !t->kept && !kalam_is_table(t->record.relid))
@@ -191,6 +195,15 @@ kalam_drop_orphan(PG_FUNCTION_ARGS)
 			break;
 		else
 			kalam_reconcile_drop_record(orphan->table);
+		PG_RETURN_VOID();
+	}
+	foreach(lc, kalam_catalog_list(MyDatabaseId))
+	{
+		KalamCatalogTable *t = lfirst(lc);
+
+		if (!t->kept || t->record.object_id != object_id)
+			continue;
+		kalam_reconcile_drop_record(t);
 		PG_RETURN_VOID();
 	}
 	ereport(ERROR,

@@ -26,6 +26,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "src/backend/attach.h"
 #include "src/backend/ddl.h"
 #include "src/backend/index.h"
 #include "src/backend/reconcile.h"
@@ -259,14 +260,20 @@ void
 kalam_reconcile(Oid relid, bool validate)
 {
 	KalamCatalogTable *old = kalam_record_find(relid, NULL);
+	KalamCatalogTable *attached = NULL;
 	KalamCatalogTable *record;
 	Relation	rel;
 	KalamTable *table;
 
 	anything_staged = true;		/* also what an error leaves half done */
 	if (old != NULL)
+	{
+		kalam_refuse_attach(relid);
 		follow_options(relid, old);
-	set_key_not_null(relid, old);
+	}
+	else
+		old = attached = kalam_attach(relid, &validate);
+	set_key_not_null(relid, attached ? NULL : old);
 	rel = table_open(relid, AccessShareLock);
 	table = kalam_table_open(rel);
 	if (old == NULL)
@@ -329,7 +336,7 @@ void
 kalam_reconcile_drop_record(const KalamCatalogTable *record)
 {
 	kalam_stage_object(KALAM_CHANGE_DROP_OBJECT, record->record.object_id, NULL, 0);
-	if (record->kept)
+	if (record->kept || record->elsewhere)
 		kalam_catalog_forget_kept(record);
 	else
 		kalam_catalog_delete(record->record.database_oid, record->record.relid);

@@ -8,16 +8,20 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/pg_collation.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
+#include "utils/syscache.h"
 
 #include "src/backend/client.h"
 #include "src/backend/ddl.h"
@@ -118,6 +122,22 @@ kalam_record_check_snapshot(KalamTable *table, Relation rel, uint64 stamp)
 	table->readable_at = stamp;
 }
 
+/* Whatever the search path is. */
+static char *
+qualified_collation(Oid collation)
+{
+	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+	Form_pg_collation form;
+	char	   *name;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for collation %u", collation);
+	form = (Form_pg_collation) GETSTRUCT(tuple);
+	name = quote_qualified_identifier(get_namespace_name(form->collnamespace), NameStr(form->collname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
 KalamCatalogTable *
 kalam_record_of(Relation rel, KalamTable *table, const KalamCatalogTable *old)
 {
@@ -149,6 +169,7 @@ kalam_record_of(Relation rel, KalamTable *table, const KalamCatalogTable *old)
 	r->nspname = kalam_string(get_namespace_name(RelationGetNamespace(rel)));
 	r->name = kalam_string(pstrdup(RelationGetRelationName(rel)));
 	r->kind = kalam_string("shared");
+	r->encoding = GetDatabaseEncoding();
 	r->primary_key = kalam_string(key_option(options));
 	r->options = kalam_string(options_text(options));
 
@@ -164,8 +185,11 @@ kalam_record_of(Relation rel, KalamTable *table, const KalamCatalogTable *old)
 		{
 			c->flags = KALAM_COLUMN_DROPPED;
 			c->type_name = kalam_string("");
+			c->typmod = KALAM_DROPPED_TYPMOD(att->attlen, att->attalign);
 			continue;
 		}
+		if (OidIsValid(att->attcollation) && att->attcollation != get_typcollation(att->atttypid))
+			c->collation = kalam_string(qualified_collation(att->attcollation));
 		c->type_oid = att->atttypid;
 		c->typmod = att->atttypmod;
 		c->type_name = kalam_string(format_type_extended(att->atttypid, -1,

@@ -95,15 +95,27 @@ is_stored_alike(Form_pg_attribute att, const KalamTableColumn *c)
 	}
 }
 
-/* The default of a column that was not there, NULL if it has none. */
+/*
+ * The value of a column that was not there, NULL if that is null.  A null that
+ * the domain of the column may refuse is an expression, to be tried on the rows.
+ */
 static Node *
-new_column_default(Relation rel, int i)
+new_column_value(Relation rel, int i)
 {
 	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), i);
+	Node	   *expr;
+	Oid			base;
+	int32		typmod = att->atttypmod;
 
 	if (att->attisdropped || att->attgenerated)
 		return NULL;
-	return build_column_default(rel, i + 1);
+	expr = build_column_default(rel, i + 1);
+	if (expr != NULL || !DomainHasConstraints(att->atttypid))
+		return expr;
+	base = getBaseTypeAndTypmod(att->atttypid, &typmod);
+	return coerce_to_domain((Node *) makeNullConst(base, typmod, get_typcollation(base)), base,
+							typmod, att->atttypid, COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST,
+							-1, false);
 }
 
 bool
@@ -120,7 +132,7 @@ kalam_needs_rewrite(Relation rel, const KalamTable *table, const KalamCatalogTab
 
 		if (is_old_column(old, i) ?
 			(column_type_changed(att, &old->columns[i]) && !is_stored_alike(att, &old->columns[i])) :
-			(new_column_default(rel, i) != NULL || (att->attgenerated && !att->attisdropped)))
+			(new_column_value(rel, i) != NULL || (att->attgenerated && !att->attisdropped)))
 			return true;
 	}
 	if (options.compression != table->object_options.compression ||
@@ -182,7 +194,7 @@ column_expressions(Relation rel, const KalamCatalogTable *old, TupleDesc old_des
 		Node	   *expr = NULL;
 
 		if (!is_old_column(old, i))
-			expr = new_column_default(rel, i);
+			expr = new_column_value(rel, i);
 		else if (column_type_changed(att, &old->columns[i]))
 		{
 			Form_pg_attribute was = TupleDescAttr(old_desc, i);

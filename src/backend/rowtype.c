@@ -51,18 +51,18 @@ contains(Oid type, Oid row_type)
 
 /* With the words of ALTER. */
 static void
-refuse(Oid relid, Relation user, Form_pg_attribute att)
+refuse(Oid relid, const char *table, const char *column)
 {
 	if (get_rel_relkind(relid) == RELKIND_COMPOSITE_TYPE)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot alter type \"%s\" because column \"%s.%s\" uses it",
-						get_rel_name(relid), RelationGetRelationName(user), NameStr(att->attname))));
+						get_rel_name(relid), table, column)));
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot alter %s \"%s\" because column \"%s.%s\" uses its row type",
 					get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE ? "foreign table" : "table",
-					get_rel_name(relid), RelationGetRelationName(user), NameStr(att->attname))));
+					get_rel_name(relid), table, column)));
 }
 
 /* Raises if a column of the stored table has the row type of relid. */
@@ -86,10 +86,32 @@ check_columns(Oid user_id, Oid relid, Oid row_type)
 			if (!att->attisdropped &&
 				(arrays_only ? get_element_type(att->atttypid) == row_type :
 				 contains(att->atttypid, row_type)))
-				refuse(relid, user, att);
+				refuse(relid, RelationGetRelationName(user), NameStr(att->attname));
 		}
 	}
 	relation_close(user, AccessShareLock);
+}
+
+/* Tables that were dropped and kept can be attached again. */
+static void
+check_kept(Oid relid, Oid row_type)
+{
+	ListCell   *lc;
+
+	foreach(lc, kalam_catalog_list(MyDatabaseId))
+	{
+		KalamCatalogTable *t = lfirst(lc);
+
+		for (uint32 i = 0; t->kept && i < t->record.ncolumns; i++)
+		{
+			Oid			type = t->columns[i].type_oid;
+
+			if (OidIsValid(type) && SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(type)) &&
+				contains(type, row_type))
+				refuse(relid, kalam_string_dup(t->record.name),
+					   kalam_string_dup(t->columns[i].name));
+		}
+	}
 }
 
 /* Does the command change what is stored under the row type? */
@@ -143,4 +165,5 @@ kalam_check_altered_row_type(const AlterTableStmt *stmt)
 	}
 	systable_endscan(scan);
 	table_close(pg_foreign_table, AccessShareLock);
+	check_kept(relid, row_type);
 }

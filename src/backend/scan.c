@@ -16,6 +16,8 @@
 #include "utils/rel.h"
 
 #include "src/backend/ddl.h"
+#include "src/backend/index.h"
+#include "src/backend/parallel.h"
 #include "src/backend/planner.h"
 #include "src/backend/row.h"
 #include "src/backend/rowlock.h"
@@ -23,12 +25,15 @@
 #include "src/backend/scan_state.h"
 #include "src/backend/snapshot.h"
 
+#define MAX_FILTER_BYTES	(KALAM_MAX_INPUT_BYTES / 2)
+
 void
 kalam_begin_scan(ForeignScanState *node, int eflags)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	EState	   *estate = node->ss.ps.state;
 	List	   *private = plan->fdw_private;
+	List	   *columns;
 	KalamScan  *scan;
 
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
@@ -39,11 +44,19 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	scan->rel = node->ss.ss_currentRelation;
 	scan->table = kalam_table_open(scan->rel);
 	scan->conditions.table = scan->table;
-	scan->conditions.key = kalam_scan_key(scan->table, KALAM_PRIMARY_KEY);
+	scan->conditions.key = kalam_scan_key(scan->table,
+										  kalam_find_index(scan->table,
+														   list_nth(private, KALAM_PRIVATE_INDEX)));
+	if (scan->conditions.key.index != NULL)
+		scan->index = &scan->table->indexes[scan->conditions.key.index - scan->table->indexes];
 	scan->conditions.alternatives =
 		kalam_alternatives_from_list(list_nth(private, KALAM_PRIVATE_BOUNDS));
 	scan->conditions.states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
 	scan->conditions.econtext = node->ss.ps.ps_ExprContext;
+	if (list_nth(private, KALAM_PRIVATE_FILTER) != NIL)
+		scan->merge.filter =
+			kalam_filter_begin(kalam_ship_steps_from_list(list_nth(private, KALAM_PRIVATE_FILTER)),
+							   scan->conditions.states, scan->rel);
 	scan->range_context = AllocSetContextCreate(estate->es_query_cxt, "kalam key ranges",
 												ALLOCSET_SMALL_SIZES);
 	scan->reverse = boolVal(list_nth(private, KALAM_PRIVATE_REVERSE));
@@ -57,18 +70,50 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 									(PlanState *) node);
 		scan->recheck = ExecInitQual(plan->fdw_recheck_quals, (PlanState *) node);
 	}
-	scan->slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(scan->rel), &TTSOpsMinimalTuple);
+	columns = list_nth(private, KALAM_PRIVATE_ONLY);
+	if (columns != NIL)
+		scan->only = kalam_key_reading_begin(scan->table, &scan->conditions.key, columns,
+											 RelationGetDescr(scan->rel));
+	scan->slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(scan->rel),
+										scan->only ? &TTSOpsVirtual : &TTSOpsMinimalTuple);
 	scan->stamp = kalam_snapshot_stamp(estate->es_snapshot);
 	kalam_record_check_snapshot(scan->table, scan->rel, scan->stamp);
+	if (scan->index != NULL)
+		kalam_index_check_snapshot(scan->table, scan->index, scan->rel, scan->stamp);
 	scan->command_id = estate->es_snapshot->curcid;
 	scan->owner = GetCurrentSubTransactionId();
 	scan->merge.context = estate->es_query_cxt;
+	scan->input.context = estate->es_query_cxt;
 	if (boolVal(list_nth(private, KALAM_PRIVATE_MARK)))
 	{
 		scan->want_keys = true;
 		scan->marked = kalam_marked_rows_begin(estate, plan->scan.scanrelid, scan->rel,
 											   scan->table, scan->stamp);
 	}
+}
+
+/*
+ * Makes the filter for the parameters of now, and the input that brings it to
+ * storage, unless that would leave little room for ranges.  False: no row can pass.
+ */
+static bool
+start_filter(KalamScan *scan)
+{
+	Size		len;
+	const uint8 *bytes;
+
+	kalam_input_reset(&scan->input);
+	if (scan->merge.filter == NULL)
+		return true;
+	if (!kalam_filter_compute(scan->merge.filter, scan->conditions.econtext))
+		return false;
+	bytes = kalam_filter_bytes(scan->merge.filter, &len);
+	if (len > MAX_FILTER_BYTES)
+		return true;
+	kalam_input_begin(&scan->input, KALAM_SECTION_FILTER);
+	(void) kalam_input_add(&scan->input, bytes, len);
+	kalam_input_end(&scan->input);
+	return true;
 }
 
 /* Backward, the last range comes first. */
@@ -84,38 +129,76 @@ turn_around(KalamKeyRanges *ranges)
 	}
 }
 
-/* Computes the ranges from the parameters of now, and opens them. */
 static void
-start_scan(KalamScan *scan)
+open_ranges(KalamScan *scan)
 {
-	MemoryContext old;
 	KalamRange	range = {0};
-
-	scan->started = true;
-	scan->count_left = 0;
-	MemoryContextReset(scan->range_context);
-	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE)
-		return;
-	old = MemoryContextSwitchTo(scan->range_context);
-	scan->ranges = kalam_compute_ranges(&scan->conditions);
-	MemoryContextSwitchTo(old);
-	if (scan->ranges.n == 0)
-		return;
 
 	range.object_id = scan->table->object_id;
 	range.stamp = scan->stamp;
 	range.owner = scan->owner;
-	if (scan->reverse)
+	range.input = scan->input.len > 0 ? scan->input.bytes : NULL;
+	range.input_len = scan->input.len;
+	if (scan->shared != NULL)
 	{
-		turn_around(&scan->ranges);
-		range.flags |= KALAM_SCAN_REVERSE;
+		range.first_bytes = KALAM_BLOCK_DATA_BYTES; /* all of it will be read */
+		range.flags |= scan->piece_flags;
 	}
-	if (scan->want_keys)
+	if (scan->reverse)
+		range.flags |= KALAM_SCAN_REVERSE;
+	if (scan->index != NULL)
+		range.flags |= KALAM_SCAN_INDEX;
+	if (scan->only != NULL)
+		range.flags |= kalam_key_reading_flags(scan->only);
+	else if (scan->want_keys)
 		range.flags |= KALAM_SCAN_KEYS;
 	else if (scan->no_columns && (scan->ranges.n > 1 || scan->ranges.ranges[0].upper_len > 0))
 		range.flags |= KALAM_SCAN_COUNT;
 	kalam_merge_open_list(&scan->merge, &range, scan->ranges.ranges, scan->ranges.n,
 						  scan->command_id);
+}
+
+/* In a scan that processes share: opens the next piece.  False if there is none. */
+static bool
+next_piece(KalamScan *scan)
+{
+	if (scan->shared == NULL)
+		return false;
+	if (scan->merge.open)
+		kalam_merge_close(&scan->merge);
+	scan->count_left = 0;
+	if (!kalam_take_piece(scan))
+		return false;
+	open_ranges(scan);
+	return true;
+}
+
+/* Computes the ranges from the parameters of now, and opens them. */
+static void
+start_scan(KalamScan *scan)
+{
+	MemoryContext old;
+
+	scan->started = true;
+	scan->count_left = 0;
+	scan->ranges.n = 0;
+	scan->ranges.ranges = NULL;
+	MemoryContextReset(scan->range_context);
+	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE || !start_filter(scan))
+		return;
+	old = MemoryContextSwitchTo(scan->range_context);
+	scan->all = kalam_compute_ranges(&scan->conditions);
+	MemoryContextSwitchTo(old);
+	if (scan->shared != NULL)
+	{
+		(void) next_piece(scan);
+		return;
+	}
+	scan->ranges = scan->all;
+	if (scan->reverse)
+		turn_around(&scan->ranges);
+	if (scan->ranges.n > 0)
+		open_ranges(scan);
 }
 
 /* A row without columns for each row that storage counted. */
@@ -179,18 +262,10 @@ lock_row(KalamScan *scan, ForeignScanState *node, const KalamMergedRow *row)
 	return passes(scan->recheck, node, scan->slot);
 }
 
-TupleTableSlot *
-kalam_iterate_scan(ForeignScanState *node)
+static TupleTableSlot *
+next_row(KalamScan *scan, ForeignScanState *node)
 {
-	KalamScan  *scan = node->fdw_state;
 	KalamMergedRow row;
-
-	if (!scan->started)
-		start_scan(scan);
-	if (!scan->merge.open)
-		return ExecClearTuple(scan->slot);
-	if (scan->merge.counting)
-		return next_counted(scan);
 
 	for (;;)
 	{
@@ -202,6 +277,11 @@ kalam_iterate_scan(ForeignScanState *node)
 		}
 		if (!kalam_merge_next(&scan->merge, &row))
 			return ExecClearTuple(scan->slot);
+		if (scan->only != NULL)
+		{
+			kalam_key_reading_store(scan->only, &row, scan->slot);
+			return scan->slot;
+		}
 		ExecStoreMinimalTuple(row.tuple, scan->slot, false);
 		if (scan->table->nkeys == 0 && row.key != NULL)
 			kalam_row_id_to_tid(kalam_get_be64(row.key + KALAM_KEY_PREFIX_BYTES),
@@ -224,6 +304,23 @@ kalam_iterate_scan(ForeignScanState *node)
 		}
 		return scan->slot;
 	}
+}
+
+TupleTableSlot *
+kalam_iterate_scan(ForeignScanState *node)
+{
+	KalamScan  *scan = node->fdw_state;
+
+	if (!scan->started)
+		start_scan(scan);
+	while (scan->merge.open)
+	{
+		TupleTableSlot *slot = scan->merge.counting ? next_counted(scan) : next_row(scan, node);
+
+		if (!TupIsNull(slot) || !next_piece(scan))
+			return slot;
+	}
+	return ExecClearTuple(scan->slot);
 }
 
 static void

@@ -10,21 +10,27 @@
 #include "executor/executor.h"
 
 #include "src/backend/keyrange.h"
+#include "src/backend/keyread.h"
 #include "src/backend/merge.h"
 #include "src/backend/planner.h"
 #include "src/backend/rowmark.h"
+#include "src/backend/scan_input.h"
+#include "src/backend/ship.h"
 
 typedef struct KalamScan
 {
 	Relation	rel;
 	KalamTable *table;
 	KalamConditions conditions;
+	KalamIndex *index;			/* that it follows; NULL: the primary key */
+	KalamKeyReading *only;		/* rows are read from keys; or NULL */
 	bool		reverse;
 	bool		no_columns;
 	bool		want_keys;
 	int			lock_mode;		/* rows are locked before they are returned, or
 								 * KALAM_SCAN_LOCKS_NOTHING */
 	KalamMarkedRows *marked;	/* they may be locked later; else NULL */
+	KalamInput	input;			/* of requests: the conditions that storage evaluates */
 	ExprState  *filter;			/* if it locks: conditions beyond the range */
 	ExprState  *recheck;		/* all conditions, for rows read again */
 
@@ -35,6 +41,9 @@ typedef struct KalamScan
 	bool		started;
 	MemoryContext range_context;	/* of the ranges; emptied by each rescan */
 	KalamKeyRanges ranges;		/* in the order in which they are read */
+	struct KalamParallelScan *shared;	/* with other processes, or NULL: then */
+	KalamKeyRanges all;			/* of these, ranges are those in the piece under way, */
+	uint32		piece_flags;	/* which is read with these flags */
 	uint64		count_left;
 	KalamMerge	merge;
 	KalamRow   *newest;			/* a locked row that had changed */

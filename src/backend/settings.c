@@ -10,7 +10,9 @@
 
 #include <limits.h>
 
+#include "src/backend/batchjoin.h"
 #include "src/backend/planner.h"
+#include "src/backend/ship.h"
 #include "src/backend/shmem.h"
 #include "src/backend/stop_point.h"
 #include "utils/guc.h"
@@ -24,6 +26,9 @@ int			kalam_max_families = 200;
 int			kalam_bulk_load_threshold = 8 * 1024;
 int			kalam_staged_memory = 64 * 1024;
 bool		kalam_enable_multirange = true;
+bool		kalam_enable_indexscan = true;
+bool		kalam_enable_indexonlyscan = true;
+bool		kalam_enable_batchjoin = true;
 
 static void
 define_planner_switch(const char *name, const char *what, bool *variable)
@@ -110,6 +115,18 @@ kalam_settings_define(void)
 	define_planner_switch("kalam.enable_multirange",
 						  "Enables the planner's use of scans of several key ranges.",
 						  &kalam_enable_multirange);
+	define_planner_switch("kalam.enable_indexscan",
+						  "Enables the planner's use of secondary indexes.",
+						  &kalam_enable_indexscan);
+	define_planner_switch("kalam.enable_indexonlyscan",
+						  "Enables the planner's use of scans that read no more than keys.",
+						  &kalam_enable_indexonlyscan);
+	define_planner_switch("kalam.enable_batchjoin",
+						  "Enables the planner's use of joins that look up many keys at once.",
+						  &kalam_enable_batchjoin);
+	define_planner_switch("kalam.enable_filter",
+						  "Enables the evaluation of conditions by the storage process.",
+						  &kalam_enable_filter);
 
 #ifdef KALAM_STOP_POINTS
 	kalam_stop_point_settings();

@@ -6,11 +6,16 @@
  * MVCC snapshots do not use (speculativeToken) names "the same snapshot" as long
  * as any query runs under it.  ExecutorStart gives the number and counts the
  * query, ExecutorEnd counts it off; the pin goes with the last one.
+ *
+ * Workers of a parallel query get a copy of its snapshot.  The stamp goes along in
+ * whenTaken, which nothing else uses unless the server is told to forget old
+ * snapshots (old_snapshot_threshold).  The leader's pin outlives its workers.
  */
 #include "postgres.h"
 
 #include "access/parallel.h"
 #include "access/xact.h"
+#include "catalog/pg_class.h"
 #include "commands/extension.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -18,6 +23,7 @@
 #include "storage/proc.h"
 #include "storage/shmem.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "src/backend/client.h"
 #include "src/backend/indoubt.h"
@@ -32,6 +38,7 @@ typedef struct SnapshotEntry
 	uint64		stamp;			/* 0: none so far */
 	int			pin;			/* index into the slot's pins */
 	bool		read;			/* rows have been read at the stamp */
+	bool		leaders;		/* in a worker: the stamp is the leader's, or unknown */
 } SnapshotEntry;
 
 /* A query that has started and not ended. */
@@ -51,6 +58,8 @@ static uint32 last_token = 0;
 
 static uint32 pin_users[KALAM_PINS_PER_SLOT];
 static bool tables_likely = false;
+static bool worker_begun = false;	/* in a worker: the leader's stamp is known if it is */
+static uint64 leader_stamp = 0; /* to be, and 0 if it is not */
 static uint64 xact_stamp = 0;	/* repeatable read */
 static int	xact_pin = -1;
 
@@ -166,6 +175,11 @@ unpin_transaction(void)
 {
 	if (xact_stamp == 0)
 		return;
+	if (xact_pin < 0)
+	{
+		xact_stamp = 0;			/* the leader has pinned it */
+		return;
+	}
 	pg_atomic_write_u32(&shared_stamps[MyBackendId - 1].lxid, InvalidLocalTransactionId);
 	pg_memory_barrier();
 	unpin(xact_pin);
@@ -239,6 +253,67 @@ kalam_snapshot_shmem_init(void)
 	}
 }
 
+/* ---- parallel workers ---- */
+
+bool
+kalam_snapshots_reach_workers(void)
+{
+	return !OldSnapshotThresholdActive();
+}
+
+/* Workers that are started under this snapshot will read at the stamp. */
+static void
+tell_workers(Snapshot snapshot, uint64 stamp)
+{
+	if (kalam_snapshots_reach_workers() && !IsParallelWorker())
+		snapshot->whenTaken = kalam_changes_here() == NULL ? (TimestampTz) stamp : 0;
+}
+
+/* The worker's first query runs under the leader's snapshot. */
+static void
+begin_worker(Snapshot snapshot)
+{
+	worker_begun = true;
+	leader_stamp = kalam_snapshots_reach_workers() ? (uint64) snapshot->whenTaken : 0;
+	if (IsolationUsesXactSnapshot())
+		xact_stamp = leader_stamp;
+}
+
+static void
+raise_in_worker(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("kalam tables cannot be read in a parallel worker"),
+			 errdetail("The transaction has changed stored tables, or its snapshot is not known to the worker."),
+			 errhint("Mark the function that reads it PARALLEL RESTRICTED.")));
+}
+
+/*
+ * The query as it is to be run: not by workers if it reads stored tables that this
+ * transaction may have changed.  (The plan may be older than the changes.)
+ */
+static PlannedStmt *
+without_workers(PlannedStmt *plan)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_RELATION && rte->relkind == RELKIND_FOREIGN_TABLE)
+		{
+			PlannedStmt *copy = makeNode(PlannedStmt);
+
+			*copy = *plan;
+			copy->parallelModeNeeded = false;
+			return copy;
+		}
+	}
+	return plan;
+}
+
 /* ---- entries and queries ---- */
 
 /* Makes room for one more element at *array. */
@@ -271,6 +346,19 @@ entry_of(Snapshot snapshot)
 	return find_entry(snapshot->speculativeToken);
 }
 
+uint64
+kalam_snapshot_expected(void)
+{
+	/* (a function's queries run under the snapshot of their caller, if they are stable) */
+	SnapshotEntry *e = ActiveSnapshotSet() ? entry_of(GetActiveSnapshot()) : NULL;
+
+	if (IsolationUsesXactSnapshot() && xact_stamp != 0)
+		return xact_stamp;
+	if (e != NULL && e->stamp != 0)
+		return e->stamp;
+	return atomic_load(&kalam_segment->pub);
+}
+
 static SnapshotEntry *
 new_entry(void)
 {
@@ -290,6 +378,7 @@ new_entry(void)
 	e->stamp = 0;
 	e->pin = -1;
 	e->read = false;
+	e->leaders = false;
 	return e;
 }
 
@@ -336,13 +425,20 @@ begin_query(Snapshot snapshot)
 	e = entry_of(snapshot);
 	if (e == NULL)
 		e = new_entry();
+	if (IsParallelWorker() && !worker_begun)
+	{
+		begin_worker(snapshot);
+		e->leaders = true;
+		e->stamp = leader_stamp;
+	}
 	snapshot->speculativeToken = e->token;
 	e->queries++;
 	running[nrunning].token = e->token;
 	running[nrunning].sub = GetCurrentSubTransactionId();
 	nrunning++;
-	if (!IsolationUsesXactSnapshot())
+	if (!IsolationUsesXactSnapshot() && !IsParallelWorker())
 		pin_early(e, snapshot);
+	tell_workers(snapshot, IsolationUsesXactSnapshot() ? xact_stamp : e->stamp);
 }
 
 /* Counts off running query i; the last one of a snapshot takes the pin along. */
@@ -368,23 +464,20 @@ kalam_snapshot_stamp(Snapshot snapshot)
 {
 	SnapshotEntry *entry;
 
-	/* the leader's stamp and its staged changes are not known here */
-	if (IsParallelWorker())
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("kalam tables cannot be read in a parallel worker"),
-				 errhint("Mark the function that reads it PARALLEL RESTRICTED.")));
+	if (IsParallelWorker() && leader_stamp == 0)
+		raise_in_worker();
 	if (IsolationUsesXactSnapshot())
 	{
 		if (xact_stamp == 0)
 			pin_for_transaction(snapshot);
+		tell_workers(snapshot, xact_stamp);
 		return xact_stamp;
 	}
 
 	entry = entry_of(snapshot);
 	if (entry == NULL)
 		elog(ERROR, "kalam table read under a snapshot that no query runs with");
-	if (entry->stamp != 0 && !entry->read && entry->stamp < atomic_load(&kalam_segment->floor))
+	if (entry->stamp != 0 && !entry->read && !entry->leaders && entry->stamp < atomic_load(&kalam_segment->floor))
 	{
 		/* storage has been started anew since, but nothing was read */
 		unpin(entry->pin);
@@ -398,6 +491,7 @@ kalam_snapshot_stamp(Snapshot snapshot)
 	}
 	entry->read = true;
 	tables_likely = true;
+	tell_workers(snapshot, entry->stamp);
 	return entry->stamp;
 }
 
@@ -409,15 +503,16 @@ snapshot_ExecutorStart(QueryDesc *queryDesc, int eflags)
 	Snapshot	snapshot = queryDesc->snapshot;
 
 	if (kalam_segment != NULL && !(eflags & EXEC_FLAG_EXPLAIN_ONLY) &&
-		snapshot != NULL && snapshot->snapshot_type == SNAPSHOT_MVCC && snapshot->copied &&
-		!IsParallelWorker())
+		snapshot != NULL && snapshot->snapshot_type == SNAPSHOT_MVCC && snapshot->copied)
 	{
 		/* the stamp of such a transaction must be as old as its snapshot */
-		if (IsolationUsesXactSnapshot() && xact_stamp == 0 &&
+		if (IsolationUsesXactSnapshot() && xact_stamp == 0 && !IsParallelWorker() &&
 			atomic_load(&kalam_segment->state) == KALAM_STORAGE_READY)
 			(void) kalam_snapshot_stamp(snapshot);
 
 		begin_query(snapshot);
+		if (queryDesc->plannedstmt->parallelModeNeeded && kalam_changes_here() != NULL)
+			queryDesc->plannedstmt = without_workers(queryDesc->plannedstmt);
 	}
 
 	if (prev_ExecutorStart)

@@ -18,6 +18,16 @@ extern void kalam_snapshot_install(void);	/* from _PG_init: executor hooks */
 /* The stamp for reads under this snapshot of the executor, pinned. */
 extern uint64 kalam_snapshot_stamp(Snapshot snapshot);
 
+/* At which stamp a query that is planned now will read, as far as is known. */
+extern uint64 kalam_snapshot_expected(void);
+
+/*
+ * Parallel workers read at the stamp of their leader's query, and functions that
+ * they call at that or, where they take snapshots of their own, at newer ones.  Not
+ * if the leader's transaction has changes, which they would not see.
+ */
+extern bool kalam_snapshots_reach_workers(void);
+
 /*
  * SET TRANSACTION SNAPSHOT: reads at the stamp of the transaction that exported
  * the snapshot, if that one is a repeatable read and has a stamp.

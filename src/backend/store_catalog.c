@@ -30,12 +30,13 @@ table_key(uint8 *key, Oid database, Oid relid)
 	kalam_put_be32(key + KALAM_KEY_PREFIX_BYTES + 5, relid);
 }
 
+/* Of a table that no relation owns. */
 static void
-kept_key(uint8 *key, uint64 table_id)
+kept_key(uint8 *key, const KalamCatalogTable *table)
 {
 	kalam_put_key_prefix(key, KALAM_OBJECT_CATALOG, KALAM_KEY_KIND_META);
-	key[KALAM_KEY_PREFIX_BYTES] = KALAM_CATALOG_KEPT;
-	kalam_put_be64(key + KALAM_KEY_PREFIX_BYTES + 1, table_id);
+	key[KALAM_KEY_PREFIX_BYTES] = table->elsewhere ? KALAM_CATALOG_ELSEWHERE : KALAM_CATALOG_KEPT;
+	kalam_put_be64(key + KALAM_KEY_PREFIX_BYTES + 1, table->record.table_id);
 }
 
 static void pg_attribute_noreturn()
@@ -84,6 +85,20 @@ decode_staged(const KalamVersion *v)
 {
 	return decode(v->value + KALAM_VALUE_HEADER_BYTES,
 				  v->value_len - KALAM_VALUE_HEADER_BYTES);
+}
+
+/* What the key of a record says of it. */
+static void
+note_letter(KalamCatalogTable *t, char letter)
+{
+	t->kept = letter == KALAM_CATALOG_KEPT;
+	t->elsewhere = letter == KALAM_CATALOG_ELSEWHERE;
+	if (t->elsewhere)
+	{
+		t->record.database_oid = InvalidOid;
+		t->record.relid = InvalidOid;
+		t->record.owner_oid = InvalidOid;
+	}
 }
 
 /* As it is once all that has committed by now is applied; NULL if it is not there. */
@@ -139,15 +154,18 @@ kalam_catalog_again(const KalamCatalogTable *table)
 	KalamVersion v;
 	KalamRow   *row;
 
-	if (!table->kept)
+	if (!table->kept && !table->elsewhere)
 		return kalam_catalog_get(table->record.database_oid, table->record.relid);
-	kept_key(key, table->record.table_id);
+	kept_key(key, table);
 	if (kalam_own_version(key, sizeof(key), &v))
-		return NULL;			/* a kept one is only ever deleted */
-	row = get_now(key, sizeof(key));
-	now = row ? decode_row(row) : NULL;
+		now = v.op == KALAM_CHANGE_PUT ? decode_staged(&v) : NULL;
+	else
+	{
+		row = get_now(key, sizeof(key));
+		now = row ? decode_row(row) : NULL;
+	}
 	if (now != NULL)
-		now->kept = true;
+		note_letter(now, key[KALAM_KEY_PREFIX_BYTES]);
 	return now;
 }
 
@@ -191,7 +209,7 @@ list_letter(List *list, char letter, Oid database)
 		if (kalam_own_version(kalam_row_key(row), row->key_len, &v))
 			continue;
 		t = decode_row(row);
-		t->kept = letter == KALAM_CATALOG_KEPT;
+		note_letter(t, letter);
 		if (database == InvalidOid || t->record.database_oid == database)
 			list = lappend(list, t);
 	}
@@ -206,7 +224,7 @@ list_letter(List *list, char letter, Oid database)
 		if (v.op != KALAM_CHANGE_PUT)
 			continue;
 		t = decode_staged(&v);
-		t->kept = letter == KALAM_CATALOG_KEPT;
+		note_letter(t, letter);
 		if (database == InvalidOid || t->record.database_oid == database)
 			list = lappend(list, t);
 	}
@@ -219,7 +237,8 @@ kalam_catalog_list(Oid database)
 {
 	List	   *list = list_letter(NIL, KALAM_CATALOG_TABLE, database);
 
-	return list_letter(list, KALAM_CATALOG_KEPT, database);
+	list = list_letter(list, KALAM_CATALOG_KEPT, database);
+	return OidIsValid(database) ? list : list_letter(list, KALAM_CATALOG_ELSEWHERE, database);
 }
 
 List *
@@ -292,7 +311,7 @@ kalam_catalog_keep(const KalamCatalogTable *table)
 {
 	uint8		key[KEPT_KEY_BYTES];
 
-	kept_key(key, table->record.table_id);
+	kept_key(key, table);
 	put(key, sizeof(key), table);
 }
 
@@ -301,7 +320,7 @@ kalam_catalog_forget_kept(const KalamCatalogTable *table)
 {
 	uint8		key[KEPT_KEY_BYTES];
 
-	kept_key(key, table->record.table_id);
+	kept_key(key, table);
 	kalam_stage_delete(key, sizeof(key));
 }
 

@@ -19,6 +19,8 @@ typedef struct KalamCatalogTable
 	KalamTableIndex *indexes;
 	uint8	   *bytes;
 	bool		kept;			/* of a dropped table with on_drop 'keep' */
+	bool		elsewhere;		/* of a table of another server: database and owner are none of
+								 * this one's */
 } KalamCatalogTable;
 
 /* The record of an attached table of a database, or NULL. */

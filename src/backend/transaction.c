@@ -480,6 +480,7 @@ transaction_callback(XactEvent event, void *arg)
 		case XACT_EVENT_PARALLEL_ABORT:
 			kalam_cursors_at_abort(InvalidSubTransactionId);
 			kalam_snapshots_at_xact_end();
+			kalam_tables_at_xact_end();
 			break;
 
 		case XACT_EVENT_PARALLEL_PRE_COMMIT:

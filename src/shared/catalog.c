@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-/* attnum, name length, type name length, type oid, typmod, flags */
+/* attnum, name length, type name length, type oid, typmod, flags; a collation in format 2 */
 #define MIN_COLUMN_BYTES	6
 
 /* id, flags, stamp, name length, columns length */
@@ -97,6 +97,7 @@ kalam_table_record_size(const KalamTableRecord *r, const KalamTableColumn *colum
 	n += string_size(r->kind);
 	n += string_size(r->primary_key);
 	n += string_size(r->options);
+	n += varint_size(r->encoding);
 	n += varint_size(r->ncolumns);
 	for (uint32_t i = 0; i < r->ncolumns; i++)
 	{
@@ -108,6 +109,7 @@ kalam_table_record_size(const KalamTableRecord *r, const KalamTableColumn *colum
 		n += varint_size(c->type_oid);
 		n += varint_size(zigzag(c->typmod));
 		n += varint_size(c->flags);
+		n += string_size(c->collation);
 	}
 	if (!has_indexes(r))
 		return n;
@@ -145,6 +147,7 @@ kalam_table_record_encode(const KalamTableRecord *r, const KalamTableColumn *col
 	p = put_string(p, r->kind);
 	p = put_string(p, r->primary_key);
 	p = put_string(p, r->options);
+	p = put_varint(p, r->encoding);
 	p = put_varint(p, r->ncolumns);
 	for (uint32_t i = 0; i < r->ncolumns; i++)
 	{
@@ -156,6 +159,7 @@ kalam_table_record_encode(const KalamTableRecord *r, const KalamTableColumn *col
 		p = put_varint(p, c->type_oid);
 		p = put_varint(p, zigzag(c->typmod));
 		p = put_varint(p, c->flags);
+		p = put_string(p, c->collation);
 	}
 	if (!has_indexes(r))
 		return;
@@ -232,14 +236,28 @@ get_string(Reader *in)
 	return s;
 }
 
+static bool
+is_known_format(const Reader *in)
+{
+	return in->p < in->end && *in->p >= 1 && *in->p <= KALAM_TABLE_RECORD_FORMAT;
+}
+
+/* A record of format 1 has none, and no encoding. */
+static bool
+has_collations(const uint8_t *data)
+{
+	return data[0] > 1;
+}
+
 bool
 kalam_table_record_decode(const uint8_t *data, size_t len, KalamTableRecord *r,
 						  size_t *columns_offset)
 {
 	Reader		in = {.p = data,.end = data + len,.ok = true};
 
-	if (get_varint(&in) != KALAM_TABLE_RECORD_FORMAT)
+	if (!is_known_format(&in))
 		return false;
+	in.p++;
 	r->table_id = get_varint(&in);
 	r->object_id = get_varint32(&in);
 	r->schema_version = get_varint32(&in);
@@ -253,6 +271,7 @@ kalam_table_record_decode(const uint8_t *data, size_t len, KalamTableRecord *r,
 	r->kind = get_string(&in);
 	r->primary_key = get_string(&in);
 	r->options = get_string(&in);
+	r->encoding = has_collations(data) ? get_varint32(&in) : KALAM_ENCODING_UNKNOWN;
 	r->ncolumns = get_varint32(&in);
 	r->nindexes = 0;
 	r->next_index = 1;
@@ -282,6 +301,7 @@ kalam_table_record_column(const uint8_t *data, size_t len, size_t *offset,
 	column->type_oid = get_varint32(&in);
 	column->typmod = unzigzag(get_varint32(&in));
 	column->flags = get_varint32(&in);
+	column->collation = has_collations(data) ? get_string(&in) : (KalamString) {.data = "",.len = 0};
 	if (!in.ok)
 		return false;
 	*offset = (size_t) (in.p - data);

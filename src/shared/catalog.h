@@ -7,22 +7,25 @@
  * as a LEB128 varint (signed ones zigzag), each string as varint length and
  * bytes:
  *
- *	 record format (1), table id, object id, schema version, database oid,
+ *	 record format (2), table id, object id, schema version, database oid,
  *	 relid, owner oid, owner name, database name, namespace, name, kind,
  *	 primary key (text, as in the option; empty: none), options (text, for
- *	 show), number of columns, then per column: attnum, name, type name (as
- *	 format_type prints it, schema-qualified), type oid, typmod, flags
- *	 (1 not null, 2 dropped, 4 key); then, unless there never was an index:
- *	 number of indexes, id of the next one, then per index: id, flags (1 unique),
- *	 stamp since which snapshots can use it, name, columns (text, as in the
- *	 option, with the names that the columns above have)
+ *	 show), encoding, number of columns, then per column: attnum, name, type
+ *	 name (as format_type prints it, schema-qualified), type oid, typmod, flags
+ *	 (1 not null, 2 dropped, 4 key), collation (quoted and schema-qualified;
+ *	 empty: that of the type); of a dropped column name and type are empty, and
+ *	 typmod says how long its values are in rows of before; then, unless there
+ *	 never was an index: number of indexes, id of the next one, then per index:
+ *	 id, flags (1 unique), stamp since which snapshots can use it, name, columns
+ *	 (text, as in the option, with the names that the columns above have)
  *
  * The table id is that of the first object that held the rows.  It stays when
  * they are stored anew, under another object; a table that is truncated gets
  * a new one.
  *
  * Bytes behind the last index are a newer minor format and are ignored; a
- * record format above 1 is an error.
+ * record format above 2 is an error.  Format 1 is still read: it has neither
+ * encoding nor collations.
  */
 #ifndef KALAM_CATALOG_H
 #define KALAM_CATALOG_H
@@ -31,11 +34,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KALAM_TABLE_RECORD_FORMAT 1
+#define KALAM_TABLE_RECORD_FORMAT 2
+
+/* in a record of format 1 */
+#define KALAM_ENCODING_UNKNOWN	UINT32_MAX
 
 #define KALAM_COLUMN_NOT_NULL	1
 #define KALAM_COLUMN_DROPPED	2
 #define KALAM_COLUMN_KEY		4
+
+/* typmod of a dropped column: pg_attribute's attlen (-2 at least) and attalign */
+#define KALAM_DROPPED_TYPMOD(len, align)	(((len) + 3) << 8 | (unsigned char) (align))
+#define KALAM_DROPPED_LEN(typmod)			(((typmod) >> 8) - 3)
+#define KALAM_DROPPED_ALIGN(typmod)			((char) ((typmod) & 0xFF))
 
 #define KALAM_INDEX_UNIQUE		1
 
@@ -54,6 +65,7 @@ typedef struct KalamTableColumn
 	uint32_t	flags;
 	KalamString name;
 	KalamString type_name;
+	KalamString collation;		/* empty: that of the type */
 } KalamTableColumn;
 
 typedef struct KalamTableIndex
@@ -74,6 +86,7 @@ typedef struct KalamTableRecord
 	uint32_t	relid;
 	uint32_t	owner_oid;
 	uint32_t	ncolumns;
+	uint32_t	encoding;		/* of text, as PostgreSQL numbers them */
 	uint32_t	nindexes;
 	uint32_t	next_index;		/* 1: there never was one */
 	KalamString owner;

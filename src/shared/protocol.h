@@ -168,6 +168,8 @@ typedef enum KalamScanSectionKind
  *	 'O' object id (4)				written by storage: KalamObjectRecord
  *	 'T' database oid (4) relid (4)	written by backends: a table (catalog.h)
  *	 'K' table id (8)				written by backends: a kept table (catalog.h)
+ *	 'E' table id (8)				written by storage: a table of another server, with
+ *									which the store came (catalog.h)
  *	 'F' slot (2)					written by backends: where a row went whose key
  *									was changed (moved.c)
  *	 'S' letter						written by storage: state; 's' next serial,
@@ -177,6 +179,7 @@ typedef enum KalamScanSectionKind
 #define KALAM_CATALOG_OBJECT	'O'
 #define KALAM_CATALOG_TABLE		'T'
 #define KALAM_CATALOG_KEPT		'K'
+#define KALAM_CATALOG_ELSEWHERE	'E'
 #define KALAM_CATALOG_MOVED		'F'
 #define KALAM_CATALOG_STATE		'S'
 

@@ -131,6 +131,7 @@ typedef enum KalamOp
 										 * their own, if those are asked for */
 #define KALAM_SCAN_INPUT		0x4000	/* input_len bytes of sections: protocol.h */
 #define KALAM_SPLIT_RANDOM		0x0800	/* SPLIT: pieces at random places */
+#define KALAM_SCAN_PART			0x8000	/* of a scan that reads much all in all */
 #define KALAM_COMMIT_SYNC		0x0100	/* on disk before the answer */
 #define KALAM_RESOLVE_APPLY		0x0200	/* else drop */
 #define KALAM_COMMIT_BULK		0x0400	/* a large one: object changes first, then

@@ -52,12 +52,18 @@ counts(const Cursor *c)
 	return (c->flags & KALAM_SCAN_COUNT) != 0;
 }
 
-/* Are the rows wanted that index entries lead to? */
+static bool
+filters(const Cursor *c)
+{
+	return c->input != NULL && c->input->has_filter;
+}
+
+/* Are the rows wanted, or looked at, that index entries lead to? */
 static bool
 follows_index(const Cursor *c)
 {
-	return (c->flags & (KALAM_SCAN_INDEX | KALAM_SCAN_KEYS_ONLY | KALAM_SCAN_COUNT)) ==
-		KALAM_SCAN_INDEX;
+	return (c->flags & KALAM_SCAN_INDEX) &&
+		(filters(c) || !(c->flags & (KALAM_SCAN_KEYS_ONLY | KALAM_SCAN_COUNT)));
 }
 
 /* ---- opening and closing ---- */
@@ -114,7 +120,8 @@ open_source(Cursor *c, const KalamRequest *req, EngineError *err)
 		.object = c->object, .stamp = c->stamp, .reverse = reverse,
 		.ranges = list ? c->input->ranges : &c->range,
 		.nranges = list ? c->input->nranges : 1,
-		.index = (c->flags & KALAM_SCAN_INDEX) != 0, .follow = follows_index(c)
+		.index = (c->flags & KALAM_SCAN_INDEX) != 0, .follow = follows_index(c),
+		.part = (req->flags & KALAM_SCAN_PART) != 0
 	};
 
 	if (!list && !open_range(c, req, err))
@@ -231,15 +238,38 @@ finish_block(Cursor *c, KalamBlock *b, CursorStep step)
 }
 
 static bool
+check_value(const Cursor *c, const Found *f, EngineError *err)
+{
+	if (f->value_len >= KALAM_VALUE_HEADER_BYTES && f->value[0] == KALAM_VALUE_FORMAT &&
+		f->value_len <= MAX_VALUE_BYTES)
+		return true;
+	engine_error(err, KALAM_ERR_CORRUPT, "a value of object %u has an unknown format",
+				 object_id(c->object));
+	return false;
+}
+
+/* Does the row pass the filter, if there is one?  DAMAGED: err says so. */
+static KalamVerdict
+filter_row(Cursor *c, const Found *f, EngineError *err)
+{
+	KalamVerdict verdict;
+
+	if (!filters(c))
+		return KALAM_ROW_PASSES;
+	if (!check_value(c, f, err))
+		return KALAM_ROW_DAMAGED;
+	verdict = kalam_program_run(&c->input->filter, f->value + KALAM_VALUE_HEADER_BYTES,
+								f->value_len - KALAM_VALUE_HEADER_BYTES);
+	if (verdict == KALAM_ROW_DAMAGED)
+		engine_error(err, KALAM_ERR_CORRUPT, "a row of object %u is damaged", object_id(c->object));
+	return verdict;
+}
+
+static bool
 make_row(const Cursor *c, const Found *f, BlockRow *row, EngineError *err)
 {
-	if (f->value_len < KALAM_VALUE_HEADER_BYTES || f->value[0] != KALAM_VALUE_FORMAT ||
-		f->value_len > MAX_VALUE_BYTES)
-	{
-		engine_error(err, KALAM_ERR_CORRUPT, "a value of object %u has an unknown format",
-					 object_id(c->object));
+	if (!check_value(c, f, err))
 		return false;
-	}
 	memset(row, 0, sizeof(*row));
 	memcpy(&row->version, f->value, sizeof(row->version));
 	row->range = f->range;
@@ -393,6 +423,15 @@ step_point(Cursor *c, KalamBlock *b, EngineError *err)
 		}
 		f.value = engine_value_bytes(c->value, &f.value_len);
 	}
+	switch (filter_row(c, &f, err))
+	{
+		case KALAM_ROW_PASSES:
+			break;
+		case KALAM_ROW_FAILS:
+			return finish_block(c, b, CURSOR_LAST);
+		case KALAM_ROW_DAMAGED:
+			return CURSOR_ERROR;
+	}
 	if (counts(c))
 	{
 		c->out.nrows = 1;
@@ -435,8 +474,51 @@ without_row(Cursor *c, KalamBlock *b, SourceStep step)
 		case SOURCE_ERROR:
 			return CURSOR_ERROR;
 		default:
+			/* likewise: the next row that passes the filter may be far away */
+			if (filters(c) && c->out.nrows > 0 && !counts(c))
+				return finish_block(c, b, CURSOR_BLOCK);
 			return CURSOR_AGAIN;
 	}
+}
+
+/* The next row that passes the filter; *full: the block has no room for more. */
+static SourceStep
+next_passing(Cursor *c, Found *f, bool *full, EngineError *err)
+{
+	SourceStep	step;
+
+	*full = false;
+	while ((step = source_next(c->source, f, err)) == SOURCE_FOUND)
+	{
+		switch (filter_row(c, f, err))
+		{
+			case KALAM_ROW_PASSES:
+				return SOURCE_FOUND;
+			case KALAM_ROW_DAMAGED:
+				return SOURCE_ERROR;
+			case KALAM_ROW_FAILS:
+				break;
+		}
+		/* the key that was passed last goes into the block */
+		*full = c->out.used + f->place_len > KALAM_BLOCK_DATA_BYTES;
+		if (*full)
+			return SOURCE_FOUND;
+		source_pass(c->source, f);
+	}
+	return step;
+}
+
+static SourceStep
+count_passing(Cursor *c, uint32_t *n, EngineError *err)
+{
+	Found		f;
+	bool		full;
+	SourceStep	step = next_passing(c, &f, &full, err);
+
+	*n = step == SOURCE_FOUND;
+	if (step == SOURCE_FOUND)
+		source_pass(c->source, &f);
+	return step;
 }
 
 static CursorStep
@@ -445,7 +527,8 @@ step_count(Cursor *c, KalamBlock *b, EngineError *err)
 	while (c->rows < c->max_rows)
 	{
 		uint32_t	n;
-		SourceStep	step = source_count(c->source, c->max_rows - c->rows, &n, err);
+		SourceStep	step = filters(c) ? count_passing(c, &n, err) :
+			source_count(c->source, c->max_rows - c->rows, &n, err);
 
 		c->rows += n;
 		c->out.nrows += n;
@@ -463,11 +546,14 @@ step_rows(Cursor *c, KalamBlock *b, EngineError *err)
 	while (c->rows < c->max_rows)
 	{
 		Found		f;
+		bool		full;
 		TakeRow		taken;
-		SourceStep	step = source_next(c->source, &f, err);
+		SourceStep	step = next_passing(c, &f, &full, err);
 
 		if (step != SOURCE_FOUND)
 			return without_row(c, b, step);
+		if (full)
+			return finish_block(c, b, CURSOR_BLOCK);
 		if (!take_row(c, b, &f, &taken, err))
 			return CURSOR_ERROR;
 		if (taken == BLOCK_FULL)
@@ -488,6 +574,7 @@ cursor_step(Cursor *c, KalamBlock *block, EngineError *err)
 	if (c->source == NULL)
 		return step_point(c, block, err);
 	lane_slow();
-	source_turn(c->source, c->max_rows - c->rows);
+	/* (of rows that are looked up ahead, a filter may leave few) */
+	source_turn(c->source, filters(c) ? UINT64_MAX : c->max_rows - c->rows);
 	return counts(c) ? step_count(c, block, err) : step_rows(c, block, err);
 }

@@ -13,7 +13,10 @@
  * state_file.c): folders of different times do not go together.  The witness
  * also tells a store that is not there any more (a file system that is not
  * mounted, another directory in the settings) from one that never was: tables
- * would otherwise be empty all of a sudden.  Main thread only.
+ * would otherwise be empty all of a sudden.
+ *
+ * A store of another server is refused, unless the operator says by a file ADOPT
+ * in it that it was moved in: see adopt.c.  Main thread only.
  */
 #include "src/storage/identity.h"
 
@@ -27,10 +30,14 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "src/storage/log.h"
 #include "src/storage/storage.h"
 #include "src/storage/store_dir.h"
 
 #define TEXT_BYTES 256
+#define ADOPT "ADOPT"
+
+static bool moved_in = false;
 
 typedef struct Identity
 {
@@ -55,11 +62,11 @@ read_text(int dir_fd, const char *path, char *text)
 	return n;
 }
 
+/* store: its number, or 0 for a new one */
 static bool
-write_format(const IdentityConfig *c, EngineError *err)
+write_format(const IdentityConfig *c, uint64_t store, EngineError *err)
 {
 	char		text[TEXT_BYTES];
-	uint64_t	store = 0;
 
 	while (store == 0)
 		if (getrandom(&store, sizeof(store), 0) != sizeof(store))
@@ -140,22 +147,56 @@ identity_check(const IdentityConfig *c, uint32_t *opened, EngineError *err)
 		if (identity_is_noted(c->witness) &&
 			!store_dir_accept(err, "the store of this server is not in \"%.200s\"", c->root))
 			return false;
-		return write_format(c, err);
+		return write_format(c, 0, err);
 	}
 	if (!parse(c, text, &id, err))
 		return false;
 	if (c->system_identifier != 0 && id.system != 0 && id.system != c->system_identifier)
 	{
-		engine_error(err, KALAM_ERR_CORRUPT,
-					 "data directory \"%.200s\" belongs to another server (system identifier %" PRIu64
-					 ", this server has %" PRIu64 ")",
-					 c->root, id.system, c->system_identifier);
-		return false;
+		moved_in = faccessat(c->root_fd, ADOPT, F_OK, 0) == 0;
+		if (!moved_in)
+		{
+			engine_error(err, KALAM_ERR_CORRUPT,
+						 "data directory \"%.140s\" belongs to another server (system identifier %" PRIu64
+						 ", this server has %" PRIu64 "); to move its tables to this one, create the file \"%.140s/"
+						 ADOPT "\"",
+						 c->root, id.system, c->system_identifier, c->root);
+			return false;
+		}
+		log_warning("\"%s\" belongs to another server; it is taken over, because there is a file " ADOPT,
+					c->root);
 	}
 	if (!read_witness(c, noted, opened) || strcmp(noted, text) == 0)
 		return true;
 	*opened = 0;
 	return store_dir_accept(err, "\"%.200s\" is not the store that this server used before", c->root);
+}
+
+bool
+identity_is_moved_in(void)
+{
+	return moved_in;
+}
+
+bool
+identity_take_over(const IdentityConfig *c, EngineError *err)
+{
+	char		text[TEXT_BYTES];
+	Identity	id;
+
+	if (read_text(c->root_fd, "FORMAT", text) < 0)
+	{
+		engine_error(err, KALAM_ERR_IO, "could not read file FORMAT in \"%.200s\": %s", c->root,
+					 strerror(errno));
+		return false;
+	}
+	if (!parse(c, text, &id, err) || !write_format(c, id.store, err))
+		return false;
+	/* should it stay, it says nothing of a store that is ours */
+	if (unlinkat(c->root_fd, ADOPT, 0) == 0)
+		log_info("removed file " ADOPT " from \"%s\"", c->root);
+	moved_in = false;
+	return true;
 }
 
 bool

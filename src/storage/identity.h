@@ -24,6 +24,12 @@ extern bool identity_is_noted(const char *witness);
  */
 extern bool identity_check(const IdentityConfig *c, uint32_t *opened, EngineError *err);
 
+/* Did it belong to another server, and has the operator said that it is to be this one's? */
+extern bool identity_is_moved_in(void);
+
+/* Its tables are shown as what they are: from now on the store is this server's. */
+extern bool identity_take_over(const IdentityConfig *c, EngineError *err);
+
 /* It is open, for the time of this number: from now on the server expects this one. */
 extern bool identity_note(const IdentityConfig *c, uint32_t opened, EngineError *err);
 

@@ -23,8 +23,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "src/storage/adopt.h"
 #include "src/storage/channels.h"
 #include "src/storage/committer.h"
+#include "src/storage/identity.h"
 #include "src/storage/log.h"
 #include "src/storage/objects.h"
 #include "src/storage/reader.h"
@@ -257,7 +259,8 @@ open_all(const Arguments *a)
 	if (storage.engine == NULL)
 		give_up(&err);
 	stamps_open();
-	if (!objects_open(&err) || !committer_recover(&err) || !store_dir_opened(&dir, &err))
+	if (!objects_open(&err) || !committer_recover(&err) ||
+		(identity_is_moved_in() && !adopt_tables(&err)) || !store_dir_opened(&dir, &err))
 		give_up(&err);
 	store_dir_make_ballast();
 	channels_open();

@@ -113,6 +113,27 @@ read_ranges(ScanInput *input, const uint8_t *at, size_t len, uint32_t object_id,
 }
 
 static bool
+read_filter(ScanInput *input, const uint8_t *at, size_t len, EngineError *err)
+{
+	const char *why = "its parts do not fit its length";
+	size_t		memory = kalam_program_memory(at, len);
+
+	if (input->has_filter)
+		why = "there is another one";
+	else if (memory > 0)
+	{
+		input->filter_memory = malloc(memory);
+		if (input->filter_memory == NULL)
+			abort();
+		input->has_filter = kalam_program_open(&input->filter, at, len, input->filter_memory, &why);
+		if (input->has_filter)
+			return true;
+	}
+	engine_error(err, KALAM_ERR_PROTOCOL, "the filter of a scan is none: %s", why);
+	return false;
+}
+
+static bool
 read_sections(ScanInput *input, size_t len, uint32_t object_id, bool index, EngineError *err)
 {
 	for (size_t at = 0; at < len;)
@@ -136,6 +157,10 @@ read_sections(ScanInput *input, size_t len, uint32_t object_id, bool index, Engi
 		{
 			case KALAM_SECTION_RANGES:
 				if (!read_ranges(input, input->bytes + at, head.len, object_id, index, err))
+					return false;
+				break;
+			case KALAM_SECTION_FILTER:
+				if (!read_filter(input, input->bytes + at, head.len, err))
 					return false;
 				break;
 			default:
@@ -176,6 +201,7 @@ void
 scan_input_close(ScanInput *input)
 {
 	free(input->ranges);
+	free(input->filter_memory);
 	free(input->bytes);
 	free(input);
 }

@@ -1,9 +1,10 @@
 /*
- * scan_input.h - what a SCAN brings besides its request: lists of ranges.
+ * scan_input.h - what a SCAN brings besides its request: lists of ranges, a filter.
  */
 #ifndef KALAM_STORAGE_SCAN_INPUT_H
 #define KALAM_STORAGE_SCAN_INPUT_H
 
+#include "src/shared/rowprog.h"
 #include "src/storage/engine.h"
 
 /* lower <= key < upper, or, if upper_len is 0, the one key `lower`. */
@@ -20,6 +21,9 @@ typedef struct ScanInput
 	bool		has_ranges;
 	uint32_t	nranges;
 	ScanRange  *ranges;			/* they point into bytes */
+	bool		has_filter;
+	KalamProgram filter;
+	void	   *filter_memory;
 	uint8_t    *bytes;
 } ScanInput;
 

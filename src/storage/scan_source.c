@@ -119,6 +119,8 @@ source_open(const SourceSpec *spec)
 	s->place.len = 0;
 	s->spec = *spec;
 	s->patience = FIRST_PATIENCE;
+	if (spec->part)
+		s->bytes = LONG_BYTES + 1;
 	for (uint32_t i = 0; i < spec->nranges; i++)
 		if (!is_point(&spec->ranges[i]))
 			widen_hull(&s->hull, &spec->ranges[i]);

@@ -21,6 +21,7 @@ typedef struct SourceSpec
 	bool		reverse;
 	bool		index;			/* the ranges hold index entries */
 	bool		follow;			/* index: the rows that they lead to are wanted */
+	bool		part;			/* of a scan that reads much all in all */
 } SourceSpec;
 
 /* A row, or an index entry whose row is not wanted. */

@@ -168,7 +168,7 @@ read_file(Head *h, bool *is_copy)
 
 bool
 state_file_check(int root_fd, const char *root, bool has_database, uint32_t timeline,
-				 uint32_t opened, EngineError *err)
+				 bool moved_in, uint32_t opened, EngineError *err)
 {
 	Head		h;
 	bool		is_copy = false;
@@ -196,7 +196,7 @@ state_file_check(int root_fd, const char *root, bool has_database, uint32_t time
 		return false;
 	if (timeline == 0)
 		state.timeline = h.timeline;
-	else if (h.timeline != 0 && h.timeline != timeline)
+	else if (!moved_in && h.timeline != 0 && h.timeline != timeline)
 		return store_dir_accept(err, "\"%.200s\" was last used on timeline %u, but the server is on "
 								"timeline %u: rows of in between are not in it",
 								root, h.timeline, timeline);

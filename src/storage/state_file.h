@@ -10,10 +10,11 @@
 /*
  * Reads it and refuses a store that cannot be whole: a copy of one in use, one
  * of an earlier timeline, one that the server opened more or less often than it
- * says (identity.h).  timeline, opened 0: not known.
+ * says (identity.h).  timeline, opened 0: not known.  moved_in: from a server whose
+ * timelines are others.
  */
 extern bool state_file_check(int root_fd, const char *root, bool has_database, uint32_t timeline,
-							 uint32_t opened, EngineError *err);
+							 bool moved_in, uint32_t opened, EngineError *err);
 
 /* A commit of this stamp was on disk: a store that ends before it has lost some. */
 extern uint64_t state_file_synced(void);

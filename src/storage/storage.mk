@@ -5,7 +5,7 @@
 #	build/asan/kalam_storage	with AddressSanitizer and UBSan
 #	build/tsan/kalam_storage	with ThreadSanitizer
 #	build/stop/kalam_storage	with the stop points of stop_point.h
-#	build/FLAVOUR/test_segment, test_storage, test_lists, test_split, test_bulk, test_full_disk, test_damage	unit tests
+#	build/FLAVOUR/test_segment, test_storage, test_lists, test_filter, test_split, test_bulk, test_full_disk, test_damage	unit tests
 #	build/plain/test_stops	deaths at stop points; wants build/stop/kalam_storage
 #	storage-check			all of it, run
 
@@ -24,7 +24,8 @@ STORAGE_LIBS_asan = $(STORAGE_LIBS_plain)
 STORAGE_LIBS_stop = $(STORAGE_LIBS_plain)
 
 
-STORAGE_SOURCES = $(sort $(wildcard src/storage/*.c)) src/shared/segment.c
+STORAGE_SOURCES = $(sort $(wildcard src/storage/*.c)) src/shared/segment.c \
+	$(sort $(wildcard src/shared/row*.c)) src/shared/catalog.c
 STORAGE_HEADERS = $(wildcard src/storage/*.h src/shared/*.h test/unit/*.h)
 
 # Suppressions of ThreadSanitizer can then name the library.
@@ -68,11 +69,12 @@ define storage_run
 	$(STORAGE_ENV_$(1)) build/$(1)/test_segment
 	$(STORAGE_ENV_$(1)) build/$(1)/test_storage build/$(1)/kalam_storage
 	$(STORAGE_ENV_$(1)) build/$(1)/test_lists build/$(1)/kalam_storage
+	$(STORAGE_ENV_$(1)) build/$(1)/test_filter build/$(1)/kalam_storage
 	$(STORAGE_ENV_$(1)) build/$(1)/test_split build/$(1)/kalam_storage
 	$(STORAGE_ENV_$(1)) build/$(1)/test_bulk build/$(1)/kalam_storage
 endef
 
-STORAGE_TESTS = test_segment test_storage test_lists test_split test_bulk test_full_disk test_damage kalam_storage
+STORAGE_TESTS = test_segment test_storage test_lists test_filter test_split test_bulk test_full_disk test_damage kalam_storage
 
 storage-check-plain: $(STORAGE_TESTS:%=build/plain/%) build/plain/test_stops build/stop/kalam_storage
 	$(call storage_run,plain)

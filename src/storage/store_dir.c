@@ -324,7 +324,7 @@ store_dir_open(const StoreDirConfig *c, EngineError *err)
 		return false;
 	id = identity_config(c);
 	if (!identity_check(&id, &opened, err) ||
-		!state_file_check(root_fd, root, id.has_database, c->timeline, opened, err))
+		!state_file_check(root_fd, root, id.has_database, c->timeline, identity_is_moved_in(), opened, err))
 		return false;
 	if (!make_directory(db_path, err) || !make_directory(bulk_path, err))
 		return false;
@@ -339,6 +339,8 @@ store_dir_opened(const StoreDirConfig *c, EngineError *err)
 {
 	IdentityConfig id = identity_config(c);
 
+	if (identity_is_moved_in() && !identity_take_over(&id, err))
+		return false;
 	return identity_note(&id, state_file_opened(), err);
 }
 

@@ -205,3 +205,23 @@ $$;
 SELECT * FROM v ORDER BY id;
 UPDATE v SET c2 = -1 WHERE id % 3 = 0;
 SELECT sum(c2), sum(c12), count(*) FROM v;
+
+-- A new column of a domain: a null in the rows that are there must be one of its values.
+CREATE DOMAIN some_text AS text NOT NULL;
+CREATE DOMAIN positive AS int CHECK (VALUE IS NOT NULL AND VALUE > 0);
+CREATE DOMAIN lax AS int CHECK (VALUE > 0);
+CREATE DOMAIN five AS int NOT NULL DEFAULT 5;
+CREATE STORED TABLE of_domains (id int NOT NULL) KEY (id);
+ALTER STORED TABLE of_domains ADD COLUMN none some_text;
+ALTER STORED TABLE of_domains DROP COLUMN none;
+INSERT INTO of_domains VALUES (1), (2);
+-- fails: null
+ALTER STORED TABLE of_domains ADD COLUMN a some_text;
+-- fails: null
+ALTER STORED TABLE of_domains ADD COLUMN b positive;
+-- fails: not positive
+ALTER STORED TABLE of_domains ADD COLUMN b positive DEFAULT -1;
+ALTER STORED TABLE of_domains ADD COLUMN c lax;
+ALTER STORED TABLE of_domains ADD COLUMN d five;
+ALTER STORED TABLE of_domains ADD COLUMN e some_text DEFAULT 'e';
+SELECT * FROM of_domains ORDER BY id;

@@ -65,7 +65,8 @@ decode(const uint8_t *data, size_t size, KalamTableRecord *r, KalamTableIndex **
 			return NULL;
 		}
 		MUST(*end > before && *end <= size);
-		MUST(inside(data, size, columns[i].name) && inside(data, size, columns[i].type_name));
+		MUST(inside(data, size, columns[i].name) && inside(data, size, columns[i].type_name) &&
+			 inside(data, size, columns[i].collation));
 	}
 	if (!decode_indexes(data, size, r, indexes, end))
 	{
@@ -92,9 +93,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (columns == NULL)
 		return 0;
 
-	/* numbers may have been padded, so it can only get shorter */
+	/* numbers may have been padded, so it can only get shorter, but for what format 1 lacks */
 	encoded_size = kalam_table_record_size(&r, columns, indexes);
-	MUST(encoded_size <= end);
+	MUST(encoded_size <= end + (data[0] == 1 ? 5 + r.ncolumns : 0));
 	encoded = malloc(encoded_size * 2);
 	kalam_table_record_encode(&r, columns, indexes, encoded);
 	columns_again = decode(encoded, encoded_size, &again, &indexes_again, &end_again);

@@ -32,11 +32,30 @@ good_bound(const uint8_t *key, size_t len, bool upper, bool index)
 		(upper && key[4] == KALAM_KEY_KIND_INDEX + 1 && len == 5);
 }
 
-/* How many ranges the input has, -1 if it has no list, -2 if it is malformed. */
+/* (what makes a good one, fuzz_rowprog.c tries) */
+static bool
+good_filter(const uint8_t *bytes, size_t len)
+{
+	size_t		size = kalam_program_memory(bytes, len);
+	void	   *memory = malloc(size + 1);
+	KalamProgram p;
+	const char *why;
+	bool		good = size > 0 && kalam_program_open(&p, bytes, len, memory, &why);
+
+	free(memory);
+	return good;
+}
+
+/*
+ * How many ranges the input has, -1 if it has no list, -2 if it is malformed; has
+ * it a filter?
+ */
 static long
-expected(const uint8_t *bytes, size_t len, bool index)
+expected(const uint8_t *bytes, size_t len, bool index, bool *filter)
 {
 	long		n = -1;
+
+	*filter = false;
 
 	for (size_t at = 0; at < len;)
 	{
@@ -50,7 +69,17 @@ expected(const uint8_t *bytes, size_t len, bool index)
 		memcpy(&size, bytes + at + 4, 4);
 		at += 8;
 		end = at + size;
-		if (end > len || kind != KALAM_SECTION_RANGES || n >= 0)
+		if (end > len)
+			return -2;
+		if (kind == KALAM_SECTION_FILTER && !*filter)
+		{
+			*filter = good_filter(bytes + at, size);
+			if (!*filter)
+				return -2;
+			at = (end + 7) & ~(size_t) 7;
+			continue;
+		}
+		if (kind != KALAM_SECTION_RANGES || n >= 0)
 			return -2;
 		for (n = 0; at < end; n++)
 		{
@@ -109,7 +138,14 @@ make_input(Input *in, uint8_t *to, bool index)
 		size_t		head = len;
 
 		len += 8;
-		for (int n = what % 29; n > 0 && in->size > 0 && len < MAX_BYTES / 2; n--)
+		if (kind == KALAM_SECTION_FILTER)
+		{
+			/* one without conditions: a head, and some data */
+			memset(to + len, 0, 16);
+			to[len + 12] = what >> 6;
+			len += 16 + (what >> 6);
+		}
+		for (int n = kind == KALAM_SECTION_FILTER ? 0 : what % 29; n > 0 && in->size > 0 && len < MAX_BYTES / 2; n--)
 		{
 			uint8_t    *at = to + len;
 			uint16_t	lens[2];
@@ -148,6 +184,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t    *exact;
 	size_t		len;
 	long		n;
+	bool		filter;
 	EngineError err = {0};
 	ScanInput  *input;
 
@@ -166,7 +203,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	exact = malloc(len > 0 ? len : 1);
 	memcpy(exact, bytes, len);
 
-	n = expected(exact, len, index);
+	n = expected(exact, len, index, &filter);
 	input = scan_input_open(exact, (uint32_t) len, OBJECT, index, &err);
 	memset(exact, 0xA5, len);	/* whoever wrote it may write again */
 	MUST((input == NULL) == (n == -2));
@@ -174,6 +211,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(err.code == KALAM_ERR_PROTOCOL && err.message[0] != '\0');
 	else
 	{
+		MUST(input->has_filter == filter);
 		MUST(input->has_ranges == (n >= 0) && input->nranges == (n >= 0 ? n : 0));
 		for (uint32_t i = 0; i < input->nranges; i++)
 		{

@@ -95,8 +95,8 @@ source_lists()
 	done >"$1/sources.list.d/all.sources"
 }
 
-# postgres_source DIR: the source of the installed server's isolation specs, as
-# DIR/src/test/isolation.  By apt, with lists of its own below DIR: the system's
+# postgres_source DIR: the source of the installed server's isolation specs and
+# regression scripts, as DIR/src/test/isolation and regress.  By apt, with lists of its own below DIR: the system's
 # are not changed, and nothing needs root.  If it cannot be had, says why on
 # stdout and returns 1.
 postgres_source()
@@ -125,7 +125,8 @@ postgres_source()
 		echo "no source of $package: $(grep -E '^[EW]:' "$1/log" | tail -n 1)"
 		return 1
 	fi
-	tar -xf "$orig" -C "$1" --strip-components=1 --wildcards '*/src/test/isolation' 2>>"$1/log" || {
+	tar -xf "$orig" -C "$1" --strip-components=1 --wildcards '*/src/test/isolation' \
+		'*/src/test/regress/sql' '*/src/test/regress/data' 2>>"$1/log" || {
 		echo "$(basename "$orig") could not be unpacked"
 		return 1
 	}

@@ -31,7 +31,8 @@ same_column(const KalamTableColumn *a, const KalamTableColumn *b)
 {
 	return a->attnum == b->attnum && a->typmod == b->typmod &&
 		a->type_oid == b->type_oid && a->flags == b->flags &&
-		same_string(a->name, b->name) && same_string(a->type_name, b->type_name);
+		same_string(a->name, b->name) && same_string(a->type_name, b->type_name) &&
+		same_string(a->collation, b->collation);
 }
 
 static bool
@@ -47,6 +48,7 @@ same_record(const KalamTableRecord *a, const KalamTableRecord *b)
 	return a->table_id == b->table_id && a->object_id == b->object_id &&
 		a->schema_version == b->schema_version && a->database_oid == b->database_oid &&
 		a->relid == b->relid && a->owner_oid == b->owner_oid && a->ncolumns == b->ncolumns &&
+		a->encoding == b->encoding &&
 		a->nindexes == b->nindexes && a->next_index == b->next_index &&
 		same_string(a->owner, b->owner) && same_string(a->database, b->database) &&
 		same_string(a->nspname, b->nspname) && same_string(a->name, b->name) &&
@@ -56,7 +58,7 @@ same_record(const KalamTableRecord *a, const KalamTableRecord *b)
 
 static const KalamTableRecord messages = {
 	.table_id = 7,.object_id = 300,.schema_version = 1,.database_oid = 5,.relid = 16384,
-	.owner_oid = 10,.ncolumns = 2,.next_index = 1,
+	.owner_oid = 10,.ncolumns = 2,.encoding = 6,.next_index = 1,
 	.owner = {"postgres", 8},.database = {"db", 2},.nspname = {"chat", 4},
 	.name = {"messages", 8},.kind = {"shared", 6},.primary_key = {"id DESC", 7},
 	.options = {"", 0}
@@ -65,14 +67,15 @@ static const KalamTableColumn messages_columns[2] = {
 	{.attnum = 1,.typmod = -1,.type_oid = 20,.flags = 5,.name = {"id", 2},
 	.type_name = {"bigint", 6}},
 	{.attnum = 2,.typmod = 44,.type_oid = 1043,.flags = 0,.name = {"t", 1},
-	.type_name = {"character varying(40)", 21}}
+	.type_name = {"character varying(40)", 21},.collation = {"pg_catalog.\"C\"", 14}}
 };
 static const char messages_bytes[] =
-	"\x01" "\x07" "\xac\x02" "\x01" "\x05" "\x80\x80\x01" "\x0a"
-	"\x08postgres" "\x02" "db" "\x04" "chat" "\x08messages" "\x06shared" "\x07id DESC" "\x00"
+	"\x02" "\x07" "\xac\x02" "\x01" "\x05" "\x80\x80\x01" "\x0a"
+	"\x08postgres" "\x02" "db" "\x04" "chat" "\x08messages" "\x06shared" "\x07id DESC" "\x00" "\x06"
 	"\x02"
-	"\x02" "\x02id" "\x06" "bigint" "\x14" "\x01" "\x05"
-	"\x04" "\x01t" "\x15" "character varying(40)" "\x93\x08" "\x58" "\x00";
+	"\x02" "\x02id" "\x06" "bigint" "\x14" "\x01" "\x05" "\x00"
+	"\x04" "\x01t" "\x15" "character varying(40)" "\x93\x08" "\x58" "\x00"
+	"\x0epg_catalog.\"C\"";
 
 static const KalamTableIndex messages_indexes[2] = {
 	{.id = 1,.flags = KALAM_INDEX_UNIQUE,.since = 300,.name = {"t", 1},.columns = {"t DESC", 6}},
@@ -137,6 +140,31 @@ decode_all(const uint8_t *data, size_t len, KalamTableRecord *r, KalamTableColum
 			return false;
 	*end = offset;
 	return true;
+}
+
+static void
+a_record_of_format_1_is_read(void)
+{
+	static const char bytes[] =
+		"\x01" "\x07" "\xac\x02" "\x01" "\x05" "\x80\x80\x01" "\x0a"
+		"\x08postgres" "\x02" "db" "\x04" "chat" "\x08messages" "\x06shared" "\x07id DESC" "\x00"
+		"\x02"
+		"\x02" "\x02id" "\x06" "bigint" "\x14" "\x01" "\x05"
+		"\x04" "\x01t" "\x15" "character varying(40)" "\x93\x08" "\x58" "\x00";
+	KalamTableRecord r;
+	KalamTableRecord wanted = messages;
+	KalamTableColumn columns[MAX_COLUMNS];
+	KalamTableColumn second = messages_columns[1];
+	KalamTableIndex indexes[MAX_INDEXES];
+	size_t		end = 0;
+
+	wanted.encoding = KALAM_ENCODING_UNKNOWN;
+	second.collation = string("");
+	CHECK(decode_all((const uint8_t *) bytes, sizeof(bytes) - 1, &r, columns, indexes, &end));
+	CHECK(same_record(&r, &wanted));
+	CHECK(same_column(&columns[0], &messages_columns[0]));
+	CHECK(same_column(&columns[1], &second));
+	CHECK(end == sizeof(bytes) - 1);
 }
 
 static void
@@ -220,7 +248,7 @@ another_record_format_is_refused(void)
 	size_t		offset;
 
 	memcpy(data, messages_bytes, sizeof(data));
-	data[0] = 2;
+	data[0] = 3;
 	CHECK(!kalam_table_record_decode(data, sizeof(data), &r, &offset));
 	data[0] = 0;
 	CHECK(!kalam_table_record_decode(data, sizeof(data), &r, &offset));
@@ -274,7 +302,7 @@ random_records_survive_the_round_trip(void)
 			.table_id = random_number(),.object_id = (uint32_t) random_number(),
 			.schema_version = (uint32_t) random_number(),
 			.database_oid = (uint32_t) random_number(),.relid = (uint32_t) random_number(),
-			.owner_oid = (uint32_t) random_number(),
+			.owner_oid = (uint32_t) random_number(),.encoding = (uint32_t) random_number(),
 			.ncolumns = (uint32_t) unit_random_below(MAX_COLUMNS),
 			.nindexes = (uint32_t) (unit_random_below(2) * unit_random_below(MAX_INDEXES)),
 			.next_index = 1 + (uint32_t) unit_random_below(70000),
@@ -299,6 +327,7 @@ random_records_survive_the_round_trip(void)
 			columns[i].flags = (uint32_t) random_number();
 			columns[i].name = random_string();
 			columns[i].type_name = random_string();
+			columns[i].collation = random_string();
 		}
 		for (uint32_t i = 0; i < r.nindexes; i++)
 		{
@@ -353,6 +382,7 @@ int
 main(void)
 {
 	unit_run(a_record_has_the_documented_bytes);
+	unit_run(a_record_of_format_1_is_read);
 	unit_run(every_cut_record_is_refused);
 	unit_run(bytes_behind_the_last_index_are_ignored);
 	unit_run(impossible_numbers_of_indexes_are_refused);

@@ -1,0 +1,491 @@
+/*
+ * batchjoin_exec.c
+ *	  Execution of batched joins.
+ *
+ * Outer rows are copied until there are enough for a batch, and the ranges of
+ * keys that each of them asks for are put in one list.  Rows of the inner table
+ * come in the order of that list, so that pairs come in the order of the outer
+ * rows, and an outer row is done when a row of a later one comes.  Batches
+ * grow, for a LIMIT above may want few rows.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/explain.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+
+#include "src/backend/batchjoin.h"
+#include "src/backend/ddl.h"
+#include "src/backend/index.h"
+#include "src/backend/keyrange.h"
+#include "src/backend/merge.h"
+#include "src/backend/planner.h"
+#include "src/backend/snapshot.h"
+
+/* the first block of a batch of several rows: all of it is wanted */
+#define FIRST_BYTES (64 * 1024)
+
+typedef struct BatchJoin
+{
+	CustomScanState css;
+	PlanState  *outer;
+	Index		inner_rti;
+	Relation	rel;			/* of the inner side */
+	KalamTable *table;
+	KalamConditions conditions;
+	JoinType	jointype;
+	bool		single_match;
+	int			nouter;			/* columns */
+	int			ninner;
+	AttrNumber *attnums;
+	AttrNumber	max_attnum;
+	ExprState  *joinqual;
+	TupleTableSlot *outer_slot;
+	TupleTableSlot *inner_slot;
+	uint64		stamp;
+	CommandId	command_id;
+	SubTransactionId owner;
+
+	/* the batch */
+	MemoryContext context;		/* of its rows and ranges */
+	int			size;			/* outer rows that the next one may have */
+	bool		outer_done;
+	int			n;				/* outer rows */
+	MinimalTuple *rows;
+	int			nranges;
+	int			room;
+	KalamKeyRange *ranges;
+	int		   *range_row;		/* outer row of each range */
+	KalamMerge	merge;
+	KalamMergedRow inner;		/* the next inner row, if have_inner */
+	bool		have_inner;
+	bool		inner_done;
+
+	/* the outer row under way */
+	int			at;				/* n: none */
+	bool		loaded;			/* it is in the scan slot */
+	bool		matched;
+	bool		skips;			/* its other inner rows are not wanted */
+
+	/* for EXPLAIN ANALYZE */
+	uint64		nbatches;
+} BatchJoin;
+
+static const CustomExecMethods exec_methods;
+
+/* ---- begin ---- */
+
+static Node *
+create_batch_join(CustomScan *plan)
+{
+	BatchJoin  *j = palloc0(sizeof(BatchJoin));
+
+	NodeSetTag(j, T_CustomScanState);
+	j->css.methods = &exec_methods;
+	return (Node *) j;
+}
+
+static void
+open_inner(BatchJoin *j, CustomScan *plan, EState *estate, int eflags)
+{
+	List	   *private = plan->custom_private;
+	CustomScanState *css = &j->css;
+	int			index;
+
+	j->rel = ExecOpenScanRelation(estate, j->inner_rti, eflags);
+	j->table = kalam_table_open(j->rel);
+	j->conditions.table = j->table;
+	index = kalam_find_index(j->table, list_nth(private, KALAM_JOIN_INDEX));
+	j->conditions.key = kalam_scan_key(j->table, index);
+	j->conditions.alternatives =
+		kalam_alternatives_from_list(list_nth(private, KALAM_JOIN_BOUNDS));
+	j->conditions.states = ExecInitExprList(list_nth(plan->custom_exprs, KALAM_JOIN_VALUES),
+											(PlanState *) css);
+	j->conditions.econtext = css->ss.ps.ps_ExprContext;
+	j->joinqual = ExecInitQual(list_nth(plan->custom_exprs, KALAM_JOIN_QUALS), (PlanState *) css);
+	j->outer_slot = ExecInitExtraTupleSlot(estate, ExecGetResultType(j->outer),
+										   &TTSOpsMinimalTuple);
+	j->inner_slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(j->rel), &TTSOpsMinimalTuple);
+	j->stamp = kalam_snapshot_stamp(estate->es_snapshot);
+	kalam_record_check_snapshot(j->table, j->rel, j->stamp);
+	if (index != KALAM_PRIMARY_KEY)
+		kalam_index_check_snapshot(j->table, &j->table->indexes[index], j->rel, j->stamp);
+	j->command_id = estate->es_snapshot->curcid;
+	j->owner = GetCurrentSubTransactionId();
+	j->context = AllocSetContextCreate(estate->es_query_cxt, "kalam join batch",
+									   ALLOCSET_DEFAULT_SIZES);
+	j->merge.context = estate->es_query_cxt;
+}
+
+static void
+begin_batch_join(CustomScanState *css, EState *estate, int eflags)
+{
+	BatchJoin  *j = (BatchJoin *) css;
+	CustomScan *plan = (CustomScan *) css->ss.ps.plan;
+	List	   *private = plan->custom_private;
+	List	   *attnums = list_nth(private, KALAM_JOIN_ATTNUMS);
+	TargetEntry *inner = llast_node(TargetEntry, plan->custom_scan_tlist);
+	ListCell   *lc;
+
+	j->outer = ExecInitNode(linitial(plan->custom_plans), estate, eflags & ~EXEC_FLAG_REWIND);
+	css->custom_ps = list_make1(j->outer);
+	j->jointype = (JoinType) intVal(list_nth(private, KALAM_JOIN_TYPE));
+	j->single_match = boolVal(list_nth(private, KALAM_JOIN_SINGLE_MATCH));
+	j->nouter = intVal(list_nth(private, KALAM_JOIN_NOUTER));
+	j->ninner = list_length(attnums);
+	j->attnums = palloc(j->ninner * sizeof(AttrNumber));
+	foreach(lc, attnums)
+	{
+		j->attnums[foreach_current_index(lc)] = lfirst_int(lc);
+		j->max_attnum = Max(j->max_attnum, lfirst_int(lc));
+	}
+	/* the keys come from inner columns, so there is one */
+	j->inner_rti = castNode(Var, inner->expr)->varno;
+	j->size = KALAM_BATCH_FIRST;
+	if (!(eflags & EXEC_FLAG_EXPLAIN_ONLY))
+		open_inner(j, plan, estate, eflags);
+}
+
+/* ---- the scan tuple ---- */
+
+/* Puts outer row number i into the scan tuple, with nulls behind it. */
+static void
+load_outer(BatchJoin *j, int i)
+{
+	TupleTableSlot *slot = j->css.ss.ss_ScanTupleSlot;
+
+	ExecClearTuple(slot);
+	ExecStoreMinimalTuple(j->rows[i], j->outer_slot, false);
+	slot_getallattrs(j->outer_slot);
+	memcpy(slot->tts_values, j->outer_slot->tts_values, j->nouter * sizeof(Datum));
+	memcpy(slot->tts_isnull, j->outer_slot->tts_isnull, j->nouter * sizeof(bool));
+	memset(slot->tts_isnull + j->nouter, true, j->ninner * sizeof(bool));
+	ExecStoreVirtualTuple(slot);
+}
+
+static void
+load_inner(BatchJoin *j)
+{
+	TupleTableSlot *slot = j->css.ss.ss_ScanTupleSlot;
+
+	ExecStoreMinimalTuple(j->inner.tuple, j->inner_slot, false);
+	slot_getsomeattrs(j->inner_slot, j->max_attnum);
+	for (int i = 0; i < j->ninner; i++)
+	{
+		slot->tts_values[j->nouter + i] = j->inner_slot->tts_values[j->attnums[i] - 1];
+		slot->tts_isnull[j->nouter + i] = j->inner_slot->tts_isnull[j->attnums[i] - 1];
+	}
+}
+
+/* ---- batches ---- */
+
+static void
+add_range(BatchJoin *j, const KalamKeyRange *range)
+{
+	if (j->nranges == j->room)
+	{
+		j->room = Max(2 * j->room, 2 * j->size);
+		if (j->ranges == NULL)
+		{
+			j->ranges = palloc(j->room * sizeof(KalamKeyRange));
+			j->range_row = palloc(j->room * sizeof(int));
+		}
+		else
+		{
+			j->ranges = repalloc_huge(j->ranges, j->room * sizeof(KalamKeyRange));
+			j->range_row = repalloc_huge(j->range_row, j->room * sizeof(int));
+		}
+	}
+	j->ranges[j->nranges] = *range;
+	j->range_row[j->nranges++] = j->n;
+}
+
+/* Takes an outer row into the batch, and the ranges that it asks for. */
+static void
+add_outer(BatchJoin *j, TupleTableSlot *row)
+{
+	ExprContext *econtext = j->css.ss.ps.ps_ExprContext;
+	KalamKeyRanges ranges;
+
+	j->rows[j->n] = ExecCopySlotMinimalTuple(row);
+	load_outer(j, j->n);
+	econtext->ecxt_scantuple = j->css.ss.ss_ScanTupleSlot;
+	if (kalam_table_object(j->table) != KALAM_OBJECT_NONE)
+	{
+		ranges = kalam_compute_ranges(&j->conditions);
+		for (int i = 0; i < ranges.n; i++)
+			add_range(j, &ranges.ranges[i]);
+	}
+	j->n++;
+	ResetExprContext(econtext);
+}
+
+static void
+close_batch(BatchJoin *j)
+{
+	if (j->merge.open)
+		kalam_merge_close(&j->merge);
+	ExecClearTuple(j->css.ss.ss_ScanTupleSlot);
+	ExecClearTuple(j->outer_slot);
+	ExecClearTuple(j->inner_slot);
+	MemoryContextReset(j->context);
+	j->n = j->at = 0;
+	j->nranges = j->room = 0;
+	j->ranges = NULL;
+	j->range_row = NULL;
+	j->rows = NULL;
+	j->have_inner = false;
+	j->loaded = j->matched = j->skips = false;
+}
+
+static void
+read_outer_rows(BatchJoin *j)
+{
+	Size		most = (Size) work_mem * 1024;
+
+	while (j->n < j->size && MemoryContextMemAllocated(j->context, false) <= most)
+	{
+		TupleTableSlot *row = ExecProcNode(j->outer);
+		MemoryContext old;
+
+		if (TupIsNull(row))
+		{
+			j->outer_done = true;
+			break;
+		}
+		old = MemoryContextSwitchTo(j->context);
+		add_outer(j, row);
+		MemoryContextSwitchTo(old);
+	}
+}
+
+/* Makes the next batch.  False: there are no outer rows left. */
+static bool
+next_batch(BatchJoin *j)
+{
+	KalamRange	range = {0};
+
+	close_batch(j);
+	if (j->outer_done)
+		return false;
+	j->rows = MemoryContextAlloc(j->context, j->size * sizeof(MinimalTuple));
+	read_outer_rows(j);
+	if (j->n == 0)
+		return false;
+	j->nbatches++;
+	j->size = Min(j->size * KALAM_BATCH_GROWTH, KALAM_BATCH_MOST);
+	j->inner_done = j->nranges == 0;
+	if (j->inner_done)
+		return true;
+	range.object_id = j->table->object_id;
+	if (j->conditions.key.index != NULL)
+		range.flags |= KALAM_SCAN_INDEX;
+	range.stamp = j->stamp;
+	range.owner = j->owner;
+	range.first_bytes = j->n > 1 ? FIRST_BYTES : 0;
+	kalam_merge_open_list(&j->merge, &range, j->ranges, j->nranges, j->command_id);
+	return true;
+}
+
+/* ---- pairs ---- */
+
+/* The outer row of the next inner row; n if there is none. */
+static int
+row_of_next_inner(BatchJoin *j)
+{
+	if (!j->have_inner && !j->inner_done)
+	{
+		j->have_inner = kalam_merge_next(&j->merge, &j->inner);
+		j->inner_done = !j->have_inner;
+	}
+	return j->have_inner ? j->range_row[j->inner.range] : j->n;
+}
+
+static void
+load_outer_once(BatchJoin *j)
+{
+	if (!j->loaded)
+		load_outer(j, j->at);
+	j->loaded = true;
+}
+
+static TupleTableSlot *
+filter_and_project(BatchJoin *j)
+{
+	ScanState  *ss = &j->css.ss;
+
+	if (!ExecQual(ss->ps.qual, ss->ps.ps_ExprContext))
+	{
+		InstrCountFiltered1(j, 1);
+		return NULL;
+	}
+	return ss->ps.ps_ProjInfo ? ExecProject(ss->ps.ps_ProjInfo) : ss->ss_ScanTupleSlot;
+}
+
+/* The outer row has no more inner rows: gives it without one, if the join does. */
+static TupleTableSlot *
+finish_outer(BatchJoin *j)
+{
+	TupleTableSlot *slot = j->css.ss.ss_ScanTupleSlot;
+	TupleTableSlot *result = NULL;
+
+	if (!j->matched && (j->jointype == JOIN_LEFT || j->jointype == JOIN_ANTI))
+	{
+		load_outer_once(j);
+		memset(slot->tts_isnull + j->nouter, true, j->ninner * sizeof(bool));
+		result = filter_and_project(j);
+	}
+	j->at++;
+	j->loaded = j->matched = j->skips = false;
+	return result;
+}
+
+/* Takes the next inner row together with its outer row. */
+static TupleTableSlot *
+take_pair(BatchJoin *j)
+{
+	j->have_inner = false;
+	if (j->skips)
+		return NULL;
+	load_outer_once(j);
+	load_inner(j);
+	if (!ExecQual(j->joinqual, j->css.ss.ps.ps_ExprContext))
+	{
+		InstrCountFiltered2(j, 1);
+		return NULL;
+	}
+	j->matched = true;
+	j->skips = j->single_match || j->jointype == JOIN_ANTI;
+	return j->jointype == JOIN_ANTI ? NULL : filter_and_project(j);
+}
+
+static TupleTableSlot *
+exec_batch_join(CustomScanState *css)
+{
+	BatchJoin  *j = (BatchJoin *) css;
+	ExprContext *econtext = css->ss.ps.ps_ExprContext;
+
+	for (;;)
+	{
+		TupleTableSlot *result;
+
+		CHECK_FOR_INTERRUPTS();
+		ResetExprContext(econtext);
+		if (j->at == j->n)
+		{
+			if (!next_batch(j))
+				return NULL;
+			continue;
+		}
+		econtext->ecxt_scantuple = css->ss.ss_ScanTupleSlot;
+		result = row_of_next_inner(j) > j->at ? finish_outer(j) : take_pair(j);
+		if (result != NULL)
+			return result;
+	}
+}
+
+/* ---- end, and again ---- */
+
+static void
+end_batch_join(CustomScanState *css)
+{
+	BatchJoin  *j = (BatchJoin *) css;
+
+	if (j->table != NULL)
+	{
+		close_batch(j);
+		kalam_table_close(j->table);
+	}
+	ExecEndNode(j->outer);
+}
+
+static void
+rescan_batch_join(CustomScanState *css)
+{
+	BatchJoin  *j = (BatchJoin *) css;
+
+	close_batch(j);
+	j->size = KALAM_BATCH_FIRST;
+	j->outer_done = false;
+	if (css->ss.ps.chgParam != NULL)
+		UpdateChangedParamSet(j->outer, css->ss.ps.chgParam);
+	/* else it is done again by the first call */
+	if (j->outer->chgParam == NULL)
+		ExecReScan(j->outer);
+}
+
+/* ---- EXPLAIN ---- */
+
+static void
+explain_quals(const char *label, List *quals, CustomScanState *css, List *ancestors,
+			  ExplainState *es)
+{
+	List	   *context;
+
+	if (quals == NIL)
+		return;
+	context = set_deparse_context_plan(es->deparse_cxt, css->ss.ps.plan, ancestors);
+	ExplainPropertyText(label, deparse_expression((Node *) make_ands_explicit(quals), context,
+												  true, false), es);
+}
+
+static const char *
+join_type_name(JoinType jointype)
+{
+	switch (jointype)
+	{
+		case JOIN_LEFT:
+			return "Left";
+		case JOIN_SEMI:
+			return "Semi";
+		case JOIN_ANTI:
+			return "Anti";
+		default:
+			return "Inner";
+	}
+}
+
+static void
+explain_batch_join(CustomScanState *css, List *ancestors, ExplainState *es)
+{
+	BatchJoin  *j = (BatchJoin *) css;
+	CustomScan *plan = (CustomScan *) css->ss.ps.plan;
+	List	   *quals = list_nth(plan->custom_exprs, KALAM_JOIN_QUALS);
+	String	   *index = list_nth(plan->custom_private, KALAM_JOIN_INDEX);
+
+	ExplainPropertyText("Join Type", join_type_name(j->jointype), es);
+	ExplainPropertyText("Inner Relation", list_nth(es->rtable_names, j->inner_rti - 1), es);
+	if (index != NULL)
+		ExplainPropertyText("Index", strVal(index), es);
+	explain_quals("Key Cond", list_nth(plan->custom_exprs, KALAM_JOIN_KEY_QUALS), css, ancestors,
+				  es);
+	explain_quals("Join Filter", quals, css, ancestors, es);
+	if (!es->analyze)
+		return;
+	if (quals != NIL && css->ss.ps.instrument != NULL &&
+		(es->format != EXPLAIN_FORMAT_TEXT || css->ss.ps.instrument->nfiltered2 > 0))
+		ExplainPropertyFloat("Rows Removed by Join Filter", NULL,
+							 css->ss.ps.instrument->nfiltered2 /
+							 Max(css->ss.ps.instrument->nloops, 1), 0, es);
+	ExplainPropertyInteger("Batches", NULL, (int64) j->nbatches, es);
+}
+
+static const CustomExecMethods exec_methods = {
+	.CustomName = KALAM_BATCH_JOIN_NAME,
+	.BeginCustomScan = begin_batch_join,
+	.ExecCustomScan = exec_batch_join,
+	.EndCustomScan = end_batch_join,
+	.ReScanCustomScan = rescan_batch_join,
+	.ExplainCustomScan = explain_batch_join
+};
+
+const CustomScanMethods kalam_batch_join_methods = {
+	.CustomName = KALAM_BATCH_JOIN_NAME,
+	.CreateCustomScanState = create_batch_join
+};

@@ -1,0 +1,169 @@
+/*
+ * batchjoin_plan.c
+ *	  Plans of batched joins: which conditions make the keys, which are tried on
+ *	  pairs of rows, which columns there are.
+ *
+ * Conditions are divided as core divides them between a nested loop and its
+ * inner scan.  What the scan would filter by, and what the loop would join by,
+ * both decide whether a pair is a match, and become one list.
+ */
+#include "postgres.h"
+
+#include "nodes/makefuncs.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "src/backend/batchjoin.h"
+#include "src/backend/keymatch.h"
+#include "src/backend/planner.h"
+
+/* ---- order of conditions ---- */
+
+/* Those of a lower security level first, then the cheaper ones; else as they come. */
+static int
+compare_clauses(const ListCell *a, const ListCell *b)
+{
+	const RestrictInfo *x = lfirst_node(RestrictInfo, a);
+	const RestrictInfo *y = lfirst_node(RestrictInfo, b);
+
+	if (x->security_level != y->security_level)
+		return x->security_level < y->security_level ? -1 : 1;
+	return (x->eval_cost.per_tuple > y->eval_cost.per_tuple) -
+		(x->eval_cost.per_tuple < y->eval_cost.per_tuple);
+}
+
+static List *
+in_order(PlannerInfo *root, List *clauses)
+{
+	ListCell   *lc;
+	QualCost	cost;
+
+	foreach(lc, clauses)
+		cost_qual_eval_node(&cost, lfirst(lc), root);	/* leaves it in eval_cost */
+	list_sort(clauses, compare_clauses);
+	return clauses;
+}
+
+/* ---- columns ---- */
+
+static Bitmapset *
+add_columns(Bitmapset *attnums, Node *node, Index relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, pull_var_clause(node, PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS |
+								PVC_RECURSE_PLACEHOLDERS))
+	{
+		Var		   *var = lfirst(lc);
+
+		if (var->varno == (int) relid)
+			attnums = bms_add_member(attnums, var->varattno);
+	}
+	return attnums;
+}
+
+/* Adds the column to the scan tuple. */
+static List *
+add_inner_column(PlannerInfo *root, List *tlist, const RelOptInfo *rel, AttrNumber attnum)
+{
+	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+
+	get_atttypetypmodcoll(rte->relid, attnum, &type, &typmod, &collation);
+	return lappend(tlist, makeTargetEntry((Expr *) makeVar(rel->relid, attnum, type, typmod,
+														   collation, 0),
+										  list_length(tlist) + 1, NULL, false));
+}
+
+/* The columns of the outer plan, as they stand there. */
+static List *
+outer_columns(const Plan *outer)
+{
+	List	   *tlist = NIL;
+	ListCell   *lc;
+
+	foreach(lc, outer->targetlist)
+		tlist = lappend(tlist, makeTargetEntry(lfirst_node(TargetEntry, lc)->expr,
+											   list_length(tlist) + 1, NULL, false));
+	return tlist;
+}
+
+/* ---- the plan ---- */
+
+Plan *
+kalam_plan_batch_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
+					  List *clauses, List *custom_plans)
+{
+	ForeignPath *inner = list_nth_node(ForeignPath, path->custom_private, KALAM_BATCH_INNER);
+	List	   *join_clauses = list_copy(list_nth(path->custom_private, KALAM_BATCH_CLAUSES));
+	JoinType	jointype = (JoinType) intVal(list_nth(path->custom_private, KALAM_BATCH_TYPE));
+	bool		unique = boolVal(list_nth(path->custom_private, KALAM_BATCH_UNIQUE));
+	RelOptInfo *innerrel = inner->path.parent;
+	KalamTable *table = innerrel->fdw_private;
+	KalamPath  *scan_path = linitial(inner->fdw_private);
+	KalamScanKey key = kalam_scan_key(table, scan_path->key);
+	List	   *inner_clauses = list_concat_copy(innerrel->baserestrictinfo,
+												 inner->path.param_info->ppi_clauses);
+	KalamKeyMatch *match = kalam_match_key(root, innerrel, &key, inner_clauses,
+										   scan_path->multiple);
+	CustomScan *plan = makeNode(CustomScan);
+	List	   *matching = NIL;
+	List	   *quals;
+	List	   *filters = NIL;
+	Bitmapset  *attnums = NULL;
+	List	   *numbers = NIL;
+	Node	   *items[KALAM_JOIN_ITEMS];
+	ListCell   *lc;
+	int			attnum = -1;
+
+	/* conditions */
+	foreach(lc, inner_clauses)
+		if (!list_member_ptr(match->exact, lfirst(lc)))
+			matching = lappend(matching, lfirst(lc));
+	join_clauses = in_order(root, join_clauses);
+	if (IS_OUTER_JOIN(jointype))
+	{
+		extract_actual_join_clauses(join_clauses, rel->relids, &quals, &filters);
+		quals = list_concat(extract_actual_clauses(in_order(root, matching), false), quals);
+	}
+	else
+		quals = extract_actual_clauses(in_order(root, list_concat(matching, join_clauses)), false);
+
+	/* the scan tuple */
+	attnums = add_columns(attnums, (Node *) innerrel->reltarget->exprs, innerrel->relid);
+	attnums = add_columns(attnums, (Node *) extract_actual_clauses(inner_clauses, false),
+						  innerrel->relid);
+	attnums = add_columns(attnums, (Node *) quals, innerrel->relid);
+	attnums = add_columns(attnums, (Node *) filters, innerrel->relid);
+	plan->custom_scan_tlist = outer_columns(linitial(custom_plans));
+	items[KALAM_JOIN_NOUTER] = (Node *) makeInteger(list_length(plan->custom_scan_tlist));
+	while ((attnum = bms_next_member(attnums, attnum)) >= 0)
+	{
+		plan->custom_scan_tlist = add_inner_column(root, plan->custom_scan_tlist, innerrel, attnum);
+		numbers = lappend_int(numbers, attnum);
+	}
+
+	items[KALAM_JOIN_BOUNDS] = (Node *) kalam_alternatives_to_list(match->alternatives);
+	items[KALAM_JOIN_INDEX] = key.index ? (Node *) makeString(pstrdup(key.index->name)) : NULL;
+	items[KALAM_JOIN_TYPE] = (Node *) makeInteger(jointype);
+	items[KALAM_JOIN_SINGLE_MATCH] = (Node *) makeBoolean(unique || jointype == JOIN_SEMI);
+	items[KALAM_JOIN_ATTNUMS] = (Node *) numbers;
+	for (int i = 0; i < KALAM_JOIN_ITEMS; i++)
+		plan->custom_private = lappend(plan->custom_private, items[i]);
+
+	plan->scan.plan.targetlist = tlist;
+	plan->scan.plan.qual = filters;
+	plan->scan.scanrelid = 0;
+	plan->flags = path->flags;
+	plan->custom_plans = custom_plans;
+	plan->custom_exprs = list_make3(kalam_alternatives_values(match->alternatives), quals,
+									extract_actual_clauses(match->used, false));
+	plan->methods = &kalam_batch_join_methods;
+	return &plan->scan.plan;
+}

@@ -1,0 +1,141 @@
+-- Joins by a key of the inner side, with nothing else for the planner to choose.
+
+CREATE STORED TABLE items (id int NOT NULL, kind text COLLATE "C", price numeric(8,2), big bigint) KEY (id);
+CREATE STORED TABLE parts (a int NOT NULL, b text COLLATE "C" NOT NULL, c date NOT NULL, note text, n int) KEY (a, b DESC, c);
+CREATE STORED TABLE nothing (id int NOT NULL, x int) KEY (id);
+CREATE STORED TABLE wide (id bigint NOT NULL, body text) KEY (id);
+CREATE TABLE probes (i int, item int, a smallint, b text COLLATE "C", c date, big bigint);
+INSERT INTO items SELECT g, (ARRAY['x', 'y', 'z', NULL])[1 + g % 4], g * 1.5, g * 10 FROM generate_series(1, 3000) g WHERE g % 7 > 0;
+INSERT INTO parts SELECT g % 300, 'b' || g % 5, date '2024-01-01' + g / 300, 'note ' || g, g % 11 FROM generate_series(1, 6000) g ON CONFLICT DO NOTHING;
+INSERT INTO wide SELECT g, repeat(chr(97 + g % 26), CASE WHEN g % 50 = 0 THEN 200000 ELSE g END) FROM generate_series(1, 300) g;
+INSERT INTO probes SELECT g, CASE WHEN g % 13 > 0 THEN g * 37 % 3500 END, g * 11 % 330, CASE WHEN g % 9 > 0 THEN 'b' || g % 6 END, date '2024-01-01' + g % 25, g * 5000000000 % 97 FROM generate_series(1, 2500) g;
+ANALYZE;
+SET jit = off;
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+SET enable_nestloop = off;
+
+-- Every kind of join.
+SELECT count(*), sum(i), sum(price) FROM probes JOIN items ON id = item;
+SELECT count(*), count(id), sum(i), sum(price) FROM probes LEFT JOIN items ON id = item;
+SELECT count(*), count(id), sum(price) FROM probes LEFT JOIN items ON id = item AND kind = 'x';
+SELECT count(*), count(id), sum(price) FROM probes LEFT JOIN items ON id = item WHERE kind = 'x' OR kind IS NULL;
+SELECT count(*), sum(i) FROM probes LEFT JOIN items ON id = item WHERE id IS NULL;
+SELECT count(*), count(id) FROM probes LEFT JOIN items ON id = item AND probes.i % 2 = 0 AND price > probes.i;
+SELECT count(*), sum(i) FROM probes WHERE EXISTS (SELECT FROM items WHERE id = item);
+SELECT count(*), sum(i) FROM probes WHERE EXISTS (SELECT FROM items WHERE id = item AND price > i);
+SELECT count(*), sum(i) FROM probes WHERE NOT EXISTS (SELECT FROM items WHERE id = item);
+SELECT count(*), sum(i) FROM probes WHERE NOT EXISTS (SELECT FROM items WHERE id = item AND price > i);
+SELECT count(*), sum(i) FROM probes WHERE item IN (SELECT id FROM items WHERE kind <> 'y');
+SELECT count(*), sum(i) FROM probes WHERE item NOT IN (SELECT id FROM items WHERE kind <> 'y');
+SELECT count(*), sum(price) FROM items WHERE id IN (SELECT item FROM probes);
+SELECT count(*), sum(price) FROM items WHERE id IN (SELECT item FROM probes WHERE i < 100) AND kind = 'z';
+SELECT count(*), count(id), count(i) FROM items RIGHT JOIN probes ON id = item AND kind = 'x';
+SELECT count(*), count(id), count(i) FROM items FULL JOIN probes ON id = item;
+
+-- Parts of a key, descending columns, several rows for an outer one, ranges.
+SELECT count(*), sum(n), sum(i) FROM probes p JOIN parts ON parts.a = p.a;
+SELECT count(*), sum(n), sum(i) FROM probes p JOIN parts ON parts.a = p.a AND parts.b = p.b;
+SELECT count(*), sum(n), sum(i) FROM probes p JOIN parts ON parts.a = p.a AND parts.b = p.b AND parts.c = p.c;
+SELECT count(*), sum(n), sum(i), count(n) FROM probes p LEFT JOIN parts ON parts.a = p.a AND parts.b = p.b AND parts.c > p.c;
+SELECT count(*), sum(n), sum(i), count(n) FROM probes p LEFT JOIN parts ON parts.a = p.a AND parts.b = 'b3' AND parts.c BETWEEN p.c AND p.c + 5;
+SELECT count(*), sum(n), sum(i) FROM probes p JOIN parts ON parts.a = p.a AND parts.b > p.b;
+SELECT count(*), sum(n), sum(i) FROM probes p JOIN parts ON parts.a = p.a AND parts.b IN ('b1', 'b4', p.b);
+SELECT count(*), sum(i) FROM probes p WHERE EXISTS (SELECT FROM parts WHERE parts.a = p.a AND parts.n = p.i % 11);
+SELECT count(*), sum(i) FROM probes p WHERE NOT EXISTS (SELECT FROM parts WHERE parts.a = p.a AND parts.b = p.b AND n > 5);
+SELECT count(*), sum(n) FROM probes p JOIN parts ON parts.a = p.a + 1 AND parts.b = lower(upper(p.b));
+SELECT count(*), sum(price) FROM probes JOIN items ON id = probes.big;
+SELECT count(*), sum(price) FROM probes JOIN items ON id = probes.big * 3000000000;
+SELECT count(*), count(id) FROM probes LEFT JOIN nothing ON id = item;
+SELECT count(*) FROM probes JOIN nothing ON id = item;
+SELECT count(*), sum(length(body)), count(DISTINCT left(body, 1)) FROM probes JOIN wide ON id = probes.a;
+
+-- The order of the outer side.
+SELECT i, note FROM (SELECT * FROM probes ORDER BY i DESC LIMIT 40) p LEFT JOIN parts ON parts.a = p.a AND parts.b = 'b2' ORDER BY i DESC, note;
+SELECT i, id FROM probes LEFT JOIN items ON id = item ORDER BY i LIMIT 20;
+SELECT i, id, kind FROM probes LEFT JOIN items ON id = item WHERE i > 2400 ORDER BY i OFFSET 80 LIMIT 20;
+
+-- Chains, both sides stored, and columns that come through.
+SELECT count(*), sum(x.price), sum(y.price) FROM probes JOIN items x ON x.id = item JOIN items y ON y.id = x.id * 2;
+SELECT count(*), count(x.id), count(y.id) FROM probes LEFT JOIN items x ON x.id = item LEFT JOIN items y ON y.id = x.id + 1;
+SELECT count(*), count(x.id), sum(n) FROM items x LEFT JOIN parts ON parts.a = x.id AND parts.b = 'b1' WHERE x.id < 400;
+SELECT x.id, y.id, y.kind FROM items x JOIN items y ON y.id = x.id + 1 WHERE x.id < 20 ORDER BY 1;
+SELECT count(*), sum(price) FROM (SELECT item, count(*) AS n FROM probes GROUP BY item) p JOIN items ON id = item AND n < 3;
+SELECT count(*) FROM probes LEFT JOIN (SELECT id, coalesce(kind, 'none') AS k FROM items) s ON s.id = item WHERE k = 'none' OR k IS NULL;
+SELECT count(items), max(items::text) FROM probes JOIN items ON id = item WHERE i < 50;
+SELECT count(*), sum(length(x.t)) FROM (SELECT i, i || 'text' AS t, item FROM probes) x JOIN items ON id = item;
+
+-- Above and below others: rescans, parameters from above, lateral, subqueries.
+SELECT g, (SELECT sum(price) FROM probes JOIN items ON id = item WHERE i BETWEEN g AND g + 30) FROM generate_series(1, 300, 50) g ORDER BY g;
+SELECT g, x.* FROM generate_series(1, 2000, 400) g, LATERAL (SELECT count(*), sum(price), min(kind) FROM probes LEFT JOIN items ON id = item + g WHERE i < 100) x ORDER BY g;
+SELECT g, x.* FROM generate_series(0, 4) g, LATERAL (SELECT count(*), sum(n) FROM probes p JOIN parts ON parts.a = p.a AND parts.b = 'b' || g WHERE i < 300) x ORDER BY g;
+SELECT g, x.* FROM generate_series(0, 4) g LEFT JOIN LATERAL (SELECT p.i, note FROM probes p JOIN parts ON parts.a = p.a AND parts.n = g ORDER BY p.i, note LIMIT 2) x ON true ORDER BY g, i, note;
+SELECT i, (SELECT count(*) FROM items x JOIN items y ON y.id = x.id + 1 WHERE x.id BETWEEN p.i AND p.i + 5) FROM probes p WHERE i < 30 ORDER BY i;
+WITH p AS MATERIALIZED (SELECT * FROM probes WHERE i < 500) SELECT count(*), sum(a.price), sum(b.price) FROM p a1 JOIN items a ON a.id = a1.item, LATERAL (SELECT price FROM p b1 JOIN items ON id = b1.item WHERE b1.i = a1.i) b;
+
+-- Prepared, with values from outside in keys and filters.
+PREPARE q (int, text) AS SELECT count(*), sum(n) FROM probes p JOIN parts ON parts.a = p.a AND parts.b = $2 AND parts.n > $1;
+EXECUTE q (3, 'b1');
+SET plan_cache_mode = force_generic_plan;
+EXECUTE q (5, 'b2');
+EXECUTE q (NULL, 'b2');
+EXECUTE q (2, NULL);
+RESET plan_cache_mode;
+
+-- Few rows of many, in a cursor too.
+SELECT i, id FROM probes JOIN items ON id = item ORDER BY i LIMIT 3;
+BEGIN;
+DECLARE c CURSOR FOR SELECT i, id, price FROM (SELECT * FROM probes ORDER BY i) p JOIN items ON id = item;
+FETCH 3 FROM c;
+FETCH 10 FROM c;
+MOVE 1000 FROM c;
+FETCH 3 FROM c;
+SAVEPOINT s;
+DELETE FROM items WHERE id > 10;
+FETCH 2 FROM c;
+ROLLBACK TO s;
+FETCH 2 FROM c;
+COMMIT;
+
+-- Own changes of the transaction.
+BEGIN;
+UPDATE items SET price = -1, kind = 'own' WHERE id % 10 = 0;
+DELETE FROM items WHERE id % 10 = 1;
+INSERT INTO items SELECT g, 'new', 0.5, 0 FROM generate_series(3001, 3400) g;
+UPDATE parts SET n = 100 WHERE a % 3 = 0;
+DELETE FROM parts WHERE b = 'b4';
+INSERT INTO parts SELECT 7, 'bb', date '2024-01-01' + g, 'own', g FROM generate_series(1, 5) g;
+INSERT INTO nothing VALUES (37, 1), (74, 2);
+SELECT count(*), count(id), sum(price), count(DISTINCT kind) FROM probes LEFT JOIN items ON id = item;
+SELECT count(*), sum(i) FROM probes WHERE NOT EXISTS (SELECT FROM items WHERE id = item);
+SELECT count(*), sum(n), count(n) FROM probes p LEFT JOIN parts ON parts.a = p.a AND parts.b > 'b2';
+SELECT count(*), count(id), sum(x) FROM probes LEFT JOIN nothing ON id = item;
+SAVEPOINT s;
+UPDATE items SET price = -2;
+SELECT count(*), sum(price) FROM probes JOIN items ON id = item;
+ROLLBACK TO s;
+SELECT count(*), sum(price) FROM probes JOIN items ON id = item;
+ROLLBACK;
+SELECT count(*), sum(price) FROM probes JOIN items ON id = item;
+
+-- Where rows are written or locked.
+RESET enable_nestloop;
+UPDATE items SET big = i FROM probes WHERE id = item AND i < 100;
+SELECT count(*), sum(big) FROM items;
+DELETE FROM parts USING probes p WHERE parts.a = p.a AND parts.b = p.b AND p.i < 200;
+SELECT count(*), sum(n) FROM parts;
+SELECT i, id FROM probes JOIN items ON id = item WHERE i < 30 ORDER BY i FOR UPDATE OF items;
+CREATE TABLE copied AS SELECT i, id, price FROM probes JOIN items ON id = item;
+INSERT INTO copied SELECT i, id, price FROM probes LEFT JOIN items ON id = item WHERE i > 2000;
+INSERT INTO nothing SELECT DISTINCT id, 5 FROM probes JOIN items ON id = item;
+SELECT count(*), sum(i), sum(id), sum(price) FROM copied;
+SELECT count(*), sum(id) FROM nothing;
+
+-- Views that hide rows, and conditions that would tell of them.
+CREATE VIEW shown WITH (security_barrier) AS SELECT * FROM items WHERE kind = 'x';
+SELECT count(*), sum(price) FROM probes JOIN shown ON id = item WHERE price + i > 100;
+SELECT count(*), count(id) FROM probes LEFT JOIN shown ON id = item AND price + i > 100;
+
+-- Errors of conditions come out.
+-- fails
+SELECT count(*) FROM probes JOIN items ON id = item AND 1 / (price - 1.5) > 0;
