@@ -225,7 +225,8 @@ lock_row(KalamScan *scan, ForeignScanState *node, const KalamMergedRow *row)
 							  scan->table->relid, RelationGetRelationName(scan->rel));
 		if (row->own)
 			return true;
-	} while ((fate = kalam_row_fate(key, &key_len, scan->stamp, scan->lock_mode, &newest)) ==
+	} while ((fate = kalam_read_row_fate(scan->table, scan->rel, key, &key_len, scan->stamp,
+										 scan->lock_mode, &newest)) ==
 			 KALAM_ROW_MOVED);
 	if (fate != KALAM_ROW_UPDATED)
 		return fate == KALAM_ROW_AS_BEFORE;
