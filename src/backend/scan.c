@@ -25,8 +25,6 @@
 #include "src/backend/scan_state.h"
 #include "src/backend/snapshot.h"
 
-#define MAX_FILTER_BYTES	(KALAM_MAX_INPUT_BYTES / 2)
-
 void
 kalam_begin_scan(ForeignScanState *node, int eflags)
 {
@@ -91,30 +89,6 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 		scan->marked = kalam_marked_rows_begin(estate, plan->scan.scanrelid, scan->rel,
 											   scan->table, scan->stamp);
 	}
-}
-
-/*
- * Makes the filter for the parameters of now, and the input that brings it to
- * storage, unless that would leave little room for ranges.  False: no row can pass.
- */
-static bool
-start_filter(KalamScan *scan)
-{
-	Size		len;
-	const uint8 *bytes;
-
-	kalam_input_reset(&scan->input);
-	if (scan->merge.filter == NULL)
-		return true;
-	if (!kalam_filter_compute(scan->merge.filter, scan->conditions.econtext))
-		return false;
-	bytes = kalam_filter_bytes(scan->merge.filter, &len);
-	if (len > MAX_FILTER_BYTES)
-		return true;
-	kalam_input_begin(&scan->input, KALAM_SECTION_FILTER);
-	(void) kalam_input_add(&scan->input, bytes, len);
-	kalam_input_end(&scan->input);
-	return true;
 }
 
 /* Backward, the last range comes first. */
@@ -187,7 +161,8 @@ start_scan(KalamScan *scan)
 	scan->ranges.n = 0;
 	scan->ranges.ranges = NULL;
 	MemoryContextReset(scan->range_context);
-	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE || !start_filter(scan))
+	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE ||
+		!kalam_filter_start(scan->merge.filter, scan->conditions.econtext, &scan->input))
 		return;
 	old = MemoryContextSwitchTo(scan->range_context);
 	scan->all = kalam_compute_ranges(&scan->conditions);
@@ -253,7 +228,8 @@ lock_row(KalamScan *scan, ForeignScanState *node, const KalamMergedRow *row)
 							  scan->table->relid, RelationGetRelationName(scan->rel));
 		if (row->own)
 			return true;
-	} while ((fate = kalam_row_fate(key, &key_len, scan->stamp, scan->lock_mode, &newest)) ==
+	} while ((fate = kalam_read_row_fate(scan->table, scan->rel, key, &key_len, scan->stamp,
+										 scan->lock_mode, &newest)) ==
 			 KALAM_ROW_MOVED);
 	if (fate != KALAM_ROW_UPDATED)
 		return fate == KALAM_ROW_AS_BEFORE;
