@@ -11,6 +11,10 @@ EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) INSERT INTO t VALUES (1, '
     DO UPDATE SET b = excluded.b WHERE t.b = 'not';
 EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) INSERT INTO t VALUES (1, 'x'), (4, 'y') ON CONFLICT (a) DO NOTHING;
 
+ALTER FOREIGN TABLE t OPTIONS (ADD unique_ba 'b DESC, a');
+EXPLAIN (COSTS OFF) INSERT INTO t VALUES (1, 'x') ON CONFLICT (a, b) DO UPDATE SET a = excluded.a;
+ALTER FOREIGN TABLE t OPTIONS (DROP unique_ba);
+
 -- a table without a key has nothing to conflict with
 CREATE FOREIGN TABLE nokey (a int, b text) SERVER kalam;
 INSERT INTO nokey VALUES (1, 'x') ON CONFLICT (a) DO NOTHING;

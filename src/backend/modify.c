@@ -28,6 +28,7 @@
 #include "src/backend/modify.h"
 #include "src/backend/modify_internal.h"
 #include "src/backend/moved.h"
+#include "src/backend/onconflict.h"
 #include "src/backend/row.h"
 #include "src/backend/rowlock.h"
 #include "src/backend/snapshot.h"
@@ -181,12 +182,8 @@ try_lock_key(KalamModify *m, const uint8 *key, size_t key_len, KalamRowLockMode 
 	return lock_key_as(m, key, key_len, mode, LockWaitSkip) != KALAM_LOCK_SKIPPED;
 }
 
-/*
- * Locks a key for a new row.  False if a row is there that others hold, but only
- * share, so that it stays: as in heap, nobody waits for them to learn that.
- */
-static bool
-lock_new_key(KalamModify *m, const uint8 *key, size_t key_len)
+bool
+kalam_modify_lock_new_key(KalamModify *m, const uint8 *key, size_t key_len)
 {
 	uint32		mark = kalam_row_locks_mark();
 
@@ -270,7 +267,7 @@ claim_key(EState *estate, KalamModify *m, const uint8 *key, size_t key_len,
 	}
 	if (m->object_is_new)
 		return true;
-	taken = !lock_new_key(m, key, key_len);
+	taken = !kalam_modify_lock_new_key(m, key, key_len);
 	if (on_conflict == KALAM_CONFLICT_IGNORE)
 	{
 		uint8		stored[KALAM_MAX_KEY_BYTES];
@@ -318,11 +315,16 @@ put_claimed(EState *estate, KalamModify *m, KalamIndexChanges *changes, TupleTab
 
 void
 kalam_modify_put_new(EState *estate, KalamModify *m, TupleTableSlot *slot, const uint8 *key,
-					 size_t key_len)
+					 size_t key_len, bool check_key)
 {
+	bool		look_up = false;
+	bool		at_once = m->check_each;
+
+	if (check_key && m->table->nkeys > 0)
+		(void) claim_key(estate, m, key, key_len, KALAM_CONFLICT_ERROR, &look_up, &at_once);
 	(void) put_claimed(estate, m,
 					   kalam_index_changes(m->table, m->rel, NULL, NULL, 0, slot, key, key_len),
-					   slot, key, key_len, false, false, m->check_each);
+					   slot, key, key_len, false, look_up, at_once);
 }
 
 /*
@@ -351,7 +353,7 @@ put_new_row(EState *estate, KalamModify *m, TupleTableSlot *slot, const uint8 *k
 	}
 	if (put_claimed(estate, m,
 					kalam_index_changes(m->table, m->rel, replaced, key, key_len, slot, key, key_len),
-					slot, key, key_len, ignore && !m->key_arbitrates, look_up, at_once))
+					slot, key, key_len, ignore && m->arbiters == NULL, look_up, at_once))
 		return true;
 	kalam_row_locks_undo(mark);
 	return false;
@@ -382,7 +384,15 @@ insert_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 		key_len = kalam_table_row_key(m->table, m->rel, slot, key);
 	if (m->updates_conflicts)
 		return kalam_insert_or_update(estate, info, slot, key, key_len);
-	if (put_new_row(estate, m, slot, key, key_len))
+	if (m->on_conflict == KALAM_CONFLICT_IGNORE && kalam_arbiters_have_values(m->arbiters))
+	{
+		if (!kalam_values_are_taken(estate, info, slot, key, key_len))
+		{
+			kalam_modify_put_new(estate, m, slot, key, key_len, true);
+			return slot;
+		}
+	}
+	else if (put_new_row(estate, m, slot, key, key_len))
 		return slot;
 	if (m->mtstate != NULL)
 		InstrCountTuples2(&m->mtstate->ps, 1);

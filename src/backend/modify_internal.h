@@ -23,8 +23,8 @@ typedef struct KalamModify
 	KalamTable *table;
 	ModifyTableState *mtstate;	/* has no plan in COPY */
 	KalamOnConflict on_conflict;
-	bool		key_arbitrates; /* on_conflict is for the primary key alone: unique
-								 * values that are taken raise */
+	struct KalamArbiters *arbiters; /* the keys that it is for; others that are taken
+									 * raise.  NULL: all */
 	bool		updates_conflicts;	/* ON CONFLICT DO UPDATE */
 	bool		fires_after_insert; /* has AFTER INSERT row triggers */
 	bool		ready;			/* the object exists */
@@ -43,6 +43,12 @@ typedef struct KalamModify
 extern void kalam_modify_lock_key(KalamModify *m, const uint8 *key, size_t key_len,
 								  KalamRowLockMode mode);
 
+/*
+ * Locks a key for a new row.  False if a row is there that others hold, but only
+ * share, so that it stays: as in heap, nobody waits for them to learn that.
+ */
+extern bool kalam_modify_lock_new_key(KalamModify *m, const uint8 *key, size_t key_len);
+
 /* Raises 27000 if the row of an own version was changed by a trigger of this command. */
 extern void kalam_modify_check_triggered(EState *estate, const KalamVersion *own,
 										 const char *verb);
@@ -55,9 +61,12 @@ extern void kalam_modify_put_changed(EState *estate, KalamModify *m, TupleTableS
 									 const uint8 *old_key, size_t old_len, TupleTableSlot *slot,
 									 const uint8 *new_key, size_t new_len);
 
-/* Stages a new row under a key that is locked and free. */
+/*
+ * Stages a new row under a key that is locked.  check_key: it may be taken, and
+ * then raises; else it is known to be free.
+ */
 extern void kalam_modify_put_new(EState *estate, KalamModify *m, TupleTableSlot *slot,
-								 const uint8 *key, size_t key_len);
+								 const uint8 *key, size_t key_len, bool check_key);
 
 /* ---- onconflict.c ---- */
 
@@ -66,11 +75,17 @@ extern void kalam_on_conflict_begin(KalamModify *m, ResultRelInfo *info);
 
 /*
  * ON CONFLICT DO UPDATE with a row that is checked and has this key.  Returns the row that
- * was written, or NULL if none was.
+ * was written, or NULL if none was.  key has room for another.
  */
 extern TupleTableSlot *kalam_insert_or_update(EState *estate, ResultRelInfo *info,
-											  TupleTableSlot *slot,
-											  const uint8 *key, size_t key_len);
+											  TupleTableSlot *slot, uint8 *key, size_t key_len);
+
+/*
+ * ON CONFLICT DO NOTHING with unique indexes among the arbiters: is an arbiter taken?
+ * If not, the values are claimed.
+ */
+extern bool kalam_values_are_taken(EState *estate, ResultRelInfo *info, TupleTableSlot *slot,
+								   const uint8 *key, size_t key_len);
 
 /* ExplainForeignModify: the key that ON CONFLICT means. */
 extern void kalam_on_conflict_explain(ModifyTableState *mtstate, ResultRelInfo *info,

@@ -82,18 +82,29 @@ key_fits(Relation rel, const KalamKeyColumn *keys, int nkeys, List *elements, Oi
 	return nkeys > 0 && bms_num_members(named) == nkeys;
 }
 
+static bool
+any_key_fits(Relation rel, const KalamTable *table, List *elements, Oid parent)
+{
+	bool		fits = key_fits(rel, table->keys, table->nkeys, elements, parent);
+
+	for (int i = 0; i < table->nindexes && !fits; i++)
+		fits = table->indexes[i].unique &&
+			key_fits(rel, table->indexes[i].columns, table->indexes[i].ncolumns, elements, parent);
+	return fits;
+}
+
 static void
 check_target(Oid relid, List *elements, Oid parent)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
 	KalamTable *table = kalam_table_open(rel);
 
-	if (!key_fits(rel, table->keys, table->nkeys, elements, parent))
+	if (!any_key_fits(rel, table, elements, parent))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
 				 errmsg("there is no unique or exclusion constraint matching the ON CONFLICT specification"),
 				 relid != parent ?
-				 errdetail("The columns are not the primary key of partition \"%s\".",
+				 errdetail("The columns are not those of a unique key of partition \"%s\".",
 						   RelationGetRelationName(rel)) : 0));
 	kalam_table_close(table);
 	table_close(rel, NoLock);

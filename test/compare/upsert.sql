@@ -165,6 +165,65 @@ DROP TRIGGER br ON w;
 DROP TRIGGER asr ON w;
 INSERT INTO w VALUES (1, 'after', 1), (7, 'after', 1), (1002, 'after', 1) ON CONFLICT (a) DO UPDATE SET b = excluded.b;
 
+-- unique indexes: named or not, they decide or raise
+CREATE STORED TABLE u (id int NOT NULL, email text, org int, n int) KEY (id);
+CREATE STORED UNIQUE INDEX email ON u (email);
+CREATE STORED UNIQUE INDEX both ON u (org, n DESC);
+INSERT INTO u VALUES (1, 'a', 1, 1), (2, 'b', 1, 2), (3, NULL, 1, 3);
+INSERT INTO u VALUES (10, 'a', 9, 9), (11, 'c', 9, 9), (12, NULL, 9, 10) ON CONFLICT (email) DO NOTHING RETURNING *;
+INSERT INTO u VALUES (13, 'x', 1, 2) ON CONFLICT (n, org) DO NOTHING RETURNING *;
+INSERT INTO u VALUES (1, 'y', 7, 7), (14, 'a', 7, 7), (15, 'z', 1, 1), (16, 'w', 8, 8) ON CONFLICT DO NOTHING RETURNING *;
+INSERT INTO u VALUES (20, 'a', 5, 5), (21, 'd', 6, 6), (22, NULL, 7, 7) ON CONFLICT (email)
+	DO UPDATE SET n = u.n + excluded.n, org = excluded.org RETURNING *;
+-- fails: the primary key, when the email decides
+INSERT INTO u VALUES (2, 'new', 70, 70) ON CONFLICT (email) DO UPDATE SET n = 0;
+-- fails: the same for DO NOTHING
+INSERT INTO u VALUES (2, 'new', 70, 70) ON CONFLICT (email) DO NOTHING;
+-- fails: another unique index
+INSERT INTO u VALUES (30, 'new', 1, 2) ON CONFLICT (email) DO UPDATE SET n = 0;
+-- fails: another unique index, when the primary key decides
+INSERT INTO u VALUES (30, 'b', 1, 200) ON CONFLICT (id) DO NOTHING;
+-- fails: what SET makes is another row's
+INSERT INTO u VALUES (30, 'b', 1, 200) ON CONFLICT (email) DO UPDATE SET email = 'a';
+-- both are taken: the one that is named decides
+INSERT INTO u VALUES (1, 'b', 1, 300) ON CONFLICT (email) DO UPDATE SET n = excluded.n RETURNING *;
+INSERT INTO u VALUES (1, 'b', 1, 301) ON CONFLICT (id) DO UPDATE SET n = excluded.n RETURNING *;
+INSERT INTO u VALUES (1, 'b', 1, 302) ON CONFLICT (email) DO NOTHING RETURNING *;
+-- the row moves, and its values change
+INSERT INTO u VALUES (31, 'b', 1, 1) ON CONFLICT (email) DO UPDATE SET id = 200, email = 'b2' RETURNING *;
+INSERT INTO u VALUES (31, 'b2', 1, 400), (2, 'b', 1, 401) ON CONFLICT (email) DO UPDATE SET email = u.email || '!' RETURNING *;
+-- fails: a second time, by another key
+INSERT INTO u VALUES (40, 'e', 40, 40), (41, 'e', 41, 41) ON CONFLICT (email) DO UPDATE SET n = 0;
+-- fails: a second time, a row that was there
+INSERT INTO u VALUES (40, 'a', 40, 40), (41, 'a', 41, 41) ON CONFLICT (email) DO UPDATE SET n = u.n + 1;
+INSERT INTO u VALUES (42, 'f', 42, 42), (43, 'f', 43, 43) ON CONFLICT (email) DO NOTHING RETURNING *;
+-- fails: not all columns of the index
+INSERT INTO u VALUES (1, 'a', 1, 1) ON CONFLICT (org) DO NOTHING;
+BEGIN;
+INSERT INTO u VALUES (50, 'own', 50, 50);
+INSERT INTO u VALUES (51, 'own', 51, 51) ON CONFLICT (email) DO UPDATE SET n = 0 RETURNING *;
+UPDATE u SET email = 'own2' WHERE id = 50;
+INSERT INTO u VALUES (51, 'own', 51, 51) ON CONFLICT (email) DO UPDATE SET n = -1 RETURNING *;
+DELETE FROM u WHERE email = 'own2';
+INSERT INTO u VALUES (52, 'own2', 52, 52) ON CONFLICT (email) DO UPDATE SET n = -1 RETURNING *;
+SAVEPOINT s;
+INSERT INTO u VALUES (53, 'a', 0, 0) ON CONFLICT (email) DO UPDATE SET email = 'undone';
+ROLLBACK TO s;
+INSERT INTO u VALUES (53, 'a', 0, 0) ON CONFLICT (email) DO UPDATE SET n = 53 RETURNING *;
+COMMIT;
+SELECT * FROM u ORDER BY id;
+SELECT id FROM u WHERE email = 'own2';
+-- without a primary key
+CREATE STORED TABLE k (email text, n int);
+CREATE STORED UNIQUE INDEX email ON k (email);
+INSERT INTO k VALUES ('a', 1), ('b', 2), (NULL, 3);
+INSERT INTO k VALUES ('a', 10), ('c', 30), (NULL, 40) ON CONFLICT (email) DO UPDATE SET n = k.n + excluded.n RETURNING *;
+INSERT INTO k VALUES ('a', 10), ('d', 50) ON CONFLICT (email) DO NOTHING RETURNING *;
+INSERT INTO k VALUES ('b', 10) ON CONFLICT (email) DO UPDATE SET email = 'B' RETURNING *;
+DELETE FROM k WHERE email = 'B';
+INSERT INTO k VALUES ('B', 11), ('b', 12) ON CONFLICT (email) DO UPDATE SET n = 0 RETURNING *;
+SELECT * FROM k ORDER BY email, n;
+
 -- partitions
 CREATE TABLE r (id int NOT NULL, region text, n int) PARTITION BY RANGE (id);
 CREATE STORED TABLE r1 PARTITION OF r FOR VALUES FROM (0) TO (100) KEY (id);
