@@ -65,6 +65,23 @@ CREATE VIEW kalam.stat_tables AS
 
 GRANT SELECT ON kalam.stat_tables TO PUBLIC;
 
+-- What ALTER does with the rows of stored tables now: builds indexes, stores rows anew.
+CREATE VIEW kalam.progress AS
+    SELECT p.pid, d.datname, p.relid, 'building indexes' AS phase,
+           p.param13 AS rows, p.param19 AS rows_total, p.param20 AS bytes
+    FROM pg_stat_get_progress_info('CREATE INDEX') p
+         JOIN pg_database d ON d.oid = p.datid
+         JOIN pg_foreign_table f ON f.ftrelid = p.relid
+    WHERE d.datname = current_database()
+    UNION ALL
+    SELECT p.pid, d.datname, p.relid, 'storing rows anew',
+           p.param4, p.param19, p.param20
+    FROM pg_stat_get_progress_info('CLUSTER') p
+         JOIN pg_database d ON d.oid = p.datid
+         JOIN pg_foreign_table f ON f.ftrelid = p.relid
+    WHERE d.datname = current_database();
+GRANT SELECT ON kalam.progress TO PUBLIC;
+
 -- Stored tables of databases that do not exist, stored tables of this database
 -- whose relation does not exist, and rows that belong to no stored table.
 CREATE FUNCTION kalam.stored_orphans(

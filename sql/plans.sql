@@ -40,4 +40,38 @@ EXPLAIN (COSTS OFF) SELECT * FROM pt WHERE a IN (3, 7, 9) AND b = 2;
 EXPLAIN (COSTS OFF) SELECT * FROM pt WHERE a = 2 AND (b = 2 OR b = 3);
 RESET kalam.enable_multirange;
 
-DROP FOREIGN TABLE pt, px;
+
+-- Secondary indexes.  Rows are in their order, and behind it in that of the primary key.
+CREATE FOREIGN TABLE pi (id int, a int, b text COLLATE "C", c int, d text)
+SERVER kalam OPTIONS (primary_key 'id', index_ac 'a, c DESC', index_b 'b', unique_c 'c');
+INSERT INTO pi SELECT g, g % 500, 'k' || g % 50, g, repeat('d', 50) FROM generate_series(1, 5000) g;
+CREATE FOREIGN TABLE po (id int, a int) SERVER kalam OPTIONS (primary_key 'id');
+INSERT INTO po SELECT g, g FROM generate_series(1, 1000) g;
+ANALYZE pi;
+ANALYZE po;
+EXPLAIN (COSTS OFF) SELECT * FROM pi WHERE a = 5 ORDER BY c DESC, id;
+EXPLAIN (COSTS OFF) SELECT * FROM pi WHERE a IN (5, 7) AND c > 3 ORDER BY a DESC, c LIMIT 3;
+EXPLAIN (COSTS OFF) SELECT * FROM pi WHERE c = 77;
+EXPLAIN (COSTS OFF) SELECT * FROM pi WHERE b > 'k3' ORDER BY b, id LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT * FROM pi WHERE b = 'k3' AND id > 4000;
+EXPLAIN (COSTS OFF) SELECT * FROM pi WHERE (b, id) > ('k3', 4000) ORDER BY b, id LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT * FROM pi WHERE a = 3 OR a = 4 AND c > 300;
+EXPLAIN (COSTS OFF) SELECT d FROM pi WHERE a IS NULL AND d LIKE 'x%';
+-- Keys tell all that is wanted.
+EXPLAIN (COSTS OFF) SELECT id, a, c FROM pi WHERE a = 5;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM pi WHERE a BETWEEN 5 AND 9;
+EXPLAIN (COSTS OFF) SELECT max(c) FROM pi WHERE a = 5;
+EXPLAIN (COSTS OFF) SELECT a FROM pi ORDER BY a LIMIT 1;
+-- Joins: for each outer row, and without what a unique column makes needless.
+EXPLAIN (COSTS OFF) SELECT * FROM po JOIN pi USING (a) WHERE po.id = 3;
+EXPLAIN (COSTS OFF) SELECT po.* FROM po LEFT JOIN pi ON pi.c = po.a;
+-- All of a table is not read by an index.
+EXPLAIN (COSTS OFF) SELECT * FROM pi WHERE a > 5;
+SET kalam.enable_indexonlyscan = off;
+EXPLAIN (COSTS OFF) SELECT id, a, c FROM pi WHERE a = 5;
+SET kalam.enable_indexscan = off;
+EXPLAIN (COSTS OFF) SELECT id, a, c FROM pi WHERE a = 5;
+RESET kalam.enable_indexscan;
+RESET kalam.enable_indexonlyscan;
+
+DROP FOREIGN TABLE pt, px, pi, po;

@@ -11,6 +11,7 @@
 
 #include "src/backend/planner.h"
 #include "src/backend/scan.h"
+#include "src/backend/scan_state.h"
 
 static void
 explain_conditions(const char *label, List *quals, ForeignScan *plan, ExplainState *es)
@@ -25,6 +26,37 @@ explain_conditions(const char *label, List *quals, ForeignScan *plan, ExplainSta
 												  context, prefix, false), es);
 }
 
+/*
+ * What storage did for the scan, over all loops.  Of a scan that processes share,
+ * each knows its own part only.
+ */
+static void
+explain_cost(const ForeignScanState *node, ExplainState *es)
+{
+	const KalamScan *scan = node->fdw_state;
+	KalamScanCost cost;
+
+	if (scan == NULL || node->ss.ps.plan->parallel_aware)
+		return;
+	cost = kalam_merge_cost(&scan->merge);
+	if (es->format == EXPLAIN_FORMAT_TEXT)
+	{
+		appendStringInfoSpaces(es->str, es->indent * 2);
+		appendStringInfo(es->str,
+						 "Storage: ranges=" UINT64_FORMAT " keys read=" UINT64_FORMAT
+						 " seeks=" UINT64_FORMAT " rows sent=" UINT64_FORMAT " blocks=" UINT64_FORMAT
+						 " bytes=" UINT64_FORMAT "\n",
+						 scan->nranges, cost.read, cost.seeks, cost.rows, cost.blocks, cost.bytes);
+		return;
+	}
+	ExplainPropertyUInteger("Key Ranges", NULL, scan->nranges, es);
+	ExplainPropertyUInteger("Keys Read by Storage", NULL, cost.read, es);
+	ExplainPropertyUInteger("Storage Seeks", NULL, cost.seeks, es);
+	ExplainPropertyUInteger("Rows Sent by Storage", NULL, cost.rows, es);
+	ExplainPropertyUInteger("Blocks Sent by Storage", NULL, cost.blocks, es);
+	ExplainPropertyUInteger("Bytes Sent by Storage", NULL, cost.bytes, es);
+}
+
 void
 kalam_explain_scan(ForeignScanState *node, ExplainState *es)
 {
@@ -32,12 +64,19 @@ kalam_explain_scan(ForeignScanState *node, ExplainState *es)
 	int			nbounds = intVal(list_nth(plan->fdw_private, KALAM_PRIVATE_KEY_QUALS));
 	int			nshipped = intVal(list_nth(plan->fdw_private, KALAM_PRIVATE_SHIPPED));
 	List	   *quals = plan->fdw_recheck_quals;
+	String	   *index = list_nth(plan->fdw_private, KALAM_PRIVATE_INDEX);
 	List	   *others = list_copy_tail(quals, nbounds);
 
+	if (index != NULL)
+		ExplainPropertyText("Index", strVal(index), es);
+	if (list_nth(plan->fdw_private, KALAM_PRIVATE_ONLY) != NIL)
+		ExplainPropertyBool("Keys Only", true, es);
 	explain_conditions("Key Cond", list_truncate(list_copy(quals), nbounds), plan, es);
 	explain_conditions("Storage Filter", list_truncate(list_copy(others), nshipped), plan, es);
 	/* those that core knows of, it shows */
 	explain_conditions("Filter", list_copy_tail(others, nshipped), plan, es);
 	if (boolVal(list_nth(plan->fdw_private, KALAM_PRIVATE_REVERSE)))
 		ExplainPropertyText("Scan Direction", "Backward", es);
+	if (es->analyze)
+		explain_cost(node, es);
 }

@@ -19,6 +19,7 @@
 #include "utils/memutils.h"
 
 #include "src/backend/index.h"
+#include "src/backend/progress.h"
 #include "src/backend/row.h"
 #include "src/backend/shmem.h"
 #include "src/backend/wholescan.h"
@@ -170,7 +171,7 @@ kalam_index_add_row(KalamTable *table, Relation rel, TupleTableSlot *slot,
 
 /* Stages the entries that all rows of rel have in these indexes. */
 static void
-build(Relation rel, KalamTable *table, List *indexes)
+build(Relation rel, KalamTable *table, const KalamCatalogTable *old, List *indexes)
 {
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsMinimalTuple);
 	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "kalam index build",
@@ -184,9 +185,10 @@ build(Relation rel, KalamTable *table, List *indexes)
 	/* the scan sees commands before this one */
 	CommandCounterIncrement();
 	scan = kalam_whole_scan_begin(rel);
+	kalam_progress_begin(KALAM_PROGRESS_BUILD, rel, old);
 	while ((tuple = kalam_whole_scan_next(scan, &key, &key_len)) != NULL)
 	{
-		MemoryContext old = MemoryContextSwitchTo(row_context);
+		MemoryContext caller = MemoryContextSwitchTo(row_context);
 		int			n = list_length(indexes);
 
 		/* all are formed before any is staged, which may spill what the row is in */
@@ -201,9 +203,11 @@ build(Relation rel, KalamTable *table, List *indexes)
 			kalam_stage_bytes(entries[i].key, entries[i].key_len, payload, len);
 		}
 		ExecClearTuple(slot);
-		MemoryContextSwitchTo(old);
+		MemoryContextSwitchTo(caller);
 		MemoryContextReset(row_context);
+		kalam_progress_row();
 	}
+	kalam_progress_end();
 	kalam_whole_scan_end(scan);
 	ExecDropSingleTupleTableSlot(slot);
 	MemoryContextDelete(row_context);
@@ -243,5 +247,5 @@ kalam_index_reconcile(Relation rel, KalamTable *table, const KalamCatalogTable *
 			kalam_stage_drop_index(old->record.object_id, (uint16) old->indexes[w].id);
 	put_indexes(table, rel, record, next_index);
 	if (to_build != NIL)
-		build(rel, table, to_build);
+		build(rel, table, old, to_build);
 }

@@ -50,6 +50,7 @@ kalam_index_entry(const KalamTable *table, const KalamIndex *index, Relation rel
 	if (!index->unique || has_null)
 	{
 		entry->suffix_len = row_key_len - KALAM_KEY_PREFIX_BYTES;
+		w.desc = false;			/* as it is, whatever the last column was */
 		kalam_key_raw(&w, row_key + KALAM_KEY_PREFIX_BYTES, entry->suffix_len);
 	}
 	if (w.overflow)

@@ -27,104 +27,79 @@
 
 #include "src/backend/keyencode.h"
 
-typedef enum KeyCodec
-{
-	CODEC_BOOL,
-	CODEC_CHAR,					/* "char": one unsigned byte */
-	CODEC_INT2,
-	CODEC_INT4,
-	CODEC_INT8,
-	CODEC_OID,
-	CODEC_FLOAT4,
-	CODEC_FLOAT8,
-	CODEC_NUMERIC,
-	CODEC_VARLENA,				/* text, varchar, bytea */
-	CODEC_BPCHAR,
-	CODEC_NAME,
-	CODEC_UUID,
-	CODEC_DATE,
-	CODEC_TIME,
-	CODEC_TIMETZ,
-	CODEC_TIMESTAMP,
-	CODEC_INTERVAL,
-	CODEC_INET,
-	CODEC_MACADDR,
-	CODEC_MACADDR8
-} KeyCodec;
-
 /* ---- which types ---- */
 
 static bool
-find_codec(Oid type, KeyCodec *codec)
+find_codec(Oid type, KalamKeyCodec *codec)
 {
 	switch (type)
 	{
 		case BOOLOID:
-			*codec = CODEC_BOOL;
+			*codec = KALAM_CODEC_BOOL;
 			return true;
 		case CHAROID:
-			*codec = CODEC_CHAR;
+			*codec = KALAM_CODEC_CHAR;
 			return true;
 		case INT2OID:
-			*codec = CODEC_INT2;
+			*codec = KALAM_CODEC_INT2;
 			return true;
 		case INT4OID:
-			*codec = CODEC_INT4;
+			*codec = KALAM_CODEC_INT4;
 			return true;
 		case INT8OID:
-			*codec = CODEC_INT8;
+			*codec = KALAM_CODEC_INT8;
 			return true;
 		case OIDOID:
-			*codec = CODEC_OID;
+			*codec = KALAM_CODEC_OID;
 			return true;
 		case FLOAT4OID:
-			*codec = CODEC_FLOAT4;
+			*codec = KALAM_CODEC_FLOAT4;
 			return true;
 		case FLOAT8OID:
-			*codec = CODEC_FLOAT8;
+			*codec = KALAM_CODEC_FLOAT8;
 			return true;
 		case NUMERICOID:
-			*codec = CODEC_NUMERIC;
+			*codec = KALAM_CODEC_NUMERIC;
 			return true;
 		case TEXTOID:
 		case VARCHAROID:
 		case BYTEAOID:
-			*codec = CODEC_VARLENA;
+			*codec = KALAM_CODEC_VARLENA;
 			return true;
 		case BPCHAROID:
-			*codec = CODEC_BPCHAR;
+			*codec = KALAM_CODEC_BPCHAR;
 			return true;
 		case NAMEOID:
-			*codec = CODEC_NAME;
+			*codec = KALAM_CODEC_NAME;
 			return true;
 		case UUIDOID:
-			*codec = CODEC_UUID;
+			*codec = KALAM_CODEC_UUID;
 			return true;
 		case DATEOID:
-			*codec = CODEC_DATE;
+			*codec = KALAM_CODEC_DATE;
 			return true;
 		case TIMEOID:
-			*codec = CODEC_TIME;
+			*codec = KALAM_CODEC_TIME;
 			return true;
 		case TIMETZOID:
-			*codec = CODEC_TIMETZ;
+			*codec = KALAM_CODEC_TIMETZ;
 			return true;
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
-			*codec = CODEC_TIMESTAMP;
+			*codec = KALAM_CODEC_TIMESTAMP;
 			return true;
 		case INTERVALOID:
-			*codec = CODEC_INTERVAL;
+			*codec = KALAM_CODEC_INTERVAL;
 			return true;
 		case INETOID:
 		case CIDROID:
-			*codec = CODEC_INET;
+			*codec = KALAM_CODEC_INET;
 			return true;
 		case MACADDROID:
-			*codec = CODEC_MACADDR;
+			*codec = KALAM_CODEC_MACADDR;
 			return true;
 		case MACADDR8OID:
-			*codec = CODEC_MACADDR8;
+			*codec = KALAM_CODEC_MACADDR8;
 			return true;
 		default:
 			return false;
@@ -143,7 +118,7 @@ kalam_key_type(Oid type, Oid collation, KalamKeyType *kt, const char **why)
 	Oid			base = getBaseType(type);
 	TypeCacheEntry *entry = lookup_type_cache(base, TYPECACHE_BTREE_OPFAMILY);
 	bool		is_enum = type_is_enum(base);
-	KeyCodec	codec = CODEC_OID;
+	KalamKeyCodec	codec = KALAM_CODEC_OID;
 
 	if (!is_enum && !find_codec(base, &codec))
 	{
@@ -303,7 +278,7 @@ interval_span(const Interval *i)
 }
 
 static void
-encode_varlena(KalamKeyWriter *w, KeyCodec codec, Datum value)
+encode_varlena(KalamKeyWriter *w, KalamKeyCodec codec, Datum value)
 {
 	struct varlena *in = (struct varlena *) DatumGetPointer(value);
 	struct varlena *v;
@@ -311,7 +286,7 @@ encode_varlena(KalamKeyWriter *w, KeyCodec codec, Datum value)
 	size_t		len;
 
 	/* Do not fetch 200 MB to find that they do not fit. */
-	if (codec == CODEC_VARLENA && VARATT_IS_EXTENDED(in) && !VARATT_IS_SHORT(in) &&
+	if (codec == KALAM_CODEC_VARLENA && VARATT_IS_EXTENDED(in) && !VARATT_IS_SHORT(in) &&
 		toast_raw_datum_size(value) - VARHDRSZ > w->cap)
 	{
 		w->overflow = true;
@@ -323,13 +298,13 @@ encode_varlena(KalamKeyWriter *w, KeyCodec codec, Datum value)
 	len = VARSIZE_ANY_EXHDR(v);
 	switch (codec)
 	{
-		case CODEC_NUMERIC:
+		case KALAM_CODEC_NUMERIC:
 			encode_numeric(w, data, len);
 			break;
-		case CODEC_INET:
+		case KALAM_CODEC_INET:
 			encode_inet(w, (const inet_struct *) data);
 			break;
-		case CODEC_BPCHAR:
+		case KALAM_CODEC_BPCHAR:
 			len = bpchartruelen(unconstify(char *, data), len);
 			kalam_key_bytes(w, data, len);
 			break;
@@ -352,59 +327,59 @@ kalam_encode_datum(KalamKeyWriter *w, const KalamKeyType *kt, bool desc,
 	}
 
 	kalam_key_value(w, desc);
-	switch ((KeyCodec) kt->codec)
+	switch (kt->codec)
 	{
-		case CODEC_BOOL:
+		case KALAM_CODEC_BOOL:
 			kalam_key_bool(w, DatumGetBool(value));
 			break;
-		case CODEC_CHAR:
+		case KALAM_CODEC_CHAR:
 			{
 				uint8		b = DatumGetUInt8(value);
 
 				kalam_key_raw(w, &b, 1);
 			}
 			break;
-		case CODEC_INT2:
+		case KALAM_CODEC_INT2:
 			kalam_key_int16(w, DatumGetInt16(value));
 			break;
-		case CODEC_INT4:
+		case KALAM_CODEC_INT4:
 			kalam_key_int32(w, DatumGetInt32(value));
 			break;
-		case CODEC_INT8:
+		case KALAM_CODEC_INT8:
 			kalam_key_int64(w, DatumGetInt64(value));
 			break;
-		case CODEC_OID:
+		case KALAM_CODEC_OID:
 			kalam_key_uint32(w, DatumGetObjectId(value));
 			break;
-		case CODEC_FLOAT4:
+		case KALAM_CODEC_FLOAT4:
 			kalam_key_float4(w, DatumGetFloat4(value));
 			break;
-		case CODEC_FLOAT8:
+		case KALAM_CODEC_FLOAT8:
 			kalam_key_float8(w, DatumGetFloat8(value));
 			break;
-		case CODEC_NUMERIC:
-		case CODEC_VARLENA:
-		case CODEC_BPCHAR:
-		case CODEC_INET:
-			encode_varlena(w, (KeyCodec) kt->codec, value);
+		case KALAM_CODEC_NUMERIC:
+		case KALAM_CODEC_VARLENA:
+		case KALAM_CODEC_BPCHAR:
+		case KALAM_CODEC_INET:
+			encode_varlena(w, kt->codec, value);
 			break;
-		case CODEC_NAME:
+		case KALAM_CODEC_NAME:
 			{
 				const char *name = NameStr(*DatumGetName(value));
 
 				kalam_key_bytes(w, name, strnlen(name, NAMEDATALEN));
 			}
 			break;
-		case CODEC_UUID:
+		case KALAM_CODEC_UUID:
 			kalam_key_raw(w, DatumGetUUIDP(value)->data, UUID_LEN);
 			break;
-		case CODEC_DATE:
+		case KALAM_CODEC_DATE:
 			kalam_key_int32(w, DatumGetDateADT(value));
 			break;
-		case CODEC_TIME:
+		case KALAM_CODEC_TIME:
 			kalam_key_int64(w, DatumGetTimeADT(value));
 			break;
-		case CODEC_TIMETZ:
+		case KALAM_CODEC_TIMETZ:
 			{
 				const TimeTzADT *t = DatumGetTimeTzADTP(value);
 
@@ -412,16 +387,16 @@ kalam_encode_datum(KalamKeyWriter *w, const KalamKeyType *kt, bool desc,
 				kalam_key_int32(w, t->zone);
 			}
 			break;
-		case CODEC_TIMESTAMP:
+		case KALAM_CODEC_TIMESTAMP:
 			kalam_key_int64(w, DatumGetTimestamp(value));
 			break;
-		case CODEC_INTERVAL:
+		case KALAM_CODEC_INTERVAL:
 			kalam_key_int128(w, interval_span(DatumGetIntervalP(value)));
 			break;
-		case CODEC_MACADDR:
+		case KALAM_CODEC_MACADDR:
 			kalam_key_raw(w, DatumGetMacaddrP(value), sizeof(macaddr));
 			break;
-		case CODEC_MACADDR8:
+		case KALAM_CODEC_MACADDR8:
 			kalam_key_raw(w, DatumGetMacaddr8P(value), sizeof(macaddr8));
 			break;
 	}

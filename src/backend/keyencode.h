@@ -8,6 +8,32 @@
 #include "postgres.h"
 #include "src/shared/keycodec.h"
 
+/* Which bytes: keycodec.h has them. */
+typedef enum KalamKeyCodec
+{
+	KALAM_CODEC_BOOL,
+	KALAM_CODEC_CHAR,					/* "char": one unsigned byte */
+	KALAM_CODEC_INT2,
+	KALAM_CODEC_INT4,
+	KALAM_CODEC_INT8,
+	KALAM_CODEC_OID,
+	KALAM_CODEC_FLOAT4,
+	KALAM_CODEC_FLOAT8,
+	KALAM_CODEC_NUMERIC,
+	KALAM_CODEC_VARLENA,				/* text, varchar, bytea */
+	KALAM_CODEC_BPCHAR,
+	KALAM_CODEC_NAME,
+	KALAM_CODEC_UUID,
+	KALAM_CODEC_DATE,
+	KALAM_CODEC_TIME,
+	KALAM_CODEC_TIMETZ,
+	KALAM_CODEC_TIMESTAMP,
+	KALAM_CODEC_INTERVAL,
+	KALAM_CODEC_INET,
+	KALAM_CODEC_MACADDR,
+	KALAM_CODEC_MACADDR8
+} KalamKeyCodec;
+
 /* What a key column's bytes can be used for. */
 typedef struct KalamKeyType
 {
@@ -17,7 +43,7 @@ typedef struct KalamKeyType
 	bool		ordered;		/* memcmp order is SQL order (not enums, not text
 								 * under a collation other than C or POSIX) */
 	bool		exact_equality; /* equal by SQL iff equal bytes */
-	int			codec;			/* private to keyencode.c */
+	KalamKeyCodec codec;
 } KalamKeyType;
 
 /*
@@ -60,5 +86,21 @@ typedef enum KalamFit
 
 extern KalamFit kalam_key_cast_datum(const KalamKeyType *kt, KalamCast cast, Oid from,
 									 Datum in, Datum *out);
+
+/* ---- keydecode.c: back from key bytes ---- */
+
+/*
+ * Do the bytes tell the value as it was written?  Not for types with equal values
+ * that differ, as numeric's 1.0 and 1.00 and the zeroes of floats.
+ */
+extern bool kalam_key_type_decodes(const KalamKeyType *kt, int32 typmod);
+
+/*
+ * Reads one column at p, which ends before end; returns what is behind it.  The
+ * value is left out if value is NULL, and may be palloc'd.  Raises XX001 for bytes
+ * that no column has.
+ */
+extern const uint8 *kalam_decode_datum(const uint8 *p, const uint8 *end, const KalamKeyType *kt,
+									   bool desc, int32 typmod, Datum *value, bool *isnull);
 
 #endif							/* KALAM_KEYENCODE_H */

@@ -27,16 +27,36 @@ typedef struct Matching
 KalamScanKey
 kalam_scan_key(const KalamTable *table, int n)
 {
-	KalamScanKey key = {NULL, true, table->nkeys, table->keys};
+	KalamScanKey key = {NULL, true, table->nkeys, table->nkeys, table->keys};
 
 	if (n != KALAM_PRIMARY_KEY)
 	{
-		key.index = &table->indexes[n];
-		key.unique = key.index->unique;
-		key.ncolumns = key.index->ncolumns;
-		key.columns = key.index->columns;
+		const KalamIndex *index = &table->indexes[n];
+		KalamKeyColumn *columns;
+
+		key.index = index;
+		key.unique = index->unique;
+		key.nordered = index->ncolumns + table->nkeys;
+		key.ncolumns = index->unique ? index->ncolumns : key.nordered;
+		columns = palloc(key.nordered * sizeof(KalamKeyColumn));
+		memcpy(columns, index->columns, index->ncolumns * sizeof(KalamKeyColumn));
+		if (table->nkeys > 0)
+			memcpy(columns + index->ncolumns, table->keys, table->nkeys * sizeof(KalamKeyColumn));
+		key.columns = columns;
 	}
 	return key;
+}
+
+int
+kalam_find_index(const KalamTable *table, const String *name)
+{
+	if (name == NULL)
+		return KALAM_PRIMARY_KEY;
+	for (int i = 0; i < table->nindexes; i++)
+		if (strcmp(table->indexes[i].name, strVal(name)) == 0)
+			return i;
+	elog(ERROR, "index \"%s\" of a kalam table is gone", strVal(name));
+	return KALAM_PRIMARY_KEY;	/* not reached */
 }
 
 /* An arm of an OR: what it bounds. */

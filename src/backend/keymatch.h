@@ -11,19 +11,27 @@
 
 #include "src/backend/table.h"
 
-/* A key that a scan can follow. */
+/*
+ * A key that a scan can follow.  Behind an index's columns stand those of the
+ * primary key: entries are in their order too, and those of an index that is not
+ * unique have them in their keys.
+ */
 typedef struct KalamScanKey
 {
 	const KalamIndex *index;	/* NULL: the primary key */
 	bool		unique;			/* values that are not null identify a row */
-	int			ncolumns;		/* 0: a table without key */
+	int			ncolumns;		/* that can be bound; 0: a table without key */
+	int			nordered;		/* that rows are in the order of */
 	const KalamKeyColumn *columns;
 } KalamScanKey;
 
 #define KALAM_PRIMARY_KEY	(-1)
 
-/* The primary key, or index number n of table->indexes. */
+/* The primary key, or index number n of table->indexes; may allocate. */
 extern KalamScanKey kalam_scan_key(const KalamTable *table, int n);
+
+/* Its number by name, as a plan has it; NULL: the primary key. */
+extern int	kalam_find_index(const KalamTable *table, const String *name);
 
 typedef enum KalamBoundKind
 {

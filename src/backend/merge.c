@@ -175,8 +175,6 @@ open_cursor(KalamMerge *m)
 			range.flags |= KALAM_SCAN_POINT;
 			range.flags &= ~KALAM_SCAN_REVERSE;
 		}
-		if (!m->filter_sent)
-			range.input = NULL;
 		m->cursor_end = 1;
 	}
 	else
@@ -198,7 +196,7 @@ open_cursor(KalamMerge *m)
 		}
 		kalam_input_end(in);
 		if (m->cursor_end == m->cursor_first ||
-			!kalam_input_add(in, m->range.input, m->range.input_len))
+			(m->range.input_len > 0 && !kalam_input_add(in, m->range.input, m->range.input_len)))
 			elog(ERROR, "the input of a scan is too large");
 		range.input = in->bytes;
 		range.input_len = in->len;
@@ -279,15 +277,25 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 	m->cursor_end = 0;
 	m->open = true;
 
-	/* (the row of a point is tried here: that is less work than a request with input) */
-	m->filter_sent = m->range.input != NULL && !(nranges == 1 && is_point(&ranges[0]));
+	Assert(m->filter == NULL || !flagged(m, KALAM_SCAN_KEYS_ONLY));
+	m->merging = has_staged(m);
+	m->replacing = index && !flagged(m, KALAM_SCAN_KEYS_ONLY) &&
+		(m->filter != NULL || !flagged(m, KALAM_SCAN_COUNT)) &&
+		has_staged_of_kind(range->object_id, KALAM_KEY_KIND_ROW);
+	/*
+	 * (the row of a point is tried here: that is less work than a request with
+	 * input; so are rows of which there may be own versions that storage knows not)
+	 */
+	m->filter_sent = m->range.input != NULL && !m->replacing &&
+		!(nranges == 1 && is_point(&ranges[0]));
 	if (m->filter != NULL && !m->filter_sent)
 		m->range.flags &= ~KALAM_SCAN_COUNT;
-	Assert(m->filter == NULL || !flagged(m, KALAM_SCAN_KEYS_ONLY));
+	if (!m->filter_sent)
+	{
+		m->range.input = NULL;
+		m->range.input_len = 0;
+	}
 
-	m->merging = has_staged(m);
-	m->replacing = index && !flagged(m, KALAM_SCAN_KEYS_ONLY) && !flagged(m, KALAM_SCAN_COUNT) &&
-		has_staged_of_kind(range->object_id, KALAM_KEY_KIND_ROW);
 	if (m->merging || m->replacing)
 		m->range.flags |= KALAM_SCAN_KEYS;
 	if (m->merging)
@@ -504,4 +512,14 @@ kalam_merge_close(KalamMerge *m)
 	m->fetched = NULL;
 	m->have_own = false;
 	m->open = false;
+}
+
+KalamScanCost
+kalam_merge_cost(const KalamMerge *m)
+{
+	KalamScanCost cost = m->cost;
+
+	if (m->open && m->cursor != NULL)
+		kalam_cursor_add_cost(m->cursor, &cost);
+	return cost;
 }

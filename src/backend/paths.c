@@ -10,8 +10,10 @@
 
 #include <math.h>
 
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_statistic.h"
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/cost.h"
@@ -21,12 +23,15 @@
 #include "optimizer/restrictinfo.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "src/backend/compat.h"
+#include "src/backend/index.h"
 #include "src/backend/keymatch.h"
 #include "src/backend/parallel.h"
 #include "src/backend/planner.h"
 #include "src/backend/ship.h"
+#include "src/backend/snapshot.h"
 #include "src/backend/table.h"
 
 /*
@@ -35,6 +40,8 @@
  */
 #define REQUEST_COST		4.0
 #define SEEK_COST			0.5 /* of each range beyond the first */
+#define ROW_LOOK_UP_COST	(0.1 * random_page_cost)	/* of a row that an index leads to */
+#define INDEX_ENTRY_BYTES	40
 #define ROW_READ_FACTOR		0.25 /* of cpu_tuple_cost: storage reads it, */
 #define ROW_SEND_FACTOR		0.25 /* and sends it: out of a block, undecoded */
 #define FILTER_FACTOR		0.25 /* of a condition's cost, where storage evaluates it */
@@ -77,7 +84,7 @@ key_order(PlannerInfo *root, RelOptInfo *rel, TupleDesc desc, const KalamScanKey
 {
 	List	   *pathkeys = NIL;
 
-	for (int i = 0; i < key->ncolumns; i++)
+	for (int i = 0; i < key->nordered; i++)
 	{
 		const KalamKeyColumn *column = &key->columns[i];
 		PathKey    *pathkey = column_pathkey(root, rel, desc, column, column->desc != reverse);
@@ -108,21 +115,118 @@ typedef struct PathMaking
 	ParamPathInfo *param;		/* or NULL */
 } PathMaking;
 
+/* Does the key tell the value of the column? */
+static bool
+tells_column(const KalamKeyColumn *columns, int n, TupleDesc desc, AttrNumber attnum)
+{
+	for (int i = 0; i < n; i++)
+		if (columns[i].attnum == attnum)
+		{
+			Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
+			int32		typmod = att->atttypmod;
+
+			(void) getBaseTypeAndTypmod(att->atttypid, &typmod);
+			return kalam_key_type_decodes(&columns[i].type, typmod);
+		}
+	return false;
+}
+
+/* Can a scan do without rows, because the keys that it reads tell all that is needed? */
+static bool
+can_be_only(const PathMaking *p, const KalamScanKey *key, const KalamKeyMatch *match)
+{
+	List	   *filters = list_difference_ptr(p->clauses, match->exact);
+	Bitmapset  *needed = kalam_needed_columns(p->rel, filters);
+	int			i = -1;
+
+	if (!kalam_enable_indexonlyscan || p->rel->relid == p->root->parse->resultRelation ||
+		bms_is_member(p->rel->relid, p->root->all_result_relids) ||
+		kalam_scan_is_marked(p->root, p->rel))
+		return false;
+	while ((i = bms_next_member(needed, i)) >= 0)
+	{
+		AttrNumber	attnum = i + FirstLowInvalidHeapAttributeNumber;
+
+		if (attnum != TableOidAttributeNumber &&
+			(attnum <= 0 ||
+			 (!tells_column(key->columns, key->ncolumns, p->desc, attnum) &&
+			  !tells_column(p->table->keys, p->table->nkeys, p->desc, attnum))))
+			return false;
+	}
+	return true;
+}
+
+/* How the order of the key goes with that of the rows, from 0 to 1. */
+static double
+correlation_of(const PathMaking *p, const KalamScanKey *key)
+{
+	HeapTuple	tuple = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(p->table->relid),
+										Int16GetDatum(key->columns[0].attnum),
+										BoolGetDatum(false));
+	AttStatsSlot slot;
+	double		correlation = 0;
+
+	if (!HeapTupleIsValid(tuple))
+		return 0;
+	if (get_attstatsslot(&slot, tuple, STATISTIC_KIND_CORRELATION, InvalidOid,
+						 ATTSTATSSLOT_NUMBERS))
+	{
+		correlation = fabs(slot.numbers[0]);
+		free_attstatsslot(&slot);
+	}
+	ReleaseSysCache(tuple);
+	/* as btcostestimate has it for several columns */
+	return key->index->ncolumns > 1 ? correlation * 0.75 : correlation;
+}
+
+/* To find so many rows of the key, but for what comes from disk: disk_cost. */
+static Cost
+read_cost(const PathMaking *p, const KalamScanKey *key, double fetched, bool only)
+{
+	double		correlation;
+	Cost		look_up = 0;
+
+	if (key->index == NULL)
+		return fetched * cpu_tuple_cost * ROW_READ_FACTOR;
+	if (!only)
+	{
+		/* neighbours are half as expensive */
+		correlation = correlation_of(p, key);
+		look_up = ROW_LOOK_UP_COST * (1 - 0.5 * correlation * correlation);
+	}
+	return fetched * (cpu_index_tuple_cost + look_up);
+}
+
+static Cost
+disk_cost(const RelOptInfo *rel, const KalamScanKey *key, double fetched)
+{
+	if (key->index == NULL)
+		return rel->pages * (fetched / Max(rel->tuples, 1)) * seq_page_cost;
+	return ceil(fetched * INDEX_ENTRY_BYTES / BLCKSZ) * seq_page_cost;
+}
+
 static void
-add_matched_paths(const PathMaking *p, const KalamScanKey *key, const KalamKeyMatch *match,
-				  bool multiple)
+add_matched_paths(const PathMaking *p, int n, const KalamScanKey *key,
+				  const KalamKeyMatch *match, bool multiple)
 {
 	PlannerInfo *root = p->root;
 	RelOptInfo *rel = p->rel;
 	double		fetched;
 	double		rows = p->param ? p->param->ppi_rows : rel->rows;
 	double		sent;
-	List	   *shipped = kalam_ship_which(rel, p->table->relid, p->clauses, match->exact);
+	bool		only = can_be_only(p, key, match);
+	List	   *shipped = NIL;
 	Cost		startup;
 	Cost		run;
 	Cost		disk;
 	QualCost	qual;
 	QualCost	filter;
+
+	/* conditions are tried on rows: storage can, but not on an index alone */
+	if (!only || key->index == NULL)
+		shipped = kalam_ship_which(rel, p->table->relid, p->clauses, match->exact);
+	if (shipped != NIL)
+		only = false;
 
 	fetched = rel->tuples *
 		clauselist_selectivity(root, match->common, rel->relid, JOIN_INNER, NULL);
@@ -137,16 +241,19 @@ add_matched_paths(const PathMaking *p, const KalamScanKey *key, const KalamKeyMa
 	cost_qual_eval(&qual, list_difference_ptr(p->clauses, shipped), root);
 	startup = REQUEST_COST + filter.startup + qual.startup + rel->reltarget->cost.startup;
 	run = (match->nranges - 1) * SEEK_COST +
-		fetched * (cpu_tuple_cost * ROW_READ_FACTOR + filter.per_tuple * FILTER_FACTOR) +
+		read_cost(p, key, fetched, only) +
+		fetched * filter.per_tuple * FILTER_FACTOR +
 		sent * (cpu_tuple_cost * ROW_SEND_FACTOR + cpu_tuple_cost + qual.per_tuple) +
 		rows * rel->reltarget->cost.per_tuple;
-	disk = rel->pages * (fetched / Max(rel->tuples, 1)) * seq_page_cost;
+	disk = disk_cost(rel, key, fetched);
 
-	if (p->param == NULL)
+	if (p->param == NULL && (key->index == NULL || match->used != NIL || only))
 	{
 		KalamPath  *path = palloc0(sizeof(KalamPath));
 
+		path->key = n;
 		path->multiple = multiple;
+		path->only = only;
 		kalam_add_partial_path(root, rel, fetched, rows, startup, run, disk, list_make1(path));
 	}
 	for (int reverse = 0; reverse <= 1; reverse++)
@@ -155,10 +262,12 @@ add_matched_paths(const PathMaking *p, const KalamScanKey *key, const KalamKeyMa
 			key_order(root, rel, p->desc, key, match, reverse == 1) : NIL;
 		KalamPath  *path;
 
-		if (reverse && pathkeys == NIL)
+		if (pathkeys == NIL && (reverse || (key->index != NULL && match->used == NIL && !only)))
 			break;
 		path = palloc0(sizeof(KalamPath));
+		path->key = n;
 		path->multiple = multiple;
+		path->only = only;
 		path->reverse = reverse == 1;
 		add_path(rel, (Path *)
 				 create_foreignscan_path(root, rel, NULL, rows, startup, startup + run + disk,
@@ -177,12 +286,12 @@ add_key_paths(const PathMaking *p, int n)
 	KalamKeyMatch *several;
 
 	if (p->param == NULL || match->param)
-		add_matched_paths(p, &key, match, false);
+		add_matched_paths(p, n, &key, match, false);
 	if (!kalam_enable_multirange)
 		return;
 	several = kalam_match_key(p->root, p->rel, &key, p->clauses, true);
 	if (several->multiple && (p->param == NULL || several->param))
-		add_matched_paths(p, &key, several, true);
+		add_matched_paths(p, n, &key, several, true);
 }
 
 /* ---- parameterised paths ---- */
@@ -281,15 +390,39 @@ add_parameterised_paths(PathMaking *p, int n)
 	}
 }
 
+/*
+ * May the query use the index?  If not because its snapshot is older, a plan made
+ * without it is not kept for long.
+ */
+static bool
+is_usable(const PathMaking *p, int n)
+{
+	if (n == KALAM_PRIMARY_KEY)
+		return true;
+	if (!kalam_enable_indexscan)
+		return false;
+	if (kalam_index_usable(p->table, &p->table->indexes[n], kalam_snapshot_expected()))
+		return true;
+	p->root->glob->transientPlan = true;
+	return false;
+}
+
 void
 kalam_get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
 	KalamTable *table = rel->fdw_private;
 	Relation	relation = table_open(relid, NoLock);
-	PathMaking	p = {root, rel, table, RelationGetDescr(relation), rel->baserestrictinfo, NULL};
+	PathMaking	p = {root, rel, table, RelationGetDescr(relation), NIL, NULL};
 
-	add_key_paths(&p, KALAM_PRIMARY_KEY);
-	if (table->nkeys > 0)
-		add_parameterised_paths(&p, KALAM_PRIMARY_KEY);
+	for (int n = KALAM_PRIMARY_KEY; n < table->nindexes; n++)
+	{
+		if (!is_usable(&p, n))
+			continue;
+		p.param = NULL;
+		p.clauses = rel->baserestrictinfo;
+		add_key_paths(&p, n);
+		if (kalam_scan_key(table, n).ncolumns > 0)
+			add_parameterised_paths(&p, n);
+	}
 	table_close(relation, NoLock);
 }

@@ -9,6 +9,7 @@
 #include "access/table.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/paths.h"
 #include "optimizer/planmain.h"
 #include "optimizer/prep.h"
 #include "optimizer/restrictinfo.h"
@@ -21,25 +22,40 @@
 #include "src/backend/ship.h"
 #include "src/backend/table.h"
 
-static bool
-needs_columns(RelOptInfo *rel, List *quals)
+Bitmapset *
+kalam_needed_columns(RelOptInfo *rel, List *rinfos)
 {
 	Bitmapset  *attrs = NULL;
+	ListCell   *lc;
 
 	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &attrs);
-	pull_varattnos((Node *) quals, rel->relid, &attrs);
-	return !bms_is_empty(attrs);
+	foreach(lc, rinfos)
+		pull_varattnos((Node *) lfirst_node(RestrictInfo, lc)->clause, rel->relid, &attrs);
+	return attrs;
 }
 
-/* Does an UPDATE of the relation set columns of its key? */
+bool
+kalam_scan_is_marked(PlannerInfo *root, RelOptInfo *rel)
+{
+	PlanRowMark *mark = get_plan_rowmark(root->rowMarks, rel->relid);
+
+	return mark != NULL && mark->strength != LCS_NONE;
+}
+
+/* Does an UPDATE of the relation set columns of its key, or of a unique index? */
 static bool
 sets_key(PlannerInfo *root, RelOptInfo *rel, KalamTable *table)
 {
 	Bitmapset  *updated = planner_rt_fetch(rel->relid, root)->updatedCols;
 
-	for (int i = 0; i < table->nkeys; i++)
-		if (bms_is_member(table->keys[i].attnum - FirstLowInvalidHeapAttributeNumber, updated))
-			return true;
+	for (int n = KALAM_PRIMARY_KEY; n < table->nindexes; n++)
+	{
+		KalamScanKey key = kalam_scan_key(table, n);
+
+		for (int i = 0; i < key.ncolumns && key.unique; i++)
+			if (bms_is_member(key.columns[i].attnum - FirstLowInvalidHeapAttributeNumber, updated))
+				return true;
+	}
 	return false;
 }
 
@@ -72,13 +88,40 @@ scan_lock_mode(PlannerInfo *root, RelOptInfo *rel, KalamTable *table)
 		KALAM_LOCK_NO_KEY_UPDATE : KALAM_LOCK_UPDATE;
 }
 
+/* Those of columns; a plan is copied as a list, not as a set. */
+static List *
+attribute_numbers(const Bitmapset *attrs)
+{
+	List	   *numbers = NIL;
+	int			i = -1;
+
+	while ((i = bms_next_member(attrs, i)) >= 0)
+		if (i + FirstLowInvalidHeapAttributeNumber > 0)
+			numbers = lappend_int(numbers, i + FirstLowInvalidHeapAttributeNumber);
+	return numbers;
+}
+
+/*
+ * How many rows a LIMIT will take from the scan, if there is one and nothing but it
+ * above; else 0.  (WITH TIES it may take more.)
+ */
+static int
+limit_of_scan(PlannerInfo *root, RelOptInfo *rel, const ForeignPath *path, List *filters)
+{
+	if (root->limit_tuples <= 0 || root->limit_tuples > INT_MAX || filters != NIL ||
+		!bms_equal(root->all_baserels, rel->relids) || path->path.parallel_aware ||
+		!pathkeys_contained_in(root->query_pathkeys, path->path.pathkeys))
+		return 0;
+	return (int) root->limit_tuples;
+}
+
 ForeignScan *
 kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 			   List *tlist, List *clauses, Plan *outer_plan)
 {
 	KalamTable *table = rel->fdw_private;
 	KalamPath  *scan_path = linitial(path->fdw_private);
-	KalamScanKey key = kalam_scan_key(table, KALAM_PRIMARY_KEY);
+	KalamScanKey key = kalam_scan_key(table, scan_path->key);
 	KalamKeyMatch *match = kalam_match_key(root, rel, &key, clauses, scan_path->multiple);
 	List	   *key_quals = extract_actual_clauses(match->used, false);
 	int			nkey_quals = list_length(key_quals);
@@ -87,15 +130,16 @@ kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 	Node	   *items[KALAM_PRIVATE_ITEMS] = {NULL};
 	List	   *private = NIL;
 	ListCell   *lc;
-	PlanRowMark *mark = get_plan_rowmark(root->rowMarks, rel->relid);
-	bool		marked = mark != NULL && mark->strength != LCS_NONE;
+	Bitmapset  *needed;
+	bool		marked = kalam_scan_is_marked(root, rel);
 	int			lock_mode = scan_lock_mode(root, rel, table);
 	bool		lock = lock_mode != KALAM_SCAN_LOCKS_NOTHING;
 
 	foreach(lc, clauses)
 		if (!list_member_ptr(match->exact, lfirst(lc)) &&
-			!kalam_ship_condition(&shipped, rel, relid, lfirst(lc)))
+			(scan_path->only || !kalam_ship_condition(&shipped, rel, relid, lfirst(lc))))
 			filters = lappend(filters, lfirst(lc));
+	needed = kalam_needed_columns(rel, filters);
 	filters = extract_actual_clauses(filters, false);
 	key_quals = list_concat(key_quals, extract_actual_clauses(shipped.rinfos, false));
 
@@ -103,7 +147,13 @@ kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 	items[KALAM_PRIVATE_KEY_QUALS] = (Node *) makeInteger(nkey_quals);
 	items[KALAM_PRIVATE_REVERSE] = (Node *) makeBoolean(scan_path->reverse);
 	items[KALAM_PRIVATE_NO_COLUMNS] =
-		(Node *) makeBoolean(!needs_columns(rel, filters) && !lock && !marked);
+		(Node *) makeBoolean(bms_is_empty(needed) && !lock && !marked);
+	if (key.index != NULL)
+		items[KALAM_PRIVATE_INDEX] = (Node *) makeString(pstrdup(key.index->name));
+	if (scan_path->only)
+		items[KALAM_PRIVATE_ONLY] = (Node *) attribute_numbers(needed);
+	items[KALAM_PRIVATE_LIMIT] =
+		(Node *) makeInteger(lock ? 0 : limit_of_scan(root, rel, path, filters));
 	items[KALAM_PRIVATE_LOCK] = (Node *) makeInteger(lock_mode);
 	items[KALAM_PRIVATE_MARK] = (Node *) makeBoolean(marked);
 	items[KALAM_PRIVATE_FILTER] = (Node *) kalam_ship_steps_to_list(shipped.steps);

@@ -3,8 +3,8 @@
  *	  What the planner learns of stored tables before it looks for paths: their
  *	  sizes, and their keys as indexes.
  *
- * The primary key is shown to the planner as a unique index that cannot be
- * scanned, so that it knows that key columns identify a row.  Paths are found in
+ * Unique keys are shown to the planner as unique indexes that cannot be scanned,
+ * so that it knows that their columns identify a row.  Paths are found in
  * paths.c, plans made of them in plan.c.
  */
 #include "postgres.h"
@@ -22,6 +22,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "src/backend/keymatch.h"
 #include "src/backend/planner.h"
 #include "src/backend/table.h"
 
@@ -64,14 +65,14 @@ kalam_get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	set_baserel_size_estimates(root, rel);
 }
 
-/* ---- the key as an index that the planner knows of ---- */
+/* ---- keys as indexes that the planner knows of ---- */
 
 static void
-show_key_as_index(RelOptInfo *rel, KalamTable *table, Relation relation)
+show_key_as_index(RelOptInfo *rel, const KalamScanKey *key, Relation relation)
 {
 	IndexOptInfo *index = makeNode(IndexOptInfo);
 	TupleDesc	desc = RelationGetDescr(relation);
-	int			n = table->nkeys;
+	int			n = key->ncolumns;
 
 	index->reltablespace = InvalidOid;
 	index->rel = rel;
@@ -89,12 +90,13 @@ show_key_as_index(RelOptInfo *rel, KalamTable *table, Relation relation)
 	index->nulls_first = NULL;
 	for (int i = 0; i < n; i++)
 	{
-		Form_pg_attribute att = TupleDescAttr(desc, table->keys[i].attnum - 1);
-		Oid			opclass = GetDefaultOpClass(table->keys[i].type.base_type, BTREE_AM_OID);
+		const KalamKeyColumn *column = &key->columns[i];
+		Form_pg_attribute att = TupleDescAttr(desc, column->attnum - 1);
+		Oid			opclass = GetDefaultOpClass(column->type.base_type, BTREE_AM_OID);
 
-		index->indexkeys[i] = table->keys[i].attnum;
+		index->indexkeys[i] = column->attnum;
 		index->indexcollations[i] = att->attcollation;
-		index->opfamily[i] = table->keys[i].type.btree_opfamily;
+		index->opfamily[i] = column->type.btree_opfamily;
 		index->opcintype[i] = OidIsValid(opclass) ? get_opclass_input_type(opclass) : att->atttypid;
 		index->indextlist = lappend(index->indextlist,
 									makeTargetEntry((Expr *) makeVar(rel->relid, att->attnum,
@@ -118,14 +120,16 @@ kalam_get_relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo
 	if (!inhparent && get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE && kalam_is_table(relid))
 	{
 		KalamTable *table = planned_table(relid);
+		Relation	relation = table_open(relid, NoLock);
 
-		if (table->nkeys > 0)
+		for (int i = KALAM_PRIMARY_KEY; i < table->nindexes; i++)
 		{
-			Relation	relation = table_open(relid, NoLock);
+			KalamScanKey key = kalam_scan_key(table, i);
 
-			show_key_as_index(rel, table, relation);
-			table_close(relation, NoLock);
+			if (key.unique && key.ncolumns > 0)
+				show_key_as_index(rel, &key, relation);
 		}
+		table_close(relation, NoLock);
 	}
 }
 

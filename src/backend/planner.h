@@ -12,7 +12,9 @@
 /* The only member of a ForeignPath's private list. */
 typedef struct KalamPath
 {
+	int			key;			/* that it follows: kalam_scan_key */
 	bool		multiple;		/* several ranges: kalam_match_key */
+	bool		only;			/* its columns are all that is needed */
 	bool		reverse;		/* against the key's order */
 } KalamPath;
 
@@ -26,8 +28,13 @@ enum KalamScanPrivate
 {
 	KALAM_PRIVATE_BOUNDS,		/* list: kalam_alternatives_to_list */
 	KALAM_PRIVATE_KEY_QUALS,	/* Integer: how many fdw_recheck_quals are key conditions */
+	KALAM_PRIVATE_INDEX,		/* String: name of the index that it follows; NULL:
+								 * the primary key */
+	KALAM_PRIVATE_ONLY,			/* list of attribute numbers to be read from the key
+								 * instead of the row, or NIL */
 	KALAM_PRIVATE_REVERSE,		/* Boolean: against the key's order */
 	KALAM_PRIVATE_NO_COLUMNS,	/* Boolean: rows are only counted */
+	KALAM_PRIVATE_LIMIT,		/* Integer: how many rows will be asked for; 0: unknown */
 	KALAM_PRIVATE_LOCK,			/* Integer: how the scan locks its rows
 								 * (KalamRowLockMode), or KALAM_SCAN_LOCKS_NOTHING */
 	KALAM_PRIVATE_MARK,			/* Boolean: rows may be locked later: rowmark.h */
@@ -52,6 +59,12 @@ extern void kalam_get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid);
 extern void kalam_get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid);
 
 /* ---- plan.c ---- */
+
+/* Attributes that the scan must give, in the manner of pull_varattnos. */
+extern Bitmapset *kalam_needed_columns(RelOptInfo *rel, List *rinfos);
+
+/* Are rows that the scan returns locked later? */
+extern bool kalam_scan_is_marked(PlannerInfo *root, RelOptInfo *rel);
 
 extern ForeignScan *kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 								   ForeignPath *path, List *tlist, List *clauses,

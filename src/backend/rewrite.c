@@ -33,6 +33,7 @@
 
 #include "src/backend/ddl.h"
 #include "src/backend/index.h"
+#include "src/backend/progress.h"
 #include "src/backend/row.h"
 #include "src/backend/transaction.h"
 #include "src/backend/wholescan.h"
@@ -231,6 +232,7 @@ kalam_rewrite(Relation rel, KalamTable *table, const KalamCatalogTable *old)
 	/* the scan sees commands before this one */
 	CommandCounterIncrement();
 	scan = kalam_whole_scan_begin(rel);
+	kalam_progress_begin(KALAM_PROGRESS_REWRITE, rel, old);
 
 	object_id = kalam_create_object(table);
 	table->object_id = object_id;
@@ -281,7 +283,9 @@ kalam_rewrite(Relation rel, KalamTable *table, const KalamCatalogTable *old)
 		kalam_index_add_row(table, rel, new_slot, key, key_len);
 		MemoryContextSwitchTo(per_tuple);
 		ResetPerTupleExprContext(estate);
+		kalam_progress_row();
 	}
+	kalam_progress_end();
 	kalam_whole_scan_end(scan);
 	ExecDropSingleTupleTableSlot(old_slot);
 	ExecDropSingleTupleTableSlot(new_slot);

@@ -96,9 +96,47 @@ raise_serialization(bool deleted)
 			 errmsg("could not serialize access due to concurrent update")));
 }
 
+/* Has the row other unique values now than it had at the stamp? */
+static bool
+unique_values_changed(KalamTable *table, Relation rel, const uint8 *key, size_t key_len,
+					  uint64 stamp, const KalamRow *newest)
+{
+	bool		any_unique = false;
+	KalamRow   *then;
+	TupleTableSlot *slots[2];
+	bool		changed;
+
+	for (int i = 0; i < table->nindexes; i++)
+		any_unique |= table->indexes[i].unique;
+	if (!any_unique)
+		return false;
+	then = kalam_get_at(key, key_len, stamp);
+	if (then == NULL)
+		return true;			/* another row than the one that was there then */
+	for (int i = 0; i < 2; i++)
+	{
+		slots[i] = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsMinimalTuple);
+		ExecStoreMinimalTuple(kalam_row_tuple(i == 0 ? then : newest), slots[i], false);
+	}
+	changed = kalam_index_changes_unique(kalam_index_changes(table, rel, slots[0], key, key_len,
+															 slots[1], key, key_len));
+	ExecDropSingleTupleTableSlot(slots[0]);
+	ExecDropSingleTupleTableSlot(slots[1]);
+	pfree(then);
+	return changed;
+}
+
 KalamRowFate
 kalam_row_fate(uint8 *key, size_t *key_len, uint64 stamp, KalamRowLockMode mode,
 			   KalamRow **newest)
+{
+	Assert(mode != KALAM_LOCK_KEY_SHARE);
+	return kalam_read_row_fate(NULL, NULL, key, key_len, stamp, mode, newest);
+}
+
+KalamRowFate
+kalam_read_row_fate(KalamTable *table, Relation rel, uint8 *key, size_t *key_len, uint64 stamp,
+					KalamRowLockMode mode, KalamRow **newest)
 {
 	KalamRow   *row;
 	bool		gone;
@@ -115,7 +153,9 @@ kalam_row_fate(uint8 *key, size_t *key_len, uint64 stamp, KalamRowLockMode mode,
 
 	row = kalam_get_rechecked(key, *key_len, stamp);
 	gone = (row->flags & KALAM_ROW_ABSENT) != 0;
-	changed = (row->flags & KALAM_ROW_CHANGED) != 0 && mode != KALAM_LOCK_KEY_SHARE;
+	changed = (row->flags & KALAM_ROW_CHANGED) != 0 && !gone &&
+		(mode != KALAM_LOCK_KEY_SHARE ||
+		 unique_values_changed(table, rel, key, *key_len, stamp, row));
 	if (IsolationUsesXactSnapshot() && (gone || changed))
 		raise_serialization(gone && !kalam_moved_follow(key, key_len, stamp));
 	if (!gone && changed)

@@ -63,12 +63,19 @@ typedef enum KalamRowFate
 /*
  * Compares the newest committed version of a locked key with the one at the
  * stamp; newest is palloc'd.  Most often answered without a request.  From
- * repeatable read on, a row that is not as before raises 40001.  For who locked
- * it to keep only its key (KEY SHARE), as in heap, a row that is still there is
- * as before.  key has room for KALAM_MAX_KEY_BYTES.
+ * repeatable read on, a row that is not as before raises 40001.  key has room
+ * for KALAM_MAX_KEY_BYTES.
  */
 extern KalamRowFate kalam_row_fate(uint8 *key, size_t *key_len, uint64 stamp,
 								   KalamRowLockMode mode, KalamRow **newest);
+
+/*
+ * The same for SELECT FOR.  For who locked the row to keep only its key (KEY
+ * SHARE), as in heap, one that is still there with its unique values is as before.
+ */
+extern KalamRowFate kalam_read_row_fate(KalamTable *table, Relation rel,
+										uint8 *key, size_t *key_len, uint64 stamp,
+										KalamRowLockMode mode, KalamRow **newest);
 
 /* Does the key exist now, committed? */
 extern bool kalam_key_exists(const uint8 *key, size_t key_len);

@@ -242,7 +242,8 @@ kalam_refetch_row(EState *estate, ExecRowMark *erm, Datum rowid, TupleTableSlot 
 	}
 
 	mode = lock_mode(erm->markType);
-	while ((fate = kalam_row_fate(key, &key_len, rows->stamp, mode, &newest)) == KALAM_ROW_MOVED)
+	while ((fate = kalam_read_row_fate(rows->table, rows->rel, key, &key_len, rows->stamp, mode,
+									   &newest)) == KALAM_ROW_MOVED)
 	{
 		CHECK_FOR_INTERRUPTS();
 		mode = KALAM_LOCK_UPDATE;	/* what stands there is not what the scan saw */

@@ -16,6 +16,7 @@
 #include "utils/rel.h"
 
 #include "src/backend/ddl.h"
+#include "src/backend/index.h"
 #include "src/backend/parallel.h"
 #include "src/backend/planner.h"
 #include "src/backend/row.h"
@@ -24,14 +25,13 @@
 #include "src/backend/scan_state.h"
 #include "src/backend/snapshot.h"
 
-#define MAX_FILTER_BYTES	(KALAM_MAX_INPUT_BYTES / 2)
-
 void
 kalam_begin_scan(ForeignScanState *node, int eflags)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	EState	   *estate = node->ss.ps.state;
 	List	   *private = plan->fdw_private;
+	List	   *columns;
 	KalamScan  *scan;
 
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
@@ -42,7 +42,11 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	scan->rel = node->ss.ss_currentRelation;
 	scan->table = kalam_table_open(scan->rel);
 	scan->conditions.table = scan->table;
-	scan->conditions.key = kalam_scan_key(scan->table, KALAM_PRIMARY_KEY);
+	scan->conditions.key = kalam_scan_key(scan->table,
+										  kalam_find_index(scan->table,
+														   list_nth(private, KALAM_PRIVATE_INDEX)));
+	if (scan->conditions.key.index != NULL)
+		scan->index = &scan->table->indexes[scan->conditions.key.index - scan->table->indexes];
 	scan->conditions.alternatives =
 		kalam_alternatives_from_list(list_nth(private, KALAM_PRIVATE_BOUNDS));
 	scan->conditions.states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
@@ -55,6 +59,7 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 												ALLOCSET_SMALL_SIZES);
 	scan->reverse = boolVal(list_nth(private, KALAM_PRIVATE_REVERSE));
 	scan->no_columns = boolVal(list_nth(private, KALAM_PRIVATE_NO_COLUMNS));
+	scan->limit = intVal(list_nth(private, KALAM_PRIVATE_LIMIT));
 	scan->lock_mode = intVal(list_nth(private, KALAM_PRIVATE_LOCK));
 	scan->want_keys = kalam_scan_locks(scan) || (scan->table->nkeys == 0 && plan->fsSystemCol);
 	if (kalam_scan_locks(scan))
@@ -64,9 +69,16 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 									(PlanState *) node);
 		scan->recheck = ExecInitQual(plan->fdw_recheck_quals, (PlanState *) node);
 	}
-	scan->slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(scan->rel), &TTSOpsMinimalTuple);
+	columns = list_nth(private, KALAM_PRIVATE_ONLY);
+	if (columns != NIL)
+		scan->only = kalam_key_reading_begin(scan->table, &scan->conditions.key, columns,
+											 RelationGetDescr(scan->rel));
+	scan->slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(scan->rel),
+										scan->only ? &TTSOpsVirtual : &TTSOpsMinimalTuple);
 	scan->stamp = kalam_snapshot_stamp(estate->es_snapshot);
 	kalam_record_check_snapshot(scan->table, scan->rel, scan->stamp);
+	if (scan->index != NULL)
+		kalam_index_check_snapshot(scan->table, scan->index, scan->rel, scan->stamp);
 	scan->command_id = estate->es_snapshot->curcid;
 	scan->owner = GetCurrentSubTransactionId();
 	scan->merge.context = estate->es_query_cxt;
@@ -77,30 +89,6 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 		scan->marked = kalam_marked_rows_begin(estate, plan->scan.scanrelid, scan->rel,
 											   scan->table, scan->stamp);
 	}
-}
-
-/*
- * Makes the filter for the parameters of now, and the input that brings it to
- * storage, unless that would leave little room for ranges.  False: no row can pass.
- */
-static bool
-start_filter(KalamScan *scan)
-{
-	Size		len;
-	const uint8 *bytes;
-
-	kalam_input_reset(&scan->input);
-	if (scan->merge.filter == NULL)
-		return true;
-	if (!kalam_filter_compute(scan->merge.filter, scan->conditions.econtext))
-		return false;
-	bytes = kalam_filter_bytes(scan->merge.filter, &len);
-	if (len > MAX_FILTER_BYTES)
-		return true;
-	kalam_input_begin(&scan->input, KALAM_SECTION_FILTER);
-	(void) kalam_input_add(&scan->input, bytes, len);
-	kalam_input_end(&scan->input);
-	return true;
 }
 
 /* Backward, the last range comes first. */
@@ -124,6 +112,7 @@ open_ranges(KalamScan *scan)
 	range.object_id = scan->table->object_id;
 	range.stamp = scan->stamp;
 	range.owner = scan->owner;
+	range.max_rows = scan->limit;
 	range.input = scan->input.len > 0 ? scan->input.bytes : NULL;
 	range.input_len = scan->input.len;
 	if (scan->shared != NULL)
@@ -133,10 +122,15 @@ open_ranges(KalamScan *scan)
 	}
 	if (scan->reverse)
 		range.flags |= KALAM_SCAN_REVERSE;
-	if (scan->want_keys)
+	if (scan->index != NULL)
+		range.flags |= KALAM_SCAN_INDEX;
+	if (scan->only != NULL)
+		range.flags |= kalam_key_reading_flags(scan->only);
+	else if (scan->want_keys)
 		range.flags |= KALAM_SCAN_KEYS;
 	else if (scan->no_columns && (scan->ranges.n > 1 || scan->ranges.ranges[0].upper_len > 0))
 		range.flags |= KALAM_SCAN_COUNT;
+	scan->nranges += scan->ranges.n;
 	kalam_merge_open_list(&scan->merge, &range, scan->ranges.ranges, scan->ranges.n,
 						  scan->command_id);
 }
@@ -167,7 +161,8 @@ start_scan(KalamScan *scan)
 	scan->ranges.n = 0;
 	scan->ranges.ranges = NULL;
 	MemoryContextReset(scan->range_context);
-	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE || !start_filter(scan))
+	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE ||
+		!kalam_filter_start(scan->merge.filter, scan->conditions.econtext, &scan->input))
 		return;
 	old = MemoryContextSwitchTo(scan->range_context);
 	scan->all = kalam_compute_ranges(&scan->conditions);
@@ -233,7 +228,8 @@ lock_row(KalamScan *scan, ForeignScanState *node, const KalamMergedRow *row)
 							  scan->table->relid, RelationGetRelationName(scan->rel));
 		if (row->own)
 			return true;
-	} while ((fate = kalam_row_fate(key, &key_len, scan->stamp, scan->lock_mode, &newest)) ==
+	} while ((fate = kalam_read_row_fate(scan->table, scan->rel, key, &key_len, scan->stamp,
+										 scan->lock_mode, &newest)) ==
 			 KALAM_ROW_MOVED);
 	if (fate != KALAM_ROW_UPDATED)
 		return fate == KALAM_ROW_AS_BEFORE;
@@ -259,6 +255,11 @@ next_row(KalamScan *scan, ForeignScanState *node)
 		}
 		if (!kalam_merge_next(&scan->merge, &row))
 			return ExecClearTuple(scan->slot);
+		if (scan->only != NULL)
+		{
+			kalam_key_reading_store(scan->only, &row, scan->slot);
+			return scan->slot;
+		}
 		ExecStoreMinimalTuple(row.tuple, scan->slot, false);
 		if (scan->table->nkeys == 0 && row.key != NULL)
 			kalam_row_id_to_tid(kalam_get_be64(row.key + KALAM_KEY_PREFIX_BYTES),

@@ -10,6 +10,7 @@
 #include "executor/executor.h"
 
 #include "src/backend/keyrange.h"
+#include "src/backend/keyread.h"
 #include "src/backend/merge.h"
 #include "src/backend/planner.h"
 #include "src/backend/rowmark.h"
@@ -21,9 +22,13 @@ typedef struct KalamScan
 	Relation	rel;
 	KalamTable *table;
 	KalamConditions conditions;
+	KalamIndex *index;			/* that it follows; NULL: the primary key */
+	KalamKeyReading *only;		/* rows are read from keys; or NULL */
 	bool		reverse;
 	bool		no_columns;
 	bool		want_keys;
+	int			limit;			/* so many rows will be asked for; 0: unknown */
+	uint64		nranges;		/* read so far, for EXPLAIN */
 	int			lock_mode;		/* rows are locked before they are returned, or
 								 * KALAM_SCAN_LOCKS_NOTHING */
 	KalamMarkedRows *marked;	/* they may be locked later; else NULL */

@@ -26,6 +26,8 @@ int			kalam_max_families = 200;
 int			kalam_bulk_load_threshold = 8 * 1024;
 int			kalam_staged_memory = 64 * 1024;
 bool		kalam_enable_multirange = true;
+bool		kalam_enable_indexscan = true;
+bool		kalam_enable_indexonlyscan = true;
 bool		kalam_enable_batchjoin = true;
 
 static void
@@ -113,6 +115,12 @@ kalam_settings_define(void)
 	define_planner_switch("kalam.enable_multirange",
 						  "Enables the planner's use of scans of several key ranges.",
 						  &kalam_enable_multirange);
+	define_planner_switch("kalam.enable_indexscan",
+						  "Enables the planner's use of secondary indexes.",
+						  &kalam_enable_indexscan);
+	define_planner_switch("kalam.enable_indexonlyscan",
+						  "Enables the planner's use of scans that read no more than keys.",
+						  &kalam_enable_indexonlyscan);
 	define_planner_switch("kalam.enable_batchjoin",
 						  "Enables the planner's use of joins that look up many keys at once.",
 						  &kalam_enable_batchjoin);

@@ -346,6 +346,19 @@ entry_of(Snapshot snapshot)
 	return find_entry(snapshot->speculativeToken);
 }
 
+uint64
+kalam_snapshot_expected(void)
+{
+	/* (a function's queries run under the snapshot of their caller, if they are stable) */
+	SnapshotEntry *e = ActiveSnapshotSet() ? entry_of(GetActiveSnapshot()) : NULL;
+
+	if (IsolationUsesXactSnapshot() && xact_stamp != 0)
+		return xact_stamp;
+	if (e != NULL && e->stamp != 0)
+		return e->stamp;
+	return atomic_load(&kalam_segment->pub);
+}
+
 static SnapshotEntry *
 new_entry(void)
 {

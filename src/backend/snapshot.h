@@ -18,6 +18,9 @@ extern void kalam_snapshot_install(void);	/* from _PG_init: executor hooks */
 /* The stamp for reads under this snapshot of the executor, pinned. */
 extern uint64 kalam_snapshot_stamp(Snapshot snapshot);
 
+/* At which stamp a query that is planned now will read, as far as is known. */
+extern uint64 kalam_snapshot_expected(void);
+
 /*
  * Parallel workers read at the stamp of their leader's query, and functions that
  * they call at that or, where they take snapshots of their own, at newer ones.  Not

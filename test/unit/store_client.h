@@ -461,6 +461,32 @@ test_drop(TestChannel *c, uint32_t object)
 	return test_change(c, KALAM_CHANGE_DROP_OBJECT, key, 4, NULL, 0);
 }
 
+/* An entry that leads to a row, of an index whose only column is n. */
+static inline bool
+test_put_entry(TestChannel *c, uint32_t object, uint16_t index, uint64_t n)
+{
+	uint8_t		key[KALAM_INDEX_KEY_PREFIX_BYTES + 16];
+	uint8_t		value[KALAM_INDEX_VALUE_BYTES] = {KALAM_VALUE_FORMAT};
+
+	kalam_put_key_prefix(key, object, KALAM_KEY_KIND_INDEX);
+	key[KALAM_KEY_PREFIX_BYTES] = (uint8_t) (index >> 8);
+	key[KALAM_KEY_PREFIX_BYTES + 1] = (uint8_t) index;
+	kalam_put_be64(key + KALAM_INDEX_KEY_PREFIX_BYTES, n);
+	kalam_put_be64(key + KALAM_INDEX_KEY_PREFIX_BYTES + 8, n);
+	value[KALAM_VALUE_HEADER_BYTES] = 8;
+	return test_change(c, KALAM_CHANGE_PUT, key, sizeof(key), value, sizeof(value));
+}
+
+static inline bool
+test_drop_index(TestChannel *c, uint32_t object, uint16_t index)
+{
+	uint8_t		key[4];
+	uint8_t		id[2] = {(uint8_t) (index >> 8), (uint8_t) index};
+
+	kalam_put_be32(key, object);
+	return test_change(c, KALAM_CHANGE_DROP_INDEX, key, 4, id, 2);
+}
+
 /* ---- scans ---- */
 
 static inline KalamRequest *

@@ -99,6 +99,24 @@ count_rows(uint32_t slot, uint32_t object, uint64_t stamp)
 	return test_drain(&c);
 }
 
+/* Entries of an index at the stamp (0: newest). */
+static inline long
+count_entries(uint32_t slot, uint32_t object, uint16_t index, uint64_t stamp)
+{
+	TestChannel c = scan_channel(slot);
+	KalamRequest *r = test_scan_begin(&c, object, stamp, stamp == 0 ? KALAM_SCAN_NEWEST : 0);
+
+	kalam_put_key_prefix(r->lower, object, KALAM_KEY_KIND_INDEX);
+	r->lower[KALAM_KEY_PREFIX_BYTES] = (uint8_t) (index >> 8);
+	r->lower[KALAM_KEY_PREFIX_BYTES + 1] = (uint8_t) index;
+	r->lower_len = KALAM_INDEX_KEY_PREFIX_BYTES;
+	memcpy(r->upper, r->lower, KALAM_INDEX_KEY_PREFIX_BYTES);
+	memset(r->upper + KALAM_INDEX_KEY_PREFIX_BYTES, 0xFF, 20);
+	r->upper_len = KALAM_INDEX_KEY_PREFIX_BYTES + 20;
+	test_post(&c, KALAM_LANE_READ);
+	return test_drain(&c);
+}
+
 /* The row's tag at the stamp (0: newest), or -1. */
 static inline int64_t
 point(uint32_t slot, uint32_t object, uint64_t row, uint64_t stamp)

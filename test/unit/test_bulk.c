@@ -135,6 +135,51 @@ test_objects_of_a_load(void)
 	CHECK_EQUAL(end_bulk(&c), KALAM_OK);
 }
 
+/*
+ * The entries of a dropped index go, those that come in a file included; those of
+ * another come, and whoever dies in between has nothing to do again.
+ */
+static void
+test_indexes_of_a_load(void)
+{
+	TestChannel c = rpc(0);
+	uint32_t	id = make_object(10, 40);
+
+	test_begin(&c, KALAM_OP_COMMIT);
+	for (uint64_t i = 0; i < 10; i++)
+	{
+		test_put_entry(&c, id, 1, i);
+		test_put_entry(&c, id, 2, i);
+	}
+	CHECK_EQUAL(commit(&c), KALAM_OK);
+	begin_bulk(&c, KALAM_OP_COMMIT, 0);
+	test_drop_index(&c, id, 1);
+	put_rows(&c, id, 5, 3000, 3);
+	for (uint64_t i = 10; i < 3000; i++)
+		test_put_entry(&c, id, 1, i);
+	for (uint64_t i = 10; i < 3000; i++)
+		test_put_entry(&c, id, 3, i);
+	CHECK_EQUAL(count_entries(1, id, 1, 0), 10);
+	CHECK_EQUAL(end_bulk(&c), KALAM_OK);
+	for (int again = 0; again < 2; again++)
+	{
+		CHECK_EQUAL(count_rows(0, id, 0), 3000);
+		CHECK_EQUAL(count_entries(0, id, 1, 0), 0);
+		CHECK_EQUAL(count_entries(0, id, 2, 0), 10);
+		CHECK_EQUAL(count_entries(0, id, 3, 0), 2990);
+		if (again == 0)
+		{
+			CHECK(files_become(0));
+			test_store_kill(&store, SIGKILL);
+			start_and_serve();
+		}
+	}
+	begin_bulk(&c, KALAM_OP_COMMIT, 0);
+	put_rows(&c, id, 0, 10, 3);
+	test_drop_index(&c, KALAM_OBJECT_CATALOG, 1);
+	CHECK_EQUAL(end_bulk(&c), KALAM_ERR_PROTOCOL);
+}
+
 static void
 test_large_values(void)
 {
@@ -483,6 +528,7 @@ main(int argc, char **argv)
 	static const FixtureTest tests[] = {
 		TEST(test_load_over_stored_rows),
 		TEST(test_objects_of_a_load),
+		TEST(test_indexes_of_a_load),
 		TEST(test_large_values),
 		TEST(test_what_is_refused),
 		TEST(test_cancel_in_mid_stream),

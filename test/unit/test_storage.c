@@ -722,6 +722,100 @@ test_objects(void)
 	CHECK_EQUAL(commit(&c), KALAM_ERR_PROTOCOL);
 }
 
+/* Ids at the ends of a byte, and of all. */
+static const uint16_t index_ids[] = {1, 254, 255, 256, 0x7FFF, 0xFFFE, 0xFFFF};
+
+#define NINDEX_IDS (sizeof(index_ids) / sizeof(index_ids[0]))
+
+static void
+expect_entries(uint32_t id, size_t none, long n)
+{
+	for (size_t i = 0; i < NINDEX_IDS; i++)
+		CHECK_EQUAL(count_entries(0, id, index_ids[i], 0), i == none ? 0 : n);
+	CHECK_EQUAL(count_rows(0, id, 0), n);
+}
+
+/* All that happens to the indexes of one object leaves its neighbour's alone. */
+static void
+drop_indexes(void)
+{
+	TestChannel c = rpc(0);
+	long		n = 50;
+	uint32_t	id = make_object((uint64_t) n, 100);
+	uint32_t	neighbour = make_object((uint64_t) n, 100);
+	uint64_t	before;
+
+	test_begin(&c, KALAM_OP_COMMIT);
+	for (size_t i = 0; i < NINDEX_IDS; i++)
+		for (long k = 0; k < n; k++)
+		{
+			test_put_entry(&c, id, index_ids[i], (uint64_t) k);
+			test_put_entry(&c, neighbour, index_ids[i], (uint64_t) k);
+		}
+	CHECK_EQUAL(commit(&c), KALAM_OK);
+	expect_entries(id, NINDEX_IDS, n);
+	for (size_t i = 0; i < NINDEX_IDS; i++)
+	{
+		/* what the same transaction wrote before goes as well */
+		before = test_pin(&store, 1, 1);
+		test_begin(&c, i % 2 ? KALAM_OP_PREPARE : KALAM_OP_COMMIT)->full_xid = 70 + i;
+		test_put_entry(&c, id, index_ids[i], 1000);
+		test_drop_index(&c, id, index_ids[i]);
+		CHECK_EQUAL(commit(&c), KALAM_OK);
+		if (i % 2)
+		{
+			expect_entries(id, NINDEX_IDS, n);
+			CHECK_EQUAL(resolve(70 + i, true), KALAM_OK);
+		}
+		expect_entries(id, i, n);
+		expect_entries(neighbour, NINDEX_IDS, n);
+		CHECK_EQUAL(count_entries(1, id, index_ids[i], before), n);
+		test_unpin(&store, 1, 1);
+		/* and what it writes later stays */
+		test_begin(&c, KALAM_OP_COMMIT);
+		test_drop_index(&c, id, index_ids[i]);
+		for (long k = 0; k < n; k++)
+			test_put_entry(&c, id, index_ids[i], (uint64_t) k);
+		CHECK_EQUAL(commit(&c), KALAM_OK);
+		expect_entries(id, NINDEX_IDS, n);
+	}
+
+	/* with the object */
+	test_begin(&c, KALAM_OP_COMMIT);
+	test_drop(&c, id);
+	test_drop_index(&c, id, 1);
+	CHECK_EQUAL(commit(&c), KALAM_OK);
+	CHECK_EQUAL(count_entries(0, id, 1, 0), -1);
+	expect_entries(neighbour, NINDEX_IDS, n);
+}
+
+static void
+test_indexes(void)
+{
+	TestChannel c = rpc(0);
+
+	drop_indexes();
+
+	/* of an object that comes later in the stream, or does not exist */
+	test_begin(&c, KALAM_OP_COMMIT);
+	test_put_entry(&c, next_object, 3, 1);
+	test_drop_index(&c, next_object, 3);
+	test_put_entry(&c, next_object, 3, 2);
+	test_create(&c, next_object, 1, 0);
+	CHECK_EQUAL(commit(&c), KALAM_OK);
+	CHECK_EQUAL(count_entries(0, next_object++, 3, 0), 1);
+	test_begin(&c, KALAM_OP_COMMIT);
+	test_drop_index(&c, 4000000, 3);
+	CHECK_EQUAL(commit(&c), KALAM_ERR_NO_OBJECT);
+	for (uint32_t id = KALAM_OBJECT_NONE; id <= KALAM_OBJECT_PENDING; id++)
+		for (int prepared = 0; prepared <= 1; prepared++)
+		{
+			test_begin(&c, prepared ? KALAM_OP_PREPARE : KALAM_OP_COMMIT)->full_xid = 90;
+			test_drop_index(&c, id, 3);
+			CHECK_EQUAL(commit(&c), KALAM_ERR_PROTOCOL);
+		}
+}
+
 static void
 test_upkeep(void)
 {
@@ -1007,6 +1101,7 @@ test_shared_families(void)
 	for (int i = 0; i < 8; i++)
 		make_object(500, 40);
 	next_object = first + 8;
+	drop_indexes();
 	for (uint32_t i = 0; i < 8; i++)
 		CHECK_EQUAL(count_rows(0, first + i, 0), 500);
 	c = rpc(0);
@@ -1127,6 +1222,7 @@ main(int argc, char **argv)
 		TEST(test_commits),
 		TEST(test_prepared),
 		TEST(test_objects),
+		TEST(test_indexes),
 		TEST(test_upkeep),
 		TEST(test_snapshots_are_stable),
 		TEST(test_nothing_acknowledged_is_lost),
