@@ -59,6 +59,7 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 												ALLOCSET_SMALL_SIZES);
 	scan->reverse = boolVal(list_nth(private, KALAM_PRIVATE_REVERSE));
 	scan->no_columns = boolVal(list_nth(private, KALAM_PRIVATE_NO_COLUMNS));
+	scan->limit = intVal(list_nth(private, KALAM_PRIVATE_LIMIT));
 	scan->lock_mode = intVal(list_nth(private, KALAM_PRIVATE_LOCK));
 	scan->want_keys = kalam_scan_locks(scan) || (scan->table->nkeys == 0 && plan->fsSystemCol);
 	if (kalam_scan_locks(scan))
@@ -111,6 +112,7 @@ open_ranges(KalamScan *scan)
 	range.object_id = scan->table->object_id;
 	range.stamp = scan->stamp;
 	range.owner = scan->owner;
+	range.max_rows = scan->limit;
 	range.input = scan->input.len > 0 ? scan->input.bytes : NULL;
 	range.input_len = scan->input.len;
 	if (scan->shared != NULL)
@@ -128,6 +130,7 @@ open_ranges(KalamScan *scan)
 		range.flags |= KALAM_SCAN_KEYS;
 	else if (scan->no_columns && (scan->ranges.n > 1 || scan->ranges.ranges[0].upper_len > 0))
 		range.flags |= KALAM_SCAN_COUNT;
+	scan->nranges += scan->ranges.n;
 	kalam_merge_open_list(&scan->merge, &range, scan->ranges.ranges, scan->ranges.n,
 						  scan->command_id);
 }
