@@ -9,6 +9,7 @@
 #include "nodes/makefuncs.h"
 #include "utils/ruleutils.h"
 
+#include "src/backend/directmodify.h"
 #include "src/backend/planner.h"
 #include "src/backend/scan.h"
 #include "src/backend/scan_state.h"
@@ -66,6 +67,7 @@ kalam_explain_scan(ForeignScanState *node, ExplainState *es)
 	explain_conditions("Storage Filter", list_truncate(list_copy(others), nshipped), plan, es);
 	/* those that core knows of, it shows */
 	explain_conditions("Filter", list_copy_tail(others, nshipped), plan, es);
+	explain_conditions("Filter", kalam_direct_quals(plan), plan, es);
 	if (boolVal(list_nth(plan->fdw_private, KALAM_PRIVATE_REVERSE)))
 		ExplainPropertyText("Scan Direction", "Backward", es);
 	/* of a scan that processes share, each knows its own part only */
