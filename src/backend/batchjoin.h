@@ -26,21 +26,26 @@
 enum KalamBatchJoinPrivate
 {
 	KALAM_JOIN_BOUNDS,			/* list: kalam_alternatives_to_list */
+	KALAM_JOIN_FILTER,			/* list of lists: kalam_ship_steps_to_list */
 	KALAM_JOIN_INDEX,			/* String: name of the index to look in; NULL: the
 								 * primary key */
 	KALAM_JOIN_TYPE,			/* Integer: JoinType */
 	KALAM_JOIN_SINGLE_MATCH,	/* Boolean: the first match of an outer row is all */
 	KALAM_JOIN_NOUTER,			/* Integer: columns of the outer side */
-	KALAM_JOIN_ATTNUMS,			/* integer list: inner columns behind them */
+	KALAM_JOIN_ATTNUMS,			/* integer list: inner columns behind them; others, in
+								 * which EXPLAIN shows conditions, are not read */
+	KALAM_JOIN_ONLY,			/* Boolean: these are read from the key, not the row */
 	KALAM_JOIN_ITEMS
 };
 
 /* custom_exprs, lists all; Vars refer to the scan tuple */
 enum KalamBatchJoinExprs
 {
-	KALAM_JOIN_VALUES,			/* of the bounds: kalam_alternatives_values */
+	KALAM_JOIN_VALUES,			/* of the bounds (kalam_alternatives_values), then of
+								 * the filter */
 	KALAM_JOIN_QUALS,			/* a pair that passes them is a match */
-	KALAM_JOIN_KEY_QUALS,		/* for EXPLAIN: conditions that bounds come from */
+	KALAM_JOIN_KEY_QUALS,		/* for EXPLAIN: conditions that bounds come from, */
+	KALAM_JOIN_SHIPPED,			/* and those that storage evaluates */
 	KALAM_JOIN_EXPRS
 };
 

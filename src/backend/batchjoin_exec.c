@@ -5,8 +5,9 @@
  * Outer rows are copied until there are enough for a batch, and the ranges of
  * keys that each of them asks for are put in one list.  Rows of the inner table
  * come in the order of that list, so that pairs come in the order of the outer
- * rows, and an outer row is done when a row of a later one comes.  Batches
- * grow, for a LIMIT above may want few rows.
+ * rows, and an outer row is done when a row of a later one comes.  Neighbours
+ * that ask for the same one key, as sorted rows do, share the row that is found.
+ * Batches grow, for a LIMIT above may want few rows.
  */
 #include "postgres.h"
 
@@ -24,6 +25,7 @@
 #include "src/backend/ddl.h"
 #include "src/backend/index.h"
 #include "src/backend/keyrange.h"
+#include "src/backend/keyread.h"
 #include "src/backend/merge.h"
 #include "src/backend/planner.h"
 #include "src/backend/snapshot.h"
@@ -39,10 +41,12 @@ typedef struct BatchJoin
 	Relation	rel;			/* of the inner side */
 	KalamTable *table;
 	KalamConditions conditions;
+	KalamKeyReading *only;		/* reads columns from keys; NULL: rows are read */
 	JoinType	jointype;
 	bool		single_match;
 	int			nouter;			/* columns */
-	int			ninner;
+	int			ninner;			/* of the inner side, in all */
+	int			nread;			/* of them, that are read */
 	AttrNumber *attnums;
 	AttrNumber	max_attnum;
 	ExprState  *joinqual;
@@ -52,16 +56,22 @@ typedef struct BatchJoin
 	CommandId	command_id;
 	SubTransactionId owner;
 
+	/* since the last rescan */
+	bool		started;
+	bool		empty;			/* no inner row can pass the filter */
+
 	/* the batch */
 	MemoryContext context;		/* of its rows and ranges */
 	int			size;			/* outer rows that the next one may have */
 	bool		outer_done;
 	int			n;				/* outer rows */
 	MinimalTuple *rows;
+	bool	   *shares;			/* it asks for the same one key as the row before */
 	int			nranges;
 	int			room;
 	KalamKeyRange *ranges;
-	int		   *range_row;		/* outer row of each range */
+	int		   *range_row;		/* outer row of each range, the first if they share */
+	KalamInput	input;			/* the conditions that storage evaluates */
 	KalamMerge	merge;
 	KalamMergedRow inner;		/* the next inner row, if have_inner */
 	bool		have_inner;
@@ -69,7 +79,9 @@ typedef struct BatchJoin
 
 	/* the outer row under way */
 	int			at;				/* n: none */
+	int			head;			/* the row whose ranges it shares, or itself */
 	bool		loaded;			/* it is in the scan slot */
+	bool		paired;			/* with an inner row */
 	bool		matched;
 	bool		skips;			/* its other inner rows are not wanted */
 
@@ -108,10 +120,19 @@ open_inner(BatchJoin *j, CustomScan *plan, EState *estate, int eflags)
 	j->conditions.states = ExecInitExprList(list_nth(plan->custom_exprs, KALAM_JOIN_VALUES),
 											(PlanState *) css);
 	j->conditions.econtext = css->ss.ps.ps_ExprContext;
+	if (list_nth(private, KALAM_JOIN_FILTER) != NIL)
+		j->merge.filter =
+			kalam_filter_begin(kalam_ship_steps_from_list(list_nth(private, KALAM_JOIN_FILTER)),
+							   j->conditions.states, j->rel);
 	j->joinqual = ExecInitQual(list_nth(plan->custom_exprs, KALAM_JOIN_QUALS), (PlanState *) css);
 	j->outer_slot = ExecInitExtraTupleSlot(estate, ExecGetResultType(j->outer),
 										   &TTSOpsMinimalTuple);
-	j->inner_slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(j->rel), &TTSOpsMinimalTuple);
+	if (boolVal(list_nth(private, KALAM_JOIN_ONLY)))
+		j->only = kalam_key_reading_begin(j->table, &j->conditions.key,
+										  list_nth(private, KALAM_JOIN_ATTNUMS),
+										  RelationGetDescr(j->rel));
+	j->inner_slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(j->rel),
+										   j->only ? &TTSOpsVirtual : &TTSOpsMinimalTuple);
 	j->stamp = kalam_snapshot_stamp(estate->es_snapshot);
 	kalam_record_check_snapshot(j->table, j->rel, j->stamp);
 	if (index != KALAM_PRIMARY_KEY)
@@ -121,6 +142,7 @@ open_inner(BatchJoin *j, CustomScan *plan, EState *estate, int eflags)
 	j->context = AllocSetContextCreate(estate->es_query_cxt, "kalam join batch",
 									   ALLOCSET_DEFAULT_SIZES);
 	j->merge.context = estate->es_query_cxt;
+	j->input.context = estate->es_query_cxt;
 }
 
 static void
@@ -138,8 +160,9 @@ begin_batch_join(CustomScanState *css, EState *estate, int eflags)
 	j->jointype = (JoinType) intVal(list_nth(private, KALAM_JOIN_TYPE));
 	j->single_match = boolVal(list_nth(private, KALAM_JOIN_SINGLE_MATCH));
 	j->nouter = intVal(list_nth(private, KALAM_JOIN_NOUTER));
-	j->ninner = list_length(attnums);
-	j->attnums = palloc(j->ninner * sizeof(AttrNumber));
+	j->ninner = list_length(plan->custom_scan_tlist) - j->nouter;
+	j->nread = list_length(attnums);
+	j->attnums = palloc(j->nread * sizeof(AttrNumber));
 	foreach(lc, attnums)
 	{
 		j->attnums[foreach_current_index(lc)] = lfirst_int(lc);
@@ -174,9 +197,14 @@ load_inner(BatchJoin *j)
 {
 	TupleTableSlot *slot = j->css.ss.ss_ScanTupleSlot;
 
-	ExecStoreMinimalTuple(j->inner.tuple, j->inner_slot, false);
-	slot_getsomeattrs(j->inner_slot, j->max_attnum);
-	for (int i = 0; i < j->ninner; i++)
+	if (j->only != NULL)
+		kalam_key_reading_store(j->only, &j->inner, j->inner_slot);
+	else
+	{
+		ExecStoreMinimalTuple(j->inner.tuple, j->inner_slot, false);
+		slot_getsomeattrs(j->inner_slot, j->max_attnum);
+	}
+	for (int i = 0; i < j->nread; i++)
 	{
 		slot->tts_values[j->nouter + i] = j->inner_slot->tts_values[j->attnums[i] - 1];
 		slot->tts_isnull[j->nouter + i] = j->inner_slot->tts_isnull[j->attnums[i] - 1];
@@ -206,6 +234,24 @@ add_range(BatchJoin *j, const KalamKeyRange *range)
 	j->range_row[j->nranges++] = j->n;
 }
 
+/* Is this just the key that the row before asks for? */
+static bool
+is_same_key(const BatchJoin *j, const KalamKeyRanges *ranges)
+{
+	const KalamKeyRange *r = ranges->ranges;
+	const KalamKeyRange *last;
+	int			head;
+
+	if (ranges->n != 1 || r->upper_len > 0 || j->nranges == 0)
+		return false;
+	last = &j->ranges[j->nranges - 1];
+	head = j->range_row[j->nranges - 1];
+	return (head == j->n - 1 || j->shares[j->n - 1]) &&
+		(j->nranges == 1 || j->range_row[j->nranges - 2] != head) &&
+		last->upper_len == 0 && last->lower_len == r->lower_len &&
+		memcmp(last->lower, r->lower, r->lower_len) == 0;
+}
+
 /* Takes an outer row into the batch, and the ranges that it asks for. */
 static void
 add_outer(BatchJoin *j, TupleTableSlot *row)
@@ -216,10 +262,11 @@ add_outer(BatchJoin *j, TupleTableSlot *row)
 	j->rows[j->n] = ExecCopySlotMinimalTuple(row);
 	load_outer(j, j->n);
 	econtext->ecxt_scantuple = j->css.ss.ss_ScanTupleSlot;
-	if (kalam_table_object(j->table) != KALAM_OBJECT_NONE)
+	if (!j->empty)
 	{
 		ranges = kalam_compute_ranges(&j->conditions);
-		for (int i = 0; i < ranges.n; i++)
+		j->shares[j->n] = is_same_key(j, &ranges);
+		for (int i = 0; i < ranges.n && !j->shares[j->n]; i++)
 			add_range(j, &ranges.ranges[i]);
 	}
 	j->n++;
@@ -235,13 +282,14 @@ close_batch(BatchJoin *j)
 	ExecClearTuple(j->outer_slot);
 	ExecClearTuple(j->inner_slot);
 	MemoryContextReset(j->context);
-	j->n = j->at = 0;
+	j->n = j->at = j->head = 0;
 	j->nranges = j->room = 0;
 	j->ranges = NULL;
 	j->range_row = NULL;
 	j->rows = NULL;
+	j->shares = NULL;
 	j->have_inner = false;
-	j->loaded = j->matched = j->skips = false;
+	j->loaded = j->paired = j->matched = j->skips = false;
 }
 
 static void
@@ -272,9 +320,14 @@ next_batch(BatchJoin *j)
 	KalamRange	range = {0};
 
 	close_batch(j);
+	if (!j->started)
+		j->empty = kalam_table_object(j->table) == KALAM_OBJECT_NONE ||
+			!kalam_filter_start(j->merge.filter, j->css.ss.ps.ps_ExprContext, &j->input);
+	j->started = true;
 	if (j->outer_done)
 		return false;
 	j->rows = MemoryContextAlloc(j->context, j->size * sizeof(MinimalTuple));
+	j->shares = MemoryContextAllocZero(j->context, j->size * sizeof(bool));
 	read_outer_rows(j);
 	if (j->n == 0)
 		return false;
@@ -286,8 +339,12 @@ next_batch(BatchJoin *j)
 	range.object_id = j->table->object_id;
 	if (j->conditions.key.index != NULL)
 		range.flags |= KALAM_SCAN_INDEX;
+	if (j->only != NULL)
+		range.flags |= kalam_key_reading_flags(j->only);
 	range.stamp = j->stamp;
 	range.owner = j->owner;
+	range.input = j->input.len > 0 ? j->input.bytes : NULL;
+	range.input_len = j->input.len;
 	range.first_bytes = j->n > 1 ? FIRST_BYTES : 0;
 	kalam_merge_open_list(&j->merge, &range, j->ranges, j->nranges, j->command_id);
 	return true;
@@ -328,6 +385,13 @@ filter_and_project(BatchJoin *j)
 	return ss->ps.ps_ProjInfo ? ExecProject(ss->ps.ps_ProjInfo) : ss->ss_ScanTupleSlot;
 }
 
+/* Does the next outer row ask for the key that this one asked for? */
+static bool
+next_shares(const BatchJoin *j)
+{
+	return j->at + 1 < j->n && j->shares[j->at + 1];
+}
+
 /* The outer row has no more inner rows: gives it without one, if the join does. */
 static TupleTableSlot *
 finish_outer(BatchJoin *j)
@@ -341,8 +405,13 @@ finish_outer(BatchJoin *j)
 		memset(slot->tts_isnull + j->nouter, true, j->ninner * sizeof(bool));
 		result = filter_and_project(j);
 	}
+	/* the inner row that was taken is still there */
+	if (next_shares(j))
+		j->have_inner |= j->paired;
+	else
+		j->head = j->at + 1;
 	j->at++;
-	j->loaded = j->matched = j->skips = false;
+	j->loaded = j->paired = j->matched = j->skips = false;
 	return result;
 }
 
@@ -351,6 +420,7 @@ static TupleTableSlot *
 take_pair(BatchJoin *j)
 {
 	j->have_inner = false;
+	j->paired = true;
 	if (j->skips)
 		return NULL;
 	load_outer_once(j);
@@ -384,7 +454,11 @@ exec_batch_join(CustomScanState *css)
 			continue;
 		}
 		econtext->ecxt_scantuple = css->ss.ss_ScanTupleSlot;
-		result = row_of_next_inner(j) > j->at ? finish_outer(j) : take_pair(j);
+		/* a key has one row at most, and the next one may want it too */
+		if ((j->paired && next_shares(j)) || row_of_next_inner(j) > j->head)
+			result = finish_outer(j);
+		else
+			result = take_pair(j);
 		if (result != NULL)
 			return result;
 	}
@@ -413,6 +487,7 @@ rescan_batch_join(CustomScanState *css)
 	close_batch(j);
 	j->size = KALAM_BATCH_FIRST;
 	j->outer_done = false;
+	j->started = false;
 	if (css->ss.ps.chgParam != NULL)
 		UpdateChangedParamSet(j->outer, css->ss.ps.chgParam);
 	/* else it is done again by the first call */
@@ -463,8 +538,12 @@ explain_batch_join(CustomScanState *css, List *ancestors, ExplainState *es)
 	ExplainPropertyText("Inner Relation", list_nth(es->rtable_names, j->inner_rti - 1), es);
 	if (index != NULL)
 		ExplainPropertyText("Index", strVal(index), es);
+	if (boolVal(list_nth(plan->custom_private, KALAM_JOIN_ONLY)))
+		ExplainPropertyBool("Keys Only", true, es);
 	explain_quals("Key Cond", list_nth(plan->custom_exprs, KALAM_JOIN_KEY_QUALS), css, ancestors,
 				  es);
+	explain_quals("Storage Filter", list_nth(plan->custom_exprs, KALAM_JOIN_SHIPPED), css,
+				  ancestors, es);
 	explain_quals("Join Filter", quals, css, ancestors, es);
 	if (!es->analyze)
 		return;

@@ -20,6 +20,7 @@
 #include "src/backend/batchjoin.h"
 #include "src/backend/keymatch.h"
 #include "src/backend/planner.h"
+#include "src/backend/ship.h"
 
 /* ---- order of conditions ---- */
 
@@ -66,19 +67,27 @@ add_columns(Bitmapset *attnums, Node *node, Index relid)
 	return attnums;
 }
 
-/* Adds the column to the scan tuple. */
+/* Adds columns to the scan tuple, and their numbers to a list. */
 static List *
-add_inner_column(PlannerInfo *root, List *tlist, const RelOptInfo *rel, AttrNumber attnum)
+add_inner_columns(PlannerInfo *root, List *tlist, const RelOptInfo *rel, Bitmapset *attnums,
+				  List **numbers)
 {
 	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
-	Oid			type;
-	int32		typmod;
-	Oid			collation;
+	int			attnum = -1;
 
-	get_atttypetypmodcoll(rte->relid, attnum, &type, &typmod, &collation);
-	return lappend(tlist, makeTargetEntry((Expr *) makeVar(rel->relid, attnum, type, typmod,
-														   collation, 0),
-										  list_length(tlist) + 1, NULL, false));
+	while ((attnum = bms_next_member(attnums, attnum)) >= 0)
+	{
+		Oid			type;
+		int32		typmod;
+		Oid			collation;
+
+		get_atttypetypmodcoll(rte->relid, attnum, &type, &typmod, &collation);
+		tlist = lappend(tlist, makeTargetEntry((Expr *) makeVar(rel->relid, attnum, type, typmod,
+																collation, 0),
+											   list_length(tlist) + 1, NULL, false));
+		*numbers = lappend_int(*numbers, attnum);
+	}
+	return tlist;
 }
 
 /* The columns of the outer plan, as they stand there. */
@@ -95,6 +104,13 @@ outer_columns(const Plan *outer)
 }
 
 /* ---- the plan ---- */
+
+/* Has the condition the same values for all rows of the other side? */
+static bool
+is_of_inner(const RelOptInfo *rel, const RestrictInfo *rinfo)
+{
+	return bms_equal(rinfo->clause_relids, rel->relids);
+}
 
 Plan *
 kalam_plan_batch_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
@@ -113,18 +129,22 @@ kalam_plan_batch_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List
 	KalamKeyMatch *match = kalam_match_key(root, innerrel, &key, inner_clauses,
 										   scan_path->multiple);
 	CustomScan *plan = makeNode(CustomScan);
+	KalamShipped shipped = {NIL};
 	List	   *matching = NIL;
 	List	   *quals;
 	List	   *filters = NIL;
-	Bitmapset  *attnums = NULL;
+	Bitmapset  *read = NULL;
+	Bitmapset  *shown = NULL;
 	List	   *numbers = NIL;
+	List	   *unread = NIL;
 	Node	   *items[KALAM_JOIN_ITEMS];
 	ListCell   *lc;
-	int			attnum = -1;
 
 	/* conditions */
 	foreach(lc, inner_clauses)
-		if (!list_member_ptr(match->exact, lfirst(lc)))
+		if (!list_member_ptr(match->exact, lfirst(lc)) &&
+			!(!scan_path->only && is_of_inner(innerrel, lfirst(lc)) &&
+			  kalam_ship_condition(&shipped, innerrel, table->relid, lfirst(lc))))
 			matching = lappend(matching, lfirst(lc));
 	join_clauses = in_order(root, join_clauses);
 	if (IS_OUTER_JOIN(jointype))
@@ -136,24 +156,25 @@ kalam_plan_batch_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List
 		quals = extract_actual_clauses(in_order(root, list_concat(matching, join_clauses)), false);
 
 	/* the scan tuple */
-	attnums = add_columns(attnums, (Node *) innerrel->reltarget->exprs, innerrel->relid);
-	attnums = add_columns(attnums, (Node *) extract_actual_clauses(inner_clauses, false),
-						  innerrel->relid);
-	attnums = add_columns(attnums, (Node *) quals, innerrel->relid);
-	attnums = add_columns(attnums, (Node *) filters, innerrel->relid);
+	read = add_columns(read, (Node *) innerrel->reltarget->exprs, innerrel->relid);
+	read = add_columns(read, (Node *) quals, innerrel->relid);
+	read = add_columns(read, (Node *) filters, innerrel->relid);
+	shown = add_columns(shown, (Node *) extract_actual_clauses(inner_clauses, false),
+						innerrel->relid);
 	plan->custom_scan_tlist = outer_columns(linitial(custom_plans));
 	items[KALAM_JOIN_NOUTER] = (Node *) makeInteger(list_length(plan->custom_scan_tlist));
-	while ((attnum = bms_next_member(attnums, attnum)) >= 0)
-	{
-		plan->custom_scan_tlist = add_inner_column(root, plan->custom_scan_tlist, innerrel, attnum);
-		numbers = lappend_int(numbers, attnum);
-	}
+	plan->custom_scan_tlist = add_inner_columns(root, plan->custom_scan_tlist, innerrel, read,
+												&numbers);
+	plan->custom_scan_tlist = add_inner_columns(root, plan->custom_scan_tlist, innerrel,
+												bms_difference(shown, read), &unread);
 
 	items[KALAM_JOIN_BOUNDS] = (Node *) kalam_alternatives_to_list(match->alternatives);
+	items[KALAM_JOIN_FILTER] = (Node *) kalam_ship_steps_to_list(shipped.steps);
 	items[KALAM_JOIN_INDEX] = key.index ? (Node *) makeString(pstrdup(key.index->name)) : NULL;
 	items[KALAM_JOIN_TYPE] = (Node *) makeInteger(jointype);
 	items[KALAM_JOIN_SINGLE_MATCH] = (Node *) makeBoolean(unique || jointype == JOIN_SEMI);
 	items[KALAM_JOIN_ATTNUMS] = (Node *) numbers;
+	items[KALAM_JOIN_ONLY] = (Node *) makeBoolean(scan_path->only);
 	for (int i = 0; i < KALAM_JOIN_ITEMS; i++)
 		plan->custom_private = lappend(plan->custom_private, items[i]);
 
@@ -162,8 +183,10 @@ kalam_plan_batch_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List
 	plan->scan.scanrelid = 0;
 	plan->flags = path->flags;
 	plan->custom_plans = custom_plans;
-	plan->custom_exprs = list_make3(kalam_alternatives_values(match->alternatives), quals,
-									extract_actual_clauses(match->used, false));
+	plan->custom_exprs = list_make4(list_concat(kalam_alternatives_values(match->alternatives),
+												shipped.values),
+									quals, extract_actual_clauses(match->used, false),
+									extract_actual_clauses(shipped.rinfos, false));
 	plan->methods = &kalam_batch_join_methods;
 	return &plan->scan.plan;
 }

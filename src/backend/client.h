@@ -58,7 +58,8 @@ typedef struct KalamRange
 	uint32		object_id;
 	uint32		flags;			/* KALAM_SCAN_* */
 	uint64		stamp;
-	uint64		max_rows;
+	uint64		max_rows;		/* probably no more are wanted: others are read when
+								 * they are asked for; 0: all */
 	uint32		first_bytes;	/* 0: the default */
 	uint16		lower_len;
 	uint16		upper_len;

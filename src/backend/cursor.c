@@ -40,7 +40,7 @@ struct KalamCursor
 	char	   *copy;			/* without a channel: rows of a block */
 	char	   *big;			/* a row larger than a block */
 	uint64		big_have;
-	uint64		delivered;		/* rows of finished blocks, for max_rows */
+	uint64		delivered;		/* rows of finished blocks */
 	KalamScanCost cost;			/* of blocks that were taken */
 	uint64		request_read;	/* what the last block of the request said */
 	uint64		request_seeks;
@@ -117,7 +117,7 @@ send_request(KalamCursor *c, KalamChannel *ch, uint32 first_bytes)
 	req->flags = c->range.flags;
 	req->object_id = c->range.object_id;
 	req->stamp = c->range.stamp;
-	req->max_rows = c->range.max_rows ? c->range.max_rows - c->delivered : 0;
+	req->max_rows = c->range.max_rows != 0 ? c->range.max_rows - c->delivered : 0;
 	req->first_bytes = first_bytes;
 	req->lower_len = c->range.lower_len;
 	req->upper_len = c->range.upper_len;
@@ -287,7 +287,14 @@ next_block(KalamCursor *c)
 			pfree(c->copy);
 			c->copy = NULL;
 		}
-		if (c->at_end || (c->range.max_rows && c->delivered >= c->range.max_rows))
+		if (c->range.max_rows != 0 && c->delivered >= c->range.max_rows)
+		{
+			/* more are wanted after all */
+			release_channel(c);
+			c->range.max_rows = 0;
+			c->at_end = false;
+		}
+		if (c->at_end)
 		{
 			release_channel(c);
 			return false;

@@ -11,6 +11,7 @@
 
 #include "src/backend/planner.h"
 #include "src/backend/scan.h"
+#include "src/backend/scan_state.h"
 
 static void
 explain_conditions(const char *label, List *quals, ForeignScan *plan, ExplainState *es)
@@ -23,6 +24,37 @@ explain_conditions(const char *label, List *quals, ForeignScan *plan, ExplainSta
 	context = set_deparse_context_plan(es->deparse_cxt, (Plan *) plan, NIL);
 	ExplainPropertyText(label, deparse_expression((Node *) make_ands_explicit(quals),
 												  context, prefix, false), es);
+}
+
+/*
+ * What storage did for the scan, over all loops.  Of a scan that processes share,
+ * each knows its own part only.
+ */
+static void
+explain_cost(const ForeignScanState *node, ExplainState *es)
+{
+	const KalamScan *scan = node->fdw_state;
+	KalamScanCost cost;
+
+	if (scan == NULL || node->ss.ps.plan->parallel_aware)
+		return;
+	cost = kalam_merge_cost(&scan->merge);
+	if (es->format == EXPLAIN_FORMAT_TEXT)
+	{
+		appendStringInfoSpaces(es->str, es->indent * 2);
+		appendStringInfo(es->str,
+						 "Storage: ranges=" UINT64_FORMAT " keys read=" UINT64_FORMAT
+						 " seeks=" UINT64_FORMAT " rows sent=" UINT64_FORMAT " blocks=" UINT64_FORMAT
+						 " bytes=" UINT64_FORMAT "\n",
+						 scan->nranges, cost.read, cost.seeks, cost.rows, cost.blocks, cost.bytes);
+		return;
+	}
+	ExplainPropertyUInteger("Key Ranges", NULL, scan->nranges, es);
+	ExplainPropertyUInteger("Keys Read by Storage", NULL, cost.read, es);
+	ExplainPropertyUInteger("Storage Seeks", NULL, cost.seeks, es);
+	ExplainPropertyUInteger("Rows Sent by Storage", NULL, cost.rows, es);
+	ExplainPropertyUInteger("Blocks Sent by Storage", NULL, cost.blocks, es);
+	ExplainPropertyUInteger("Bytes Sent by Storage", NULL, cost.bytes, es);
 }
 
 void
@@ -45,4 +77,6 @@ kalam_explain_scan(ForeignScanState *node, ExplainState *es)
 	explain_conditions("Filter", list_copy_tail(others, nshipped), plan, es);
 	if (boolVal(list_nth(plan->fdw_private, KALAM_PRIVATE_REVERSE)))
 		ExplainPropertyText("Scan Direction", "Backward", es);
+	if (es->analyze)
+		explain_cost(node, es);
 }

@@ -513,3 +513,13 @@ kalam_merge_close(KalamMerge *m)
 	m->have_own = false;
 	m->open = false;
 }
+
+KalamScanCost
+kalam_merge_cost(const KalamMerge *m)
+{
+	KalamScanCost cost = m->cost;
+
+	if (m->open && m->cursor != NULL)
+		kalam_cursor_add_cost(m->cursor, &cost);
+	return cost;
+}

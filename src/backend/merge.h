@@ -42,11 +42,11 @@ typedef struct KalamMerge
 								 * pass are wanted.  It is in the range's input too,
 								 * unless it is too large.  NULL: none.  Not with
 								 * KALAM_SCAN_KEYS_ONLY */
-	KalamScanCost cost;			/* of all that was opened: only ever added to */
 	bool		open;
 	bool		counting;		/* KALAM_SCAN_COUNT was asked for, and can be had */
 
 	/* the rest is merge.c's */
+	KalamScanCost cost;			/* of cursors that are closed */
 	KalamRange	range;			/* what all requests have in common */
 	CommandId	command_id;		/* own changes of earlier commands are seen */
 	const KalamKeyRange *ranges;
@@ -98,5 +98,8 @@ extern bool kalam_merge_next(KalamMerge *m, KalamMergedRow *row);
 extern uint64 kalam_merge_next_count(KalamMerge *m);
 
 extern void kalam_merge_close(KalamMerge *m);
+
+/* What all that was opened has cost so far. */
+extern KalamScanCost kalam_merge_cost(const KalamMerge *m);
 
 #endif							/* KALAM_MERGE_H */

@@ -13,6 +13,7 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_statistic.h"
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/cost.h"
@@ -22,6 +23,7 @@
 #include "optimizer/restrictinfo.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "src/backend/compat.h"
 #include "src/backend/index.h"
@@ -38,7 +40,7 @@
  */
 #define REQUEST_COST		4.0
 #define SEEK_COST			0.5 /* of each range beyond the first */
-#define ROW_LOOK_UP_COST	(0.25 * random_page_cost)	/* of a row that an index leads to */
+#define ROW_LOOK_UP_COST	(0.1 * random_page_cost)	/* of a row that an index leads to */
 #define INDEX_ENTRY_BYTES	40
 #define ROW_READ_FACTOR		0.25 /* of cpu_tuple_cost: storage reads it, */
 #define ROW_SEND_FACTOR		0.25 /* and sends it: out of a block, undecoded */
@@ -154,13 +156,45 @@ can_be_only(const PathMaking *p, const KalamScanKey *key, const KalamKeyMatch *m
 	return true;
 }
 
+/* How the order of the key goes with that of the rows, from 0 to 1. */
+static double
+correlation_of(const PathMaking *p, const KalamScanKey *key)
+{
+	HeapTuple	tuple = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(p->table->relid),
+										Int16GetDatum(key->columns[0].attnum),
+										BoolGetDatum(false));
+	AttStatsSlot slot;
+	double		correlation = 0;
+
+	if (!HeapTupleIsValid(tuple))
+		return 0;
+	if (get_attstatsslot(&slot, tuple, STATISTIC_KIND_CORRELATION, InvalidOid,
+						 ATTSTATSSLOT_NUMBERS))
+	{
+		correlation = fabs(slot.numbers[0]);
+		free_attstatsslot(&slot);
+	}
+	ReleaseSysCache(tuple);
+	/* as btcostestimate has it for several columns */
+	return key->index->ncolumns > 1 ? correlation * 0.75 : correlation;
+}
+
 /* To find so many rows of the key, but for what comes from disk: disk_cost. */
 static Cost
-read_cost(const KalamScanKey *key, double fetched, bool only)
+read_cost(const PathMaking *p, const KalamScanKey *key, double fetched, bool only)
 {
+	double		correlation;
+	Cost		look_up = 0;
+
 	if (key->index == NULL)
 		return fetched * cpu_tuple_cost * ROW_READ_FACTOR;
-	return fetched * (cpu_index_tuple_cost + (only ? 0 : ROW_LOOK_UP_COST));
+	if (!only)
+	{
+		/* neighbours are half as expensive */
+		correlation = correlation_of(p, key);
+		look_up = ROW_LOOK_UP_COST * (1 - 0.5 * correlation * correlation);
+	}
+	return fetched * (cpu_index_tuple_cost + look_up);
 }
 
 static Cost
@@ -207,7 +241,7 @@ add_matched_paths(const PathMaking *p, int n, const KalamScanKey *key,
 	cost_qual_eval(&qual, list_difference_ptr(p->clauses, shipped), root);
 	startup = REQUEST_COST + filter.startup + qual.startup + rel->reltarget->cost.startup;
 	run = (match->nranges - 1) * SEEK_COST +
-		read_cost(key, fetched, only) +
+		read_cost(p, key, fetched, only) +
 		fetched * filter.per_tuple * FILTER_FACTOR +
 		sent * (cpu_tuple_cost * ROW_SEND_FACTOR + cpu_tuple_cost + qual.per_tuple) +
 		rows * rel->reltarget->cost.per_tuple;

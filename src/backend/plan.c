@@ -9,6 +9,7 @@
 #include "access/table.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/paths.h"
 #include "optimizer/planmain.h"
 #include "optimizer/prep.h"
 #include "optimizer/restrictinfo.h"
@@ -100,6 +101,20 @@ attribute_numbers(const Bitmapset *attrs)
 	return numbers;
 }
 
+/*
+ * How many rows a LIMIT will take from the scan, if there is one and nothing but it
+ * above; else 0.  (WITH TIES it may take more.)
+ */
+static int
+limit_of_scan(PlannerInfo *root, RelOptInfo *rel, const ForeignPath *path, List *filters)
+{
+	if (root->limit_tuples <= 0 || root->limit_tuples > INT_MAX || filters != NIL ||
+		!bms_equal(root->all_baserels, rel->relids) || path->path.parallel_aware ||
+		!pathkeys_contained_in(root->query_pathkeys, path->path.pathkeys))
+		return 0;
+	return (int) root->limit_tuples;
+}
+
 ForeignScan *
 kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 			   List *tlist, List *clauses, Plan *outer_plan)
@@ -137,6 +152,8 @@ kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 		items[KALAM_PRIVATE_INDEX] = (Node *) makeString(pstrdup(key.index->name));
 	if (scan_path->only)
 		items[KALAM_PRIVATE_ONLY] = (Node *) attribute_numbers(needed);
+	items[KALAM_PRIVATE_LIMIT] =
+		(Node *) makeInteger(lock ? 0 : limit_of_scan(root, rel, path, filters));
 	items[KALAM_PRIVATE_LOCK] = (Node *) makeInteger(lock_mode);
 	items[KALAM_PRIVATE_MARK] = (Node *) makeBoolean(marked);
 	items[KALAM_PRIVATE_FILTER] = (Node *) kalam_ship_steps_to_list(shipped.steps);

@@ -34,6 +34,7 @@ enum KalamScanPrivate
 								 * instead of the row, or NIL */
 	KALAM_PRIVATE_REVERSE,		/* Boolean: against the key's order */
 	KALAM_PRIVATE_NO_COLUMNS,	/* Boolean: rows are only counted */
+	KALAM_PRIVATE_LIMIT,		/* Integer: how many rows will be asked for; 0: unknown */
 	KALAM_PRIVATE_LOCK,			/* Integer: how the scan locks its rows
 								 * (KalamRowLockMode), or KALAM_SCAN_LOCKS_NOTHING */
 	KALAM_PRIVATE_MARK,			/* Boolean: rows may be locked later: rowmark.h */

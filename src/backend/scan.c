@@ -25,8 +25,6 @@
 #include "src/backend/scan_state.h"
 #include "src/backend/snapshot.h"
 
-#define MAX_FILTER_BYTES	(KALAM_MAX_INPUT_BYTES / 2)
-
 void
 kalam_begin_scan(ForeignScanState *node, int eflags)
 {
@@ -61,6 +59,7 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 												ALLOCSET_SMALL_SIZES);
 	scan->reverse = boolVal(list_nth(private, KALAM_PRIVATE_REVERSE));
 	scan->no_columns = boolVal(list_nth(private, KALAM_PRIVATE_NO_COLUMNS));
+	scan->limit = intVal(list_nth(private, KALAM_PRIVATE_LIMIT));
 	scan->lock_mode = intVal(list_nth(private, KALAM_PRIVATE_LOCK));
 	scan->want_keys = kalam_scan_locks(scan) || (scan->table->nkeys == 0 && plan->fsSystemCol);
 	if (kalam_scan_locks(scan))
@@ -92,30 +91,6 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	}
 }
 
-/*
- * Makes the filter for the parameters of now, and the input that brings it to
- * storage, unless that would leave little room for ranges.  False: no row can pass.
- */
-static bool
-start_filter(KalamScan *scan)
-{
-	Size		len;
-	const uint8 *bytes;
-
-	kalam_input_reset(&scan->input);
-	if (scan->merge.filter == NULL)
-		return true;
-	if (!kalam_filter_compute(scan->merge.filter, scan->conditions.econtext))
-		return false;
-	bytes = kalam_filter_bytes(scan->merge.filter, &len);
-	if (len > MAX_FILTER_BYTES)
-		return true;
-	kalam_input_begin(&scan->input, KALAM_SECTION_FILTER);
-	(void) kalam_input_add(&scan->input, bytes, len);
-	kalam_input_end(&scan->input);
-	return true;
-}
-
 /* Backward, the last range comes first. */
 static void
 turn_around(KalamKeyRanges *ranges)
@@ -137,6 +112,7 @@ open_ranges(KalamScan *scan)
 	range.object_id = scan->table->object_id;
 	range.stamp = scan->stamp;
 	range.owner = scan->owner;
+	range.max_rows = scan->limit;
 	range.input = scan->input.len > 0 ? scan->input.bytes : NULL;
 	range.input_len = scan->input.len;
 	if (scan->shared != NULL)
@@ -154,6 +130,7 @@ open_ranges(KalamScan *scan)
 		range.flags |= KALAM_SCAN_KEYS;
 	else if (scan->no_columns && (scan->ranges.n > 1 || scan->ranges.ranges[0].upper_len > 0))
 		range.flags |= KALAM_SCAN_COUNT;
+	scan->nranges += scan->ranges.n;
 	kalam_merge_open_list(&scan->merge, &range, scan->ranges.ranges, scan->ranges.n,
 						  scan->command_id);
 }
@@ -184,7 +161,8 @@ start_scan(KalamScan *scan)
 	scan->ranges.n = 0;
 	scan->ranges.ranges = NULL;
 	MemoryContextReset(scan->range_context);
-	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE || !start_filter(scan))
+	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE ||
+		!kalam_filter_start(scan->merge.filter, scan->conditions.econtext, &scan->input))
 		return;
 	old = MemoryContextSwitchTo(scan->range_context);
 	scan->all = kalam_compute_ranges(&scan->conditions);

@@ -27,6 +27,8 @@ typedef struct KalamScan
 	bool		reverse;
 	bool		no_columns;
 	bool		want_keys;
+	int			limit;			/* so many rows will be asked for; 0: unknown */
+	uint64		nranges;		/* read so far, for EXPLAIN */
 	int			lock_mode;		/* rows are locked before they are returned, or
 								 * KALAM_SCAN_LOCKS_NOTHING */
 	KalamMarkedRows *marked;	/* they may be locked later; else NULL */

@@ -16,6 +16,7 @@
 #include "nodes/pathnodes.h"
 #include "utils/rel.h"
 
+#include "src/backend/scan_input.h"
 #include "src/shared/rowprog.h"
 
 extern bool kalam_enable_filter;
@@ -70,6 +71,12 @@ extern KalamFilter *kalam_filter_begin(List *steps, List *states, Relation rel);
 
 /* Makes the program for the values of now.  False: no row can pass. */
 extern bool kalam_filter_compute(KalamFilter *filter, ExprContext *econtext);
+
+/*
+ * The same, and the input that brings it to storage, unless that would leave
+ * little room for ranges.  filter NULL: none, which all rows pass.
+ */
+extern bool kalam_filter_start(KalamFilter *filter, ExprContext *econtext, KalamInput *in);
 
 /* The program's bytes, for storage. */
 extern const uint8 *kalam_filter_bytes(const KalamFilter *filter, Size *len);

@@ -23,6 +23,9 @@
 #include "src/backend/ship.h"
 #include "src/shared/segment.h"
 
+/* a larger program is not sent */
+#define MAX_FILTER_BYTES	(KALAM_MAX_INPUT_BYTES / 2)
+
 struct KalamFilter
 {
 	List	   *steps;			/* KalamShipStep */
@@ -434,6 +437,26 @@ kalam_filter_bytes(const KalamFilter *f, Size *len)
 {
 	*len = f->len;
 	return f->bytes;
+}
+
+bool
+kalam_filter_start(KalamFilter *f, ExprContext *econtext, KalamInput *in)
+{
+	const uint8 *bytes;
+	Size		len;
+
+	kalam_input_reset(in);
+	if (f == NULL)
+		return true;
+	if (!kalam_filter_compute(f, econtext))
+		return false;
+	bytes = kalam_filter_bytes(f, &len);
+	if (len > MAX_FILTER_BYTES)
+		return true;
+	kalam_input_begin(in, KALAM_SECTION_FILTER);
+	(void) kalam_input_add(in, bytes, len);
+	kalam_input_end(in);
+	return true;
 }
 
 bool

@@ -4,10 +4,16 @@ CREATE STORED TABLE items (id int NOT NULL, kind text COLLATE "C", price numeric
 CREATE STORED TABLE parts (a int NOT NULL, b text COLLATE "C" NOT NULL, c date NOT NULL, note text, n int) KEY (a, b DESC, c);
 CREATE STORED TABLE nothing (id int NOT NULL, x int) KEY (id);
 CREATE STORED TABLE wide (id bigint NOT NULL, body text) KEY (id);
+CREATE STORED TABLE logs (id int NOT NULL, who text COLLATE "C", at timestamp, level int, size numeric(9,2), body text) KEY (id);
+CREATE STORED INDEX who ON logs (who, at DESC);
+CREATE STORED INDEX level ON logs (level);
+CREATE STORED UNIQUE INDEX at ON logs (at);
+CREATE STORED INDEX size ON logs (size);
 CREATE TABLE probes (i int, item int, a smallint, b text COLLATE "C", c date, big bigint);
 INSERT INTO items SELECT g, (ARRAY['x', 'y', 'z', NULL])[1 + g % 4], g * 1.5, g * 10 FROM generate_series(1, 3000) g WHERE g % 7 > 0;
 INSERT INTO parts SELECT g % 300, 'b' || g % 5, date '2024-01-01' + g / 300, 'note ' || g, g % 11 FROM generate_series(1, 6000) g ON CONFLICT DO NOTHING;
 INSERT INTO wide SELECT g, repeat(chr(97 + g % 26), CASE WHEN g % 50 = 0 THEN 200000 ELSE g END) FROM generate_series(1, 300) g;
+INSERT INTO logs SELECT g, CASE WHEN g % 17 > 0 THEN 'b' || g % 8 END, CASE WHEN g % 5 > 0 THEN timestamp '2024-01-01' + g * interval '1 hour' END, g % 70, g % 333, repeat('log ', g % 20) FROM generate_series(1, 2500) g;
 INSERT INTO probes SELECT g, CASE WHEN g % 13 > 0 THEN g * 37 % 3500 END, g * 11 % 330, CASE WHEN g % 9 > 0 THEN 'b' || g % 6 END, date '2024-01-01' + g % 25, g * 5000000000 % 97 FROM generate_series(1, 2500) g;
 ANALYZE;
 SET jit = off;
@@ -50,10 +56,32 @@ SELECT count(*), count(id) FROM probes LEFT JOIN nothing ON id = item;
 SELECT count(*) FROM probes JOIN nothing ON id = item;
 SELECT count(*), sum(length(body)), count(DISTINCT left(body, 1)) FROM probes JOIN wide ON id = probes.a;
 
+-- By indexes, with rows and without.
+SELECT count(*), sum(logs.id), sum(length(body)) FROM probes p JOIN logs ON logs.level = p.a;
+SELECT count(*), sum(logs.id), count(logs.id) FROM probes p LEFT JOIN logs ON logs.level = p.a;
+SELECT count(*), sum(logs.id), count(body) FROM probes p LEFT JOIN logs ON logs.who = p.b AND logs.at > p.c AND logs.at < p.c + 2;
+SELECT count(*), sum(logs.id), max(logs.at) FROM probes p LEFT JOIN logs ON logs.who = p.b AND logs.at BETWEEN p.c AND p.c + 1;
+SELECT count(*), sum(logs.id), count(body) FROM probes p LEFT JOIN logs ON logs.at = p.c + i % 24 * interval '1 hour';
+SELECT count(*), sum(logs.id), count(at) FROM probes p LEFT JOIN logs ON logs.at = p.c + i % 24 * interval '1 hour' AND logs.level > 10;
+SELECT count(*), sum(i) FROM probes p WHERE EXISTS (SELECT FROM logs WHERE logs.level = p.a);
+SELECT count(*), sum(i) FROM probes p WHERE NOT EXISTS (SELECT FROM logs WHERE logs.level = p.a AND logs.who = p.b);
+SELECT count(*), sum(i), sum(size) FROM probes p JOIN logs ON logs.size = p.a WHERE i < 200;
+SELECT count(*), sum(i) FROM probes p WHERE EXISTS (SELECT FROM logs WHERE logs.size = p.a);
+SELECT i, at FROM (SELECT * FROM probes WHERE i < 60 ORDER BY i DESC) p LEFT JOIN logs ON logs.who = p.b AND logs.at < '2024-01-03' ORDER BY i DESC, at;
+SELECT count(*), sum(x.id), sum(y.id) FROM logs x JOIN logs y ON y.level = x.level AND y.who = x.who WHERE x.id < 300;
+
 -- The order of the outer side.
 SELECT i, note FROM (SELECT * FROM probes ORDER BY i DESC LIMIT 40) p LEFT JOIN parts ON parts.a = p.a AND parts.b = 'b2' ORDER BY i DESC, note;
 SELECT i, id FROM probes LEFT JOIN items ON id = item ORDER BY i LIMIT 20;
 SELECT i, id, kind FROM probes LEFT JOIN items ON id = item WHERE i > 2400 ORDER BY i OFFSET 80 LIMIT 20;
+
+-- Neighbours that ask for the same key.
+SELECT count(*), count(id), sum(i), sum(price) FROM (SELECT i, item / 20 AS item FROM probes ORDER BY 2, 1) p LEFT JOIN items ON id = p.item;
+SELECT count(*), count(id), sum(i) FROM (SELECT i, item / 20 AS item FROM probes ORDER BY 2, 1) p LEFT JOIN items ON id = p.item AND p.i % 3 > 0;
+SELECT i, id FROM (SELECT i, i / 7 * 7 / 2 AS item FROM probes WHERE i < 60 ORDER BY i) p LEFT JOIN items ON id = p.item AND p.i % 2 = 0 ORDER BY i;
+SELECT count(*), sum(i) FROM (SELECT i, item / 20 AS item FROM probes ORDER BY 2, 1) p WHERE NOT EXISTS (SELECT FROM items WHERE id = p.item AND p.i % 3 > 0);
+SELECT count(*), sum(i) FROM (SELECT i, item / 20 AS item FROM probes ORDER BY 2, 1) p WHERE EXISTS (SELECT FROM items WHERE id = p.item AND p.i % 3 > 0);
+SELECT count(*), count(id), sum(length(body)) FROM (SELECT i, i / 4 AS n FROM probes WHERE i < 1300 ORDER BY i) p LEFT JOIN wide ON id = p.n;
 
 -- Chains, both sides stored, and columns that come through.
 SELECT count(*), sum(x.price), sum(y.price) FROM probes JOIN items x ON x.id = item JOIN items y ON y.id = x.id * 2;
@@ -110,6 +138,15 @@ SELECT count(*), count(id), sum(price), count(DISTINCT kind) FROM probes LEFT JO
 SELECT count(*), sum(i) FROM probes WHERE NOT EXISTS (SELECT FROM items WHERE id = item);
 SELECT count(*), sum(n), count(n) FROM probes p LEFT JOIN parts ON parts.a = p.a AND parts.b > 'b2';
 SELECT count(*), count(id), sum(x) FROM probes LEFT JOIN nothing ON id = item;
+UPDATE logs SET level = level + 100 WHERE id % 6 = 0;
+UPDATE logs SET body = 'own' WHERE id % 6 = 1;
+UPDATE logs SET id = id + 10000 WHERE id % 6 = 2;
+DELETE FROM logs WHERE id % 6 = 3;
+INSERT INTO logs SELECT g, 'b1', timestamp '2023-01-01' + g * interval '1 hour', 7, 1, 'new' FROM generate_series(3000, 3050) g;
+SELECT count(*), sum(logs.id), sum(length(body)) FROM probes p LEFT JOIN logs ON logs.level = p.a;
+SELECT count(*), sum(logs.id), max(logs.at) FROM probes p LEFT JOIN logs ON logs.who = p.b AND logs.at BETWEEN p.c AND p.c + 1;
+SELECT count(*), sum(logs.id), count(body) FROM probes p LEFT JOIN logs ON logs.at = p.c + i % 24 * interval '1 hour';
+SELECT count(*), sum(i) FROM probes p WHERE NOT EXISTS (SELECT FROM logs WHERE logs.level = p.a);
 SAVEPOINT s;
 UPDATE items SET price = -2;
 SELECT count(*), sum(price) FROM probes JOIN items ON id = item;
