@@ -15,6 +15,10 @@
 /* After an error a new process opens the store; RocksDB is not to mend itself meanwhile. */
 #define ALWAYS "track_and_verify_wals_in_manifest=true;max_bgerror_resume_count=0;"
 
+/* shards of the block cache: as many as threads can use, none too small to be of use */
+#define MAX_SHARD_BITS 6
+#define MIN_SHARD_BYTES (UINT64_C(16) << 20)
+
 static rocksdb_options_t *
 database_options(const EngineConfig *config, EngineError *err)
 {
@@ -76,7 +80,13 @@ engine_family_options(Engine *e, KalamObjectOptions options)
 	rocksdb_block_based_options_set_format_version(t, 5);
 	rocksdb_block_based_options_set_checksum(t, 4); /* XXH3 */
 	rocksdb_block_based_options_set_block_cache(t, e->cache);
+	/* in parts: a file's whole filter has megabytes, which no shard of the cache holds */
+	rocksdb_block_based_options_set_index_type(t,
+													rocksdb_block_based_table_index_type_two_level_index_search);
+	rocksdb_block_based_options_set_partition_filters(t, 1);
+	rocksdb_block_based_options_set_pin_top_level_index_and_filter(t, 1);
 	rocksdb_block_based_options_set_cache_index_and_filter_blocks(t, 1);
+	rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(t, 1);
 	rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(t, 1);
 	if (options.bloom_fpr_ppm > 0 && options.bloom_fpr_ppm < 1000000)
 	{
@@ -88,6 +98,26 @@ engine_family_options(Engine *e, KalamObjectOptions options)
 	rocksdb_options_set_block_based_table_factory(o, t);
 	rocksdb_block_based_options_destroy(t);
 	return o;
+}
+
+/*
+ * A cache of few shards: each has its own bound, and what is larger than that is
+ * read from the file whenever it is wanted.
+ */
+static rocksdb_cache_t *
+create_cache(uint64_t bytes)
+{
+	rocksdb_lru_cache_options_t *o = rocksdb_lru_cache_options_create();
+	rocksdb_cache_t *cache;
+	int			bits = 0;
+
+	while (bits < MAX_SHARD_BITS && bytes >> (bits + 1) >= MIN_SHARD_BYTES)
+		bits++;
+	rocksdb_lru_cache_options_set_capacity(o, bytes);
+	rocksdb_lru_cache_options_set_num_shard_bits(o, bits);
+	cache = rocksdb_cache_create_lru_opts(o);
+	rocksdb_lru_cache_options_destroy(o);
+	return cache;
 }
 
 /* ---- opening and closing ---- */
@@ -170,7 +200,7 @@ engine_begin(const EngineConfig *config, EngineError *err)
 		engine_free(e);
 		return NULL;
 	}
-	e->cache = rocksdb_cache_create_lru(config->block_cache_bytes);
+	e->cache = create_cache(config->block_cache_bytes);
 	e->write_synced = rocksdb_writeoptions_create();
 	e->write_plain = rocksdb_writeoptions_create();
 	rocksdb_writeoptions_set_sync(e->write_synced, 1);
