@@ -41,6 +41,30 @@ REVOKE ALL ON kalam.tables, kalam.namespaces FROM PUBLIC;
 GRANT SELECT ON kalam.tables, kalam.namespaces TO pg_monitor;
 GRANT EXECUTE ON FUNCTION kalam.stored_tables() TO pg_monitor;
 
+-- What has been written to stored tables since they were analysed, and when that
+-- was.  Counted since the server started.
+CREATE FUNCTION kalam.stat_of_tables(
+    OUT relid oid, OUT n_mod_since_analyze bigint,
+    OUT last_analyze timestamptz, OUT last_autoanalyze timestamptz,
+    OUT analyze_count bigint, OUT autoanalyze_count bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'kalam_stat_of_tables' LANGUAGE C STRICT VOLATILE;
+
+CREATE VIEW kalam.stat_tables AS
+    SELECT c.oid AS relid, n.nspname AS schemaname, c.relname,
+           coalesce(s.n_mod_since_analyze, 0) AS n_mod_since_analyze,
+           s.last_analyze, s.last_autoanalyze,
+           coalesce(s.analyze_count, 0) AS analyze_count,
+           coalesce(s.autoanalyze_count, 0) AS autoanalyze_count
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_foreign_table t ON t.ftrelid = c.oid
+    JOIN pg_foreign_server v ON v.oid = t.ftserver
+    JOIN pg_foreign_data_wrapper w ON w.oid = v.srvfdw AND w.fdwname = 'kalam_fdw'
+    LEFT JOIN kalam.stat_of_tables() s ON s.relid = c.oid;
+
+GRANT SELECT ON kalam.stat_tables TO PUBLIC;
+
 -- What ALTER does with the rows of stored tables now: builds indexes, stores rows anew.
 CREATE VIEW kalam.progress AS
     SELECT p.pid, d.datname, p.relid, 'building indexes' AS phase,

@@ -32,6 +32,7 @@
 #include "src/backend/row.h"
 #include "src/backend/split.h"
 #include "src/backend/table.h"
+#include "src/backend/tablestats.h"
 
 /* the piece of a place; sampled rows that share one, as they may be alike */
 #define PIECE_BYTES		(16 * 1024)
@@ -139,10 +140,18 @@ read_range(Sample *s, KalamMerge *merge, KalamRange *range)
 {
 	KalamMergedRow row;
 	double		before = s->seen;
+	Size		bytes = 0;
 
 	kalam_merge_open(merge, range, GetCurrentCommandId(false));
 	while (kalam_merge_next(merge, &row))
 	{
+		/* as much as so many pages of a heap table */
+		bytes += row.tuple->t_len;
+		if (VacuumCostActive && bytes > BLCKSZ)
+		{
+			VacuumCostBalance += VacuumCostPageMiss * (int) Min(bytes / BLCKSZ, 1000);
+			bytes = 0;
+		}
 		vacuum_delay_point();
 		offer_row(s, row.tuple);
 	}
@@ -259,6 +268,7 @@ acquire_sample(Relation rel, int elevel, HeapTuple *rows, int targrows,
 	KalamMerge *merge = palloc0(sizeof(KalamMerge));
 	KalamRange	range = {0};
 	int			places = Max(targrows / ROWS_PER_PIECE, 30);
+	uint64		counted;
 	Sample		s = {.rel = rel, .rows = rows, .target = targrows, .skip = -1};
 
 	reservoir_init_selection_state(&s.reservoir, targrows);
@@ -266,6 +276,7 @@ acquire_sample(Relation rel, int elevel, HeapTuple *rows, int targrows,
 	s.max_bytes = (Size) maintenance_work_mem * 1024;
 	merge->context = CurrentMemoryContext;
 	*totalrows = *totaldeadrows = 0;
+	counted = kalam_changes_counted(table->relid);
 	if (kalam_table_object(table) != KALAM_OBJECT_NONE)
 	{
 		KalamScanKey key = kalam_scan_key(table, KALAM_PRIMARY_KEY);
@@ -284,6 +295,7 @@ acquire_sample(Relation rel, int elevel, HeapTuple *rows, int targrows,
 	qsort(rows, s.nrows, sizeof(HeapTuple), compare_positions);
 	ExecDropSingleTupleTableSlot(s.slot);
 	pfree(merge);
+	kalam_count_analyze(table->relid, counted);
 	kalam_table_close(table);
 	ereport(elevel,
 			(errmsg("\"%s\": %.0f rows read, %d rows in sample, %.0f estimated total rows",

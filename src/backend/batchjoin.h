@@ -19,7 +19,7 @@
 
 /* Outer rows of a batch: the first, by how much the next is larger, the most. */
 #define KALAM_BATCH_FIRST	1
-#define KALAM_BATCH_GROWTH	8
+#define KALAM_BATCH_GROWTH	4
 #define KALAM_BATCH_MOST	4096
 
 /* custom_private of the CustomScan */

@@ -28,6 +28,7 @@
 #include "src/backend/keyread.h"
 #include "src/backend/merge.h"
 #include "src/backend/planner.h"
+#include "src/backend/scan.h"
 #include "src/backend/snapshot.h"
 
 /* the first block of a batch of several rows: all of it is wanted */
@@ -87,6 +88,7 @@ typedef struct BatchJoin
 
 	/* for EXPLAIN ANALYZE */
 	uint64		nbatches;
+	uint64		total_ranges;
 } BatchJoin;
 
 static const CustomExecMethods exec_methods;
@@ -332,6 +334,7 @@ next_batch(BatchJoin *j)
 	if (j->n == 0)
 		return false;
 	j->nbatches++;
+	j->total_ranges += j->nranges;
 	j->size = Min(j->size * KALAM_BATCH_GROWTH, KALAM_BATCH_MOST);
 	j->inner_done = j->nranges == 0;
 	if (j->inner_done)
@@ -533,6 +536,7 @@ explain_batch_join(CustomScanState *css, List *ancestors, ExplainState *es)
 	CustomScan *plan = (CustomScan *) css->ss.ps.plan;
 	List	   *quals = list_nth(plan->custom_exprs, KALAM_JOIN_QUALS);
 	String	   *index = list_nth(plan->custom_private, KALAM_JOIN_INDEX);
+	KalamScanCost cost;
 
 	ExplainPropertyText("Join Type", join_type_name(j->jointype), es);
 	ExplainPropertyText("Inner Relation", list_nth(es->rtable_names, j->inner_rti - 1), es);
@@ -552,7 +556,12 @@ explain_batch_join(CustomScanState *css, List *ancestors, ExplainState *es)
 		ExplainPropertyFloat("Rows Removed by Join Filter", NULL,
 							 css->ss.ps.instrument->nfiltered2 /
 							 Max(css->ss.ps.instrument->nloops, 1), 0, es);
-	ExplainPropertyInteger("Batches", NULL, (int64) j->nbatches, es);
+	/* (of parallel processes, each knows its own) */
+	if (j->nbatches == 0)
+		return;
+	ExplainPropertyUInteger("Batches", NULL, j->nbatches, es);
+	cost = kalam_merge_cost(&j->merge);
+	kalam_explain_cost(j->total_ranges, &cost, es);
 }
 
 static const CustomExecMethods exec_methods = {

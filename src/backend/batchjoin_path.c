@@ -161,32 +161,27 @@ find_required_outer(const Joining *j, const Path *outer, const Path *inner, Reli
 		!have_dangerous_phv(j->root, j->outerrel->relids, inner_params);
 }
 
-static void
-try_path(const Joining *j, Path *outer, Path *inner)
+static CustomPath *
+make_path(const Joining *j, Path *outer, Path *inner, List *pathkeys, Relids required)
 {
-	CustomPath *path;
-	List	   *clauses;
+	CustomPath *path = makeNode(CustomPath);
+	List	   *clauses = clauses_left(j, inner);
 	List	   *private = NIL;
 	Node	   *items[KALAM_BATCH_ITEMS];
-	List	   *pathkeys;
-	Relids		required;
 
-	if (bms_overlap(PATH_REQ_OUTER(outer), j->innerrel->relids) ||
-		!find_required_outer(j, outer, inner, &required))
-		return;
-	pathkeys = build_join_pathkeys(j->root, j->joinrel, j->jointype, outer->pathkeys);
-	if (!add_path_precheck(j->joinrel, outer->startup_cost + inner->startup_cost,
-						   outer->total_cost + inner->startup_cost, pathkeys, required))
-		return;
-
-	path = makeNode(CustomPath);
-	clauses = clauses_left(j, inner);
 	path->path.pathtype = T_CustomScan;
 	path->path.parent = j->joinrel;
 	path->path.pathtarget = j->joinrel->reltarget;
 	path->path.param_info = get_joinrel_parampathinfo(j->root, j->joinrel, outer, inner,
 													  j->extra->sjinfo, required, &clauses);
 	path->path.rows = path->path.param_info ? path->path.param_info->ppi_rows : j->joinrel->rows;
+	/* of a partial path, the share that its outer side has */
+	if (outer->parallel_workers > 0)
+		path->path.rows = clamp_row_est(path->path.rows *
+										Min(outer->rows / Max(outer->parent->rows, 1), 1));
+	path->path.parallel_safe = j->joinrel->consider_parallel && outer->parallel_safe &&
+		inner->parallel_safe;
+	path->path.parallel_workers = outer->parallel_workers;
 	path->path.pathkeys = pathkeys;
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
 	path->custom_paths = list_make1(outer);
@@ -199,7 +194,33 @@ try_path(const Joining *j, Path *outer, Path *inner)
 		private = lappend(private, items[i]);
 	path->custom_private = private;
 	cost_batch_join(j, path, outer, inner, clauses);
-	add_path(j->joinrel, &path->path);
+	return path;
+}
+
+static void
+try_path(const Joining *j, Path *outer, Path *inner)
+{
+	List	   *pathkeys;
+	Relids		required;
+
+	if (bms_overlap(PATH_REQ_OUTER(outer), j->innerrel->relids) ||
+		!find_required_outer(j, outer, inner, &required))
+		return;
+	pathkeys = build_join_pathkeys(j->root, j->joinrel, j->jointype, outer->pathkeys);
+	if (add_path_precheck(j->joinrel, outer->startup_cost + inner->startup_cost,
+						  outer->total_cost + inner->startup_cost, pathkeys, required))
+		add_path(j->joinrel, (Path *) make_path(j, outer, inner, pathkeys, required));
+}
+
+/* The same for an outer side that parallel processes share. */
+static void
+try_partial_path(const Joining *j, Path *outer, Path *inner)
+{
+	List	   *pathkeys = build_join_pathkeys(j->root, j->joinrel, j->jointype, outer->pathkeys);
+
+	if (bms_is_subset(PATH_REQ_OUTER(inner), j->outerrel->relids) &&
+		add_partial_path_precheck(j->joinrel, outer->total_cost + inner->startup_cost, pathkeys))
+		add_partial_path(j->joinrel, (Path *) make_path(j, outer, inner, pathkeys, NULL));
 }
 
 static void
@@ -214,6 +235,11 @@ try_inner(const Joining *j, Path *inner, Path *unique_outer)
 	}
 	foreach(lc, j->outerrel->pathlist)
 		try_path(j, lfirst(lc), inner);
+	if (!j->joinrel->consider_parallel || !inner->parallel_safe ||
+		!bms_is_empty(j->joinrel->lateral_relids))
+		return;
+	foreach(lc, j->outerrel->partial_pathlist)
+		try_partial_path(j, lfirst(lc), inner);
 }
 
 static void

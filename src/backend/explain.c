@@ -9,6 +9,7 @@
 #include "nodes/makefuncs.h"
 #include "utils/ruleutils.h"
 
+#include "src/backend/directmodify.h"
 #include "src/backend/planner.h"
 #include "src/backend/scan.h"
 #include "src/backend/scan_state.h"
@@ -26,19 +27,9 @@ explain_conditions(const char *label, List *quals, ForeignScan *plan, ExplainSta
 												  context, prefix, false), es);
 }
 
-/*
- * What storage did for the scan, over all loops.  Of a scan that processes share,
- * each knows its own part only.
- */
-static void
-explain_cost(const ForeignScanState *node, ExplainState *es)
+void
+kalam_explain_cost(uint64 nranges, const KalamScanCost *cost, ExplainState *es)
 {
-	const KalamScan *scan = node->fdw_state;
-	KalamScanCost cost;
-
-	if (scan == NULL || node->ss.ps.plan->parallel_aware)
-		return;
-	cost = kalam_merge_cost(&scan->merge);
 	if (es->format == EXPLAIN_FORMAT_TEXT)
 	{
 		appendStringInfoSpaces(es->str, es->indent * 2);
@@ -46,21 +37,22 @@ explain_cost(const ForeignScanState *node, ExplainState *es)
 						 "Storage: ranges=" UINT64_FORMAT " keys read=" UINT64_FORMAT
 						 " seeks=" UINT64_FORMAT " rows sent=" UINT64_FORMAT " blocks=" UINT64_FORMAT
 						 " bytes=" UINT64_FORMAT "\n",
-						 scan->nranges, cost.read, cost.seeks, cost.rows, cost.blocks, cost.bytes);
+						 nranges, cost->read, cost->seeks, cost->rows, cost->blocks, cost->bytes);
 		return;
 	}
-	ExplainPropertyUInteger("Key Ranges", NULL, scan->nranges, es);
-	ExplainPropertyUInteger("Keys Read by Storage", NULL, cost.read, es);
-	ExplainPropertyUInteger("Storage Seeks", NULL, cost.seeks, es);
-	ExplainPropertyUInteger("Rows Sent by Storage", NULL, cost.rows, es);
-	ExplainPropertyUInteger("Blocks Sent by Storage", NULL, cost.blocks, es);
-	ExplainPropertyUInteger("Bytes Sent by Storage", NULL, cost.bytes, es);
+	ExplainPropertyUInteger("Key Ranges", NULL, nranges, es);
+	ExplainPropertyUInteger("Keys Read by Storage", NULL, cost->read, es);
+	ExplainPropertyUInteger("Storage Seeks", NULL, cost->seeks, es);
+	ExplainPropertyUInteger("Rows Sent by Storage", NULL, cost->rows, es);
+	ExplainPropertyUInteger("Blocks Sent by Storage", NULL, cost->blocks, es);
+	ExplainPropertyUInteger("Bytes Sent by Storage", NULL, cost->bytes, es);
 }
 
 void
 kalam_explain_scan(ForeignScanState *node, ExplainState *es)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	const KalamScan *scan = node->fdw_state;
 	int			nbounds = intVal(list_nth(plan->fdw_private, KALAM_PRIVATE_KEY_QUALS));
 	int			nshipped = intVal(list_nth(plan->fdw_private, KALAM_PRIVATE_SHIPPED));
 	List	   *quals = plan->fdw_recheck_quals;
@@ -85,8 +77,14 @@ kalam_explain_scan(ForeignScanState *node, ExplainState *es)
 	explain_conditions("Storage Filter", list_truncate(list_copy(others), nshipped), plan, es);
 	/* those that core knows of, it shows */
 	explain_conditions("Filter", list_copy_tail(others, nshipped), plan, es);
+	explain_conditions("Filter", kalam_direct_quals(plan), plan, es);
 	if (boolVal(list_nth(plan->fdw_private, KALAM_PRIVATE_REVERSE)))
 		ExplainPropertyText("Scan Direction", "Backward", es);
-	if (es->analyze)
-		explain_cost(node, es);
+	/* of a scan that processes share, each knows its own part only */
+	if (es->analyze && scan != NULL && !plan->scan.plan.parallel_aware)
+	{
+		KalamScanCost cost = kalam_merge_cost(&scan->merge);
+
+		kalam_explain_cost(scan->nranges, &cost, es);
+	}
 }

@@ -53,6 +53,8 @@ enum KalamScanPrivate
 	KALAM_PRIVATE_MARK,			/* Boolean: rows may be locked later: rowmark.h */
 	KALAM_PRIVATE_FILTER,		/* list of lists: kalam_ship_steps_to_list */
 	KALAM_PRIVATE_SHIPPED,		/* Integer: how many conditions these are */
+	KALAM_PRIVATE_DIRECT,		/* list: the scan modifies the rows itself
+								 * (directmodify.c); or NULL */
 	KALAM_PRIVATE_ITEMS
 };
 
@@ -62,6 +64,7 @@ enum KalamScanPrivate
 extern bool kalam_enable_multirange;
 extern bool kalam_enable_indexscan;
 extern bool kalam_enable_indexonlyscan;
+extern bool kalam_enable_directmodify;
 
 extern void kalam_planner_install(void);	/* hooks */
 

@@ -16,6 +16,7 @@
 #include "utils/rel.h"
 
 #include "src/backend/ddl.h"
+#include "src/backend/directmodify.h"
 #include "src/backend/index.h"
 #include "src/backend/parallel.h"
 #include "src/backend/planner.h"
@@ -50,7 +51,7 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 		scan->index = &scan->table->indexes[scan->conditions.key.index - scan->table->indexes];
 	scan->conditions.alternatives =
 		kalam_alternatives_from_list(list_nth(private, KALAM_PRIVATE_BOUNDS));
-	scan->conditions.states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
+	scan->conditions.states = ExecInitExprList(kalam_scan_values(plan), (PlanState *) node);
 	scan->conditions.econtext = node->ss.ps.ps_ExprContext;
 	if (list_nth(private, KALAM_PRIVATE_FILTER) != NIL)
 		scan->merge.filter =
@@ -146,6 +147,8 @@ open_ranges(KalamScan *scan)
 		range.flags |= KALAM_SCAN_INDEX;
 	if (scan->only != NULL)
 		range.flags |= kalam_key_reading_flags(scan->only);
+	else if (scan->keys_only)
+		range.flags |= KALAM_SCAN_KEYS_ONLY;
 	else if (scan->want_keys)
 		range.flags |= KALAM_SCAN_KEYS;
 	else if (scan->no_columns && (scan->ranges.n > 1 || scan->ranges.ranges[0].upper_len > 0))
@@ -342,6 +345,14 @@ kalam_iterate_scan(ForeignScanState *node)
 			return slot;
 	}
 	return ExecClearTuple(scan->slot);
+}
+
+bool
+kalam_scan_next_merged(KalamScan *scan, KalamMergedRow *row)
+{
+	if (!scan->started)
+		start_scan(scan);
+	return scan->merge.open && kalam_merge_next(&scan->merge, row);
 }
 
 static void

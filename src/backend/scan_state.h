@@ -32,6 +32,7 @@ typedef struct KalamScan
 	bool		reverse;
 	bool		no_columns;
 	bool		want_keys;
+	bool		keys_only;		/* rows come without their columns */
 	int			limit;			/* so many rows will be asked for; 0: unknown */
 	uint64		nranges;		/* read so far, for EXPLAIN */
 	int			lock_mode;		/* rows are locked before they are returned, or
@@ -54,6 +55,7 @@ typedef struct KalamScan
 	uint64		count_left;
 	KalamMerge	merge;
 	KalamRow   *newest;			/* a locked row that had changed */
+	struct KalamDirectModify *direct;	/* directmodify.c's */
 } KalamScan;
 
 static inline bool
@@ -61,5 +63,8 @@ kalam_scan_locks(const KalamScan *scan)
 {
 	return scan->lock_mode != KALAM_SCAN_LOCKS_NOTHING;
 }
+
+/* The next row as it is merged; false at the end.  For who set want_keys or keys_only. */
+extern bool kalam_scan_next_merged(KalamScan *scan, KalamMergedRow *row);
 
 #endif							/* KALAM_SCAN_STATE_H */

@@ -9,7 +9,7 @@
  * moment to die, then writes into memory that nobody else sees any more.
  *
  * Postgres' own shared memory holds what only backends touch: row locks, the
- * transactions in doubt and the supervisor's notes.
+ * transactions in doubt, counts of changes and the supervisor's notes.
  */
 #include "postgres.h"
 
@@ -19,11 +19,13 @@
 
 #include "access/xlog.h"
 #include "miscadmin.h"
+#include "src/backend/autoanalyze.h"
 #include "src/backend/indoubt.h"
 #include "src/backend/resolve.h"
 #include "src/backend/rowlock.h"
 #include "src/backend/shmem.h"
 #include "src/backend/snapshot.h"
+#include "src/backend/tablestats.h"
 #include "storage/backendid.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
@@ -51,6 +53,8 @@ static const struct
 	{kalam_resolve_shmem_size, NULL, kalam_resolve_shmem_init},
 	{kalam_indoubt_shmem_size, NULL, kalam_indoubt_shmem_init},
 	{kalam_snapshot_shmem_size, NULL, kalam_snapshot_shmem_init},
+	{kalam_table_stats_shmem_size, kalam_table_stats_shmem_request, kalam_table_stats_shmem_init},
+	{kalam_autoanalyze_shmem_size, NULL, kalam_autoanalyze_shmem_init},
 };
 
 static void

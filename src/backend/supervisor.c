@@ -28,6 +28,7 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/bgworker_internals.h"
 #include "postmaster/interrupt.h"
+#include "src/backend/autoanalyze.h"
 #include "src/backend/client.h"
 #include "src/backend/indoubt.h"
 #include "src/backend/resolve.h"
@@ -35,6 +36,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/pidfile.h"
 #include "utils/timestamp.h"
@@ -538,6 +540,7 @@ kalam_supervisor_main(Datum arg)
 
 	pqsignal(SIGTERM, handle_sigterm);
 	pqsignal(SIGCHLD, handle_sigchld);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload); /* settings of autovacuum */
 	BackgroundWorkerUnblockSignals();
 
 	request_context = AllocSetContextCreate(TopMemoryContext, "kalam supervisor",
@@ -555,6 +558,11 @@ kalam_supervisor_main(Datum arg)
 		long		timeout_ms = IDLE_TICK_MS;
 		long		tick_ms = IDLE_TICK_MS;
 
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
 		if (shutdown_requested)
 		{
 			if (!draining())
@@ -603,6 +611,8 @@ kalam_supervisor_main(Datum arg)
 			else if (state != KALAM_STORAGE_READY)
 				timeout_ms = ms_since(child_started) < START_SLOW_AFTER_MS ?
 					START_TICK_MS : START_SLOW_TICK_MS;
+			else if (!shutdown_requested)
+				kalam_autoanalyze_tick();
 		}
 
 		nap(Max(Min(timeout_ms, tick_ms), 1));

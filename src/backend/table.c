@@ -28,6 +28,7 @@
 #include "src/backend/shmem.h"
 #include "src/backend/store_catalog.h"
 #include "src/backend/table.h"
+#include "src/backend/tablestats.h"
 #include "src/backend/transaction.h"
 
 #define STAT_MAX_AGE_MS		5000
@@ -291,6 +292,21 @@ kalam_table_know(KalamTable *table, const KalamCatalogTable *record)
 			}
 		}
 	}
+}
+
+Oid
+kalam_table_of_object(uint32 object_id)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &all_tables)
+	{
+		KalamTable *table = dlist_container(KalamTable, node, iter.cur);
+
+		if (table->object_id == object_id)
+			return table->relid;
+	}
+	return InvalidOid;
 }
 
 uint32

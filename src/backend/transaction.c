@@ -28,6 +28,7 @@
 #include "src/backend/snapshot.h"
 #include "src/backend/spill.h"
 #include "src/backend/table.h"
+#include "src/backend/tablestats.h"
 #include "src/backend/transaction.h"
 #include "src/shared/protocol.h"
 
@@ -150,6 +151,7 @@ kalam_stage_row(const uint8 *key, size_t key_len, size_t tuple_len, KalamStagedV
 										KALAM_VALUE_HEADER_BYTES + tuple_len);
 	MinimalTuple tuple = (MinimalTuple) (v->value + KALAM_VALUE_HEADER_BYTES);
 
+	kalam_count_change(kalam_get_be32(key), false);
 	put_value_header(v->value);
 	memset(tuple, 0, tuple_len);
 	tuple->t_len = tuple_len;
@@ -162,6 +164,7 @@ void
 kalam_stage_delete(const uint8 *key, size_t key_len)
 {
 	(void) add_version(key, key_len, KALAM_CHANGE_DELETE, 0);
+	kalam_count_change(kalam_get_be32(key), true);
 }
 
 void
@@ -472,6 +475,7 @@ transaction_callback(XactEvent event, void *arg)
 			kalam_marked_rows_at_xact_end();
 			kalam_snapshots_at_xact_end();
 			kalam_ddl_at_xact_end(event == XACT_EVENT_COMMIT);
+			kalam_counts_at_xact_end(event != XACT_EVENT_ABORT);
 			kalam_tables_at_xact_end();
 			forget_transaction();
 			break;
@@ -508,6 +512,7 @@ subtransaction_callback(SubXactEvent event, SubTransactionId sub, SubTransaction
 			kalam_cursors_at_subcommit(sub, parent);
 			kalam_snapshots_at_subcommit(sub, parent);
 			kalam_row_locks_subcommit(sub, parent);
+			kalam_counts_at_subcommit(sub, parent);
 			kalam_ddl_at_subcommit(sub, parent);
 			break;
 
@@ -520,6 +525,7 @@ subtransaction_callback(SubXactEvent event, SubTransactionId sub, SubTransaction
 			kalam_cursors_at_abort(sub);
 			kalam_snapshots_at_subabort(sub);
 			kalam_row_locks_subabort(sub);
+			kalam_counts_at_subabort(sub);
 			kalam_ddl_at_subabort(sub);
 			break;
 	}

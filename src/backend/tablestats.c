@@ -1,0 +1,393 @@
+/*
+ * tablestats.c
+ *	  Counts of changes to stored tables: see tablestats.h.
+ *
+ * A transaction counts by object and subtransaction, so that a rollback to a
+ * savepoint takes its part along.  At commit the counts are added to the tables'.
+ *
+ * Tables are in a hash of bounded size; one that finds no room is not counted.
+ * Its lock is held for a look-up; to count it is taken in shared mode only.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "port/atomics.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#include "src/backend/table.h"
+#include "src/backend/tablestats.h"
+
+#define MAX_TABLES	8192
+
+extern PGDLLEXPORT Datum kalam_stat_of_tables(PG_FUNCTION_ARGS);
+PG_FUNCTION_INFO_V1(kalam_stat_of_tables);
+
+bool		kalam_am_autoanalyze = false;
+
+/* ---- shared ---- */
+
+typedef struct StatsKey
+{
+	Oid			database;
+	Oid			relid;
+} StatsKey;
+
+StaticAssertDecl(sizeof(StatsKey) == 8, "a hashed key has no padding");
+
+typedef struct StatsEntry
+{
+	StatsKey	key;
+	pg_atomic_uint64 changes;	/* since the server started; never goes back */
+
+	/* the rest under the lock, exclusively */
+	uint64		analyzed;		/* changes that the last ANALYZE saw */
+	TimestampTz last_analyze;
+	TimestampTz last_autoanalyze;
+	int64		analyze_count;
+	int64		autoanalyze_count;
+	bool		unknown;
+} StatsEntry;
+
+static HTAB *tables = NULL;
+static LWLock *lock;
+
+Size
+kalam_table_stats_shmem_size(void)
+{
+	return hash_estimate_size(MAX_TABLES, sizeof(StatsEntry));
+}
+
+void
+kalam_table_stats_shmem_request(void)
+{
+	RequestNamedLWLockTranche("kalam table stats", 1);
+}
+
+void
+kalam_table_stats_shmem_init(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(StatsKey), .entrysize = sizeof(StatsEntry)};
+
+	lock = &GetNamedLWLockTranche("kalam table stats")->lock;
+	tables = ShmemInitHash("kalam table stats", 64, MAX_TABLES, &ctl, HASH_ELEM | HASH_BLOBS);
+}
+
+/* The entry, made if it is not there and create says so; else NULL.  Under the lock. */
+static StatsEntry *
+find_entry(Oid database, Oid relid, bool create)
+{
+	StatsKey	key = {database, relid};
+	StatsEntry *e;
+	bool		found;
+
+	e = hash_search(tables, &key, create ? HASH_ENTER_NULL : HASH_FIND, &found);
+	if (e != NULL && !found)
+	{
+		pg_atomic_init_u64(&e->changes, 0);
+		memset((char *) e + offsetof(StatsEntry, analyzed), 0,
+			   sizeof(StatsEntry) - offsetof(StatsEntry, analyzed));
+		e->unknown = true;
+	}
+	return e;
+}
+
+static void
+add_changes(Oid database, Oid relid, uint64 n)
+{
+	StatsEntry *e;
+
+	LWLockAcquire(lock, LW_SHARED);
+	e = find_entry(database, relid, false);
+	if (e != NULL)
+		pg_atomic_fetch_add_u64(&e->changes, n);
+	LWLockRelease(lock);
+	if (e != NULL)
+		return;
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	e = find_entry(database, relid, true);
+	if (e != NULL)
+		pg_atomic_fetch_add_u64(&e->changes, n);
+	LWLockRelease(lock);
+}
+
+static void
+note_analyzed(Oid relid, uint64 counted)
+{
+	StatsEntry *e;
+
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	e = find_entry(MyDatabaseId, relid, true);
+	if (e != NULL)
+	{
+		e->analyzed = counted;
+		e->unknown = false;
+		if (kalam_am_autoanalyze)
+		{
+			e->last_autoanalyze = GetCurrentTimestamp();
+			e->autoanalyze_count++;
+		}
+		else
+		{
+			e->last_analyze = GetCurrentTimestamp();
+			e->analyze_count++;
+		}
+	}
+	LWLockRelease(lock);
+}
+
+uint64
+kalam_changes_counted(Oid relid)
+{
+	StatsEntry *e;
+	uint64		n = 0;
+
+	LWLockAcquire(lock, LW_SHARED);
+	e = find_entry(MyDatabaseId, relid, false);
+	if (e != NULL)
+		n = pg_atomic_read_u64(&e->changes);
+	LWLockRelease(lock);
+	return n;
+}
+
+void
+kalam_table_stats_add(Oid database, Oid relid)
+{
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	(void) find_entry(database, relid, true);
+	LWLockRelease(lock);
+}
+
+void
+kalam_table_stats_looked_at(Oid relid)
+{
+	StatsEntry *e;
+
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	e = find_entry(MyDatabaseId, relid, false);
+	if (e != NULL)
+		e->unknown = false;
+	LWLockRelease(lock);
+}
+
+void
+kalam_table_stats_forget(Oid database, Oid relid)
+{
+	HASH_SEQ_STATUS seq;
+	StatsEntry *e;
+
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	hash_seq_init(&seq, tables);
+	while ((e = hash_seq_search(&seq)) != NULL)
+		if (e->key.database == database && (!OidIsValid(relid) || e->key.relid == relid))
+			(void) hash_search(tables, &e->key, HASH_REMOVE, NULL);
+	LWLockRelease(lock);
+}
+
+List *
+kalam_table_stats(Oid database)
+{
+	/* nothing is allocated under the lock */
+	KalamTableStats *all = palloc(MAX_TABLES * sizeof(KalamTableStats));
+	List	   *list = NIL;
+	HASH_SEQ_STATUS seq;
+	StatsEntry *e;
+	int			n = 0;
+
+	LWLockAcquire(lock, LW_SHARED);
+	hash_seq_init(&seq, tables);
+	while ((e = hash_seq_search(&seq)) != NULL)
+		if (n < MAX_TABLES && (!OidIsValid(database) || e->key.database == database))
+			all[n++] = (KalamTableStats)
+			{
+				.database = e->key.database, .relid = e->key.relid,
+				.changes = pg_atomic_read_u64(&e->changes) - e->analyzed,
+				.last_analyze = e->last_analyze, .last_autoanalyze = e->last_autoanalyze,
+				.analyze_count = e->analyze_count, .autoanalyze_count = e->autoanalyze_count,
+				.unknown = e->unknown
+			};
+	LWLockRelease(lock);
+	for (int i = 0; i < n; i++)
+		list = lappend(list, &all[i]);
+	return list;
+}
+
+/* ---- the own transaction ---- */
+
+typedef struct OwnCount
+{
+	uint32		object_id;
+	SubTransactionId sub;
+	Oid			relid;
+	uint64		puts;
+	uint64		deletes;
+} OwnCount;
+
+typedef struct OwnAnalyze
+{
+	Oid			relid;
+	SubTransactionId sub;
+	uint64		counted;
+} OwnAnalyze;
+
+static OwnCount *counts = NULL;
+static int	ncounts = 0;
+static int	counts_size = 0;
+static List *analyses = NIL;	/* OwnAnalyze, in TopTransactionContext */
+
+void
+kalam_count_change(uint32 object_id, bool is_delete)
+{
+	SubTransactionId sub = GetCurrentSubTransactionId();
+	OwnCount   *c = NULL;
+
+	/* (most often the one that was used last) */
+	for (int i = ncounts; c == NULL && i-- > 0;)
+		if (counts[i].object_id == object_id && counts[i].sub == sub)
+			c = &counts[i];
+	if (c == NULL)
+	{
+		if (ncounts == counts_size)
+		{
+			int			size = Max(16, 2 * counts_size);
+
+			counts = counts == NULL ?
+				MemoryContextAlloc(TopMemoryContext, size * sizeof(OwnCount)) :
+				repalloc(counts, size * sizeof(OwnCount));
+			counts_size = size;
+		}
+		c = &counts[ncounts++];
+		*c = (OwnCount) {.object_id = object_id, .sub = sub, .relid = kalam_table_of_object(object_id)};
+	}
+	if (is_delete)
+		c->deletes++;
+	else
+		c->puts++;
+}
+
+double
+kalam_own_rows(uint32 object_id)
+{
+	double		rows = 0;
+
+	for (int i = 0; i < ncounts; i++)
+		if (counts[i].object_id == object_id)
+			rows += (double) counts[i].puts - (double) counts[i].deletes;
+	return Max(rows, 0);
+}
+
+void
+kalam_count_analyze(Oid relid, uint64 counted)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	OwnAnalyze *a = palloc(sizeof(OwnAnalyze));
+
+	a->relid = relid;
+	a->sub = GetCurrentSubTransactionId();
+	a->counted = counted;
+	analyses = lappend(analyses, a);
+	MemoryContextSwitchTo(old);
+}
+
+void
+kalam_counts_at_xact_end(bool committed)
+{
+	ListCell   *lc;
+
+	for (int i = 0; committed && i < ncounts; i++)
+		if (OidIsValid(counts[i].relid))
+			add_changes(MyDatabaseId, counts[i].relid, counts[i].puts + counts[i].deletes);
+	if (committed)
+		foreach(lc, analyses)
+		{
+			OwnAnalyze *a = lfirst(lc);
+
+			note_analyzed(a->relid, a->counted);
+		}
+	ncounts = 0;
+	analyses = NIL;
+}
+
+void
+kalam_counts_at_subabort(SubTransactionId sub)
+{
+	ListCell   *lc;
+	int			kept = 0;
+
+	for (int i = 0; i < ncounts; i++)
+		if (counts[i].sub != sub)
+			counts[kept++] = counts[i];
+	ncounts = kept;
+	foreach(lc, analyses)
+	{
+		if (((OwnAnalyze *) lfirst(lc))->sub == sub)
+			analyses = foreach_delete_current(analyses, lc);
+	}
+}
+
+void
+kalam_counts_at_subcommit(SubTransactionId sub, SubTransactionId parent)
+{
+	ListCell   *lc;
+
+	foreach(lc, analyses)
+	{
+		OwnAnalyze *a = lfirst(lc);
+
+		if (a->sub == sub)
+			a->sub = parent;
+	}
+	for (int i = ncounts; i-- > 0;)
+	{
+		int			j;
+
+		if (counts[i].sub != sub)
+			continue;
+		counts[i].sub = parent;
+		for (j = 0; j < ncounts; j++)
+			if (j != i && counts[j].sub == parent && counts[j].object_id == counts[i].object_id)
+				break;
+		if (j == ncounts)
+			continue;
+		counts[j].puts += counts[i].puts;
+		counts[j].deletes += counts[i].deletes;
+		memmove(&counts[i], &counts[i + 1], (ncounts - i - 1) * sizeof(OwnCount));
+		ncounts--;
+	}
+}
+
+/* ---- view kalam.stat_tables ---- */
+
+/* A row per table of this database that has been written, or analysed, since the start. */
+Datum
+kalam_stat_of_tables(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (tables == NULL)
+		return (Datum) 0;
+	foreach(lc, kalam_table_stats(MyDatabaseId))
+	{
+		KalamTableStats *t = lfirst(lc);
+		Datum		values[6];
+		bool		nulls[6] = {0};
+
+		values[0] = ObjectIdGetDatum(t->relid);
+		values[1] = Int64GetDatum((int64) t->changes);
+		values[2] = TimestampTzGetDatum(t->last_analyze);
+		nulls[2] = t->last_analyze == 0;
+		values[3] = TimestampTzGetDatum(t->last_autoanalyze);
+		nulls[3] = t->last_autoanalyze == 0;
+		values[4] = Int64GetDatum(t->analyze_count);
+		values[5] = Int64GetDatum(t->autoanalyze_count);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}

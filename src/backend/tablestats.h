@@ -1,0 +1,71 @@
+/*
+ * tablestats.h
+ *	  How much of each stored table has changed since it was last analysed.
+ *
+ * Counted like PostgreSQL's own statistics of tables, which leave out foreign
+ * tables: rows that a transaction wrote or deleted, added up when it commits, in
+ * Postgres' shared memory.  They start anew with the server; a table that was not
+ * analysed since is to be looked at once.
+ */
+#ifndef KALAM_TABLESTATS_H
+#define KALAM_TABLESTATS_H
+
+#include "postgres.h"
+#include "access/transam.h"
+#include "nodes/pg_list.h"
+#include "utils/timestamp.h"
+
+/* ---- the own transaction ---- */
+
+/* A row of the object is written (or deleted) by the current subtransaction. */
+extern void kalam_count_change(uint32 object_id, bool is_delete);
+
+/* Rows of the object that this transaction has written, less those it deleted. */
+extern double kalam_own_rows(uint32 object_id);
+
+/* How many changes have been counted: to be told when the table is analysed. */
+extern uint64 kalam_changes_counted(Oid relid);
+
+/* The table has been analysed, with the rows of that count; said at commit. */
+extern void kalam_count_analyze(Oid relid, uint64 counted);
+
+/* Callbacks; never raise. */
+extern void kalam_counts_at_xact_end(bool committed);
+extern void kalam_counts_at_subabort(SubTransactionId sub);
+extern void kalam_counts_at_subcommit(SubTransactionId sub, SubTransactionId parent);
+
+/* ---- all transactions ---- */
+
+typedef struct KalamTableStats
+{
+	Oid			database;
+	Oid			relid;
+	uint64		changes;		/* rows written and deleted since it was analysed */
+	TimestampTz last_analyze;	/* 0: not since the server started */
+	TimestampTz last_autoanalyze;
+	int64		analyze_count;
+	int64		autoanalyze_count;
+	bool		unknown;		/* changes from before the server's start are not in it */
+} KalamTableStats;
+
+/* Copies of those of a database (or all: InvalidOid), palloc'd. */
+extern List *kalam_table_stats(Oid database);
+
+/* A table of which nothing is known yet. */
+extern void kalam_table_stats_add(Oid database, Oid relid);
+
+/* It has been looked at: what changed before the start is known. */
+extern void kalam_table_stats_looked_at(Oid relid);
+
+/* The table, or the whole database (InvalidOid), is gone. */
+extern void kalam_table_stats_forget(Oid database, Oid relid);
+
+/* In a process that analyses by itself: says so of what it analyses. */
+extern bool kalam_am_autoanalyze;
+
+/* Shared memory: called from the hooks in shmem.c. */
+extern Size kalam_table_stats_shmem_size(void);
+extern void kalam_table_stats_shmem_request(void);
+extern void kalam_table_stats_shmem_init(void);
+
+#endif							/* KALAM_TABLESTATS_H */
