@@ -58,6 +58,15 @@ ok(wait_until(10, sub { ask("SELECT phase FROM kalam.progress WHERE rows > 0 AND
 ok(($s->answer)[0], 'and ends');
 sound('t', 'a rewrite');
 
+# ---- the space of an index that is dropped ----
+
+ask('ALTER FOREIGN TABLE t OPTIONS (DROP index_au)');
+ask("SELECT kalam.flush('t')");
+my $before = ask("SELECT kalam.table_size('t')");
+ask('ALTER FOREIGN TABLE t OPTIONS (DROP unique_u)');
+ok(wait_until(10, sub { ask("SELECT kalam.table_size('t')") < 0.8 * $before }), 'comes back') or diag("$before, then " . ask("SELECT kalam.table_size('t')"));
+ask('ALTER FOREIGN TABLE t OPTIONS (ADD unique_u \'u\', ADD index_au \'a, u\')');
+
 # ---- old snapshots ----
 
 my $old = KalamTest::Session->new($node);
@@ -105,11 +114,49 @@ $s->do('COMMIT');
 like(($node->psql('postgres', 'INSERT INTO p VALUES (20, 1500)'))[2], qr/duplicate key/, 'and is taken then');
 sound('p', 'all is well');
 
+# ---- many sessions ----
+
+ask(q(
+	CREATE FOREIGN TABLE busy (k int, u int, w int, v int) SERVER kalam OPTIONS (primary_key 'k', unique_u 'u', unique_wu 'w, u', index_v 'v, w');
+	CREATE FUNCTION step(what int, a int, b int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+		CASE what
+			WHEN 0 THEN INSERT INTO busy VALUES (a, b, a % 3, b);
+			WHEN 1 THEN INSERT INTO busy VALUES (a, b, a % 3, b), (b, a, a % 3, b) ON CONFLICT DO NOTHING;
+			WHEN 2 THEN INSERT INTO busy VALUES (a, b, a % 3, b) ON CONFLICT (k) DO UPDATE SET u = excluded.u, v = busy.v + 1;
+			WHEN 3 THEN INSERT INTO busy VALUES (a, b, a % 3, b) ON CONFLICT (u) DO UPDATE SET k = excluded.k, w = 9;
+			WHEN 4 THEN UPDATE busy SET u = b, v = v + 1 WHERE k = a;
+			WHEN 5 THEN UPDATE busy SET k = b WHERE u = a;
+			WHEN 6 THEN UPDATE busy SET v = v + 1 WHERE k IN (a, b);
+			WHEN 7 THEN DELETE FROM busy WHERE u = a;
+			ELSE DELETE FROM busy WHERE k = a; INSERT INTO busy VALUES (b, a, 1, 1);
+		END CASE;
+	EXCEPTION WHEN unique_violation THEN NULL; END $$;));
+append_to_file("$dir/steps", <<'SQL');
+\set what random(0, 8)
+\set a random(1, 30)
+\set b random(1, 30)
+\set c random(0, 8)
+BEGIN;
+SELECT step(:what, :a, :b);
+SELECT step(:c, :b, :a + 1);
+COMMIT;
+SQL
+foreach my $level ('read committed', 'repeatable read')
+{
+	local $ENV{PGOPTIONS} = '-c deadlock_timeout=20ms -c default_transaction_isolation=' . $level =~ s/ /\\ /r;
+	my ($out, $err) = run_command([ 'pgbench', '-n', '-c', '6', '-j', '2', '-T', '3', '--max-tries=1000', '-f', "$dir/steps", $node->connstr('postgres') ]);
+
+	like($out, qr/number of failed transactions: 0 /, "$level: many sessions") or diag("$out $err");
+	sound('busy', "$level: entries are those of rows");
+	is(ask(q(SELECT count(*), count(DISTINCT u), count(DISTINCT k) FROM busy WHERE u IS NOT NULL)) =~ /^(\d+)\|\1\|\1$/ ? 1 : 0, 1, "$level: values are unique");
+}
+
 # ---- deaths ----
 
 foreach my $how ('storage', 'server')
 {
 	my $w = KalamTest::Session->new($node);
+	my $writer = $w->pid;
 
 	ask('ALTER FOREIGN TABLE t OPTIONS (DROP index_late)') if $how eq 'server';
 	$w->send(q(DO $$ BEGIN FOR i IN 1 .. 1000000 LOOP UPDATE t SET a = a + 1, u = u || '.' WHERE k % 997 = i % 997; DELETE FROM t WHERE k = i * 7; COMMIT; END LOOP; END $$));
@@ -117,6 +164,9 @@ foreach my $how ('storage', 'server')
 	if ($how eq 'storage')
 	{
 		kill_storage($node);
+		sleep(0.5);
+		# (between two requests it has not noticed)
+		ask("SELECT pg_cancel_backend($writer)");
 		$w->answer;
 	}
 	else

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "src/storage/bulk.h"
+#include "src/storage/reclaim.h"
 #include "src/storage/stop_point.h"
 #include "src/storage/store_dir.h"
 #include "src/storage/storage.h"
@@ -35,9 +36,16 @@ typedef struct Marks
 {
 	uint32_t	ncreated;
 	uint32_t	ndropped;
+	uint32_t	ndropped_indexes;
 	uint32_t	nbuckets;
 	bool		many_keys;
 } Marks;
+
+typedef struct DroppedIndex
+{
+	uint32_t	object_id;
+	uint16_t	index;
+} DroppedIndex;
 
 /* Files of one object are ingested by one call. */
 typedef struct Ingest
@@ -52,6 +60,7 @@ struct ChangeSet
 	Object	   *last;			/* held: object of the last change */
 	Object	  **created;		/* not installed yet */
 	uint32_t   *dropped;
+	DroppedIndex *dropped_indexes;
 	Object	  **doomed;			/* out of sight, to be destroyed */
 	uint32_t	ndoomed;
 	Ingest	   *ingests;		/* sorted files that come with the changes */
@@ -114,6 +123,7 @@ change_set_destroy(ChangeSet *s)
 	engine_batch_destroy(s->batch);
 	free(s->created);
 	free(s->dropped);
+	free(s->dropped_indexes);
 	free(s->doomed);
 	free(s->deferred);
 	forget_ingests(s, 0);
@@ -254,16 +264,14 @@ change_is_allowed(const Change *c, EngineError *err)
 static void
 delete_index(ChangeSet *s, const Object *o, const Change *c)
 {
-	uint8_t		lower[KALAM_INDEX_KEY_PREFIX_BYTES];
-	uint8_t		upper[KALAM_INDEX_KEY_PREFIX_BYTES];
-	uint32_t	next = ((uint32_t) c->value[0] << 8 | c->value[1]) + 1;
+	DroppedIndex dropped = {kalam_get_be32(c->key), (uint16_t) (c->value[0] << 8 | c->value[1])};
+	IndexRange	r = index_range(dropped.object_id, dropped.index);
 
-	kalam_put_key_prefix(lower, kalam_get_be32(c->key), KALAM_KEY_KIND_INDEX);
-	memcpy(lower + KALAM_KEY_PREFIX_BYTES, c->value, 2);
-	kalam_put_key_prefix(upper, kalam_get_be32(c->key), (uint8_t) (KALAM_KEY_KIND_INDEX + (next >> 16)));
-	upper[KALAM_KEY_PREFIX_BYTES] = (uint8_t) (next >> 8);
-	upper[KALAM_KEY_PREFIX_BYTES + 1] = (uint8_t) next;
-	engine_batch_delete_range(s->batch, object_family(o), lower, sizeof(lower), upper, sizeof(upper));
+	engine_batch_delete_range(s->batch, object_family(o), r.lower, sizeof(r.lower),
+							  r.upper, sizeof(r.upper));
+	s->dropped_indexes = realloc(s->dropped_indexes,
+								 (s->now.ndropped_indexes + 1) * sizeof(DroppedIndex));
+	s->dropped_indexes[s->now.ndropped_indexes++] = dropped;
 }
 
 /*
@@ -575,6 +583,13 @@ change_set_finish(ChangeSet *s)
 	if (s->ndoomed > 0)
 		STOP_POINT("after_drop");
 	s->ndoomed = 0;
+	for (uint32_t i = 0; i < s->now.ndropped_indexes; i++)
+	{
+		Object	   *o = objects_get(s->dropped_indexes[i].object_id);
+
+		if (o != NULL)
+			reclaim_add_index(o, s->dropped_indexes[i].index);
+	}
 	if (s->ningests > 0)
 		STOP_POINT("before_unlink");
 	for (uint32_t i = 0; i < s->ningests; i++)

@@ -1,9 +1,10 @@
 /*
  * reclaim.c
- *	  The space of dropped objects that shared a column family.
+ *	  The space of dropped objects that shared a column family, and of dropped
+ *	  indexes.
  *
- * Their rows are deleted as a range and files with nothing else in them are
- * removed at once.  What lies in files with rows of others goes only when these
+ * Their keys are deleted as a range, and of objects files with nothing else in
+ * them are removed at once.  What lies in files with rows of others goes only when these
  * are compacted, which nothing asks for in a family that is not written to.  So
  * a thread compacts the range, as soon as no snapshot from before the drop is
  * held: until then a compaction would keep the rows.  After a restart RocksDB's
@@ -15,6 +16,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "src/storage/log.h"
@@ -30,6 +32,10 @@
 typedef struct Reclaim
 {
 	Object	   *object;
+	bool		of_index;		/* the object stays */
+	size_t		bound_len;
+	uint8_t		lower[KALAM_INDEX_KEY_PREFIX_BYTES];
+	uint8_t		upper[KALAM_INDEX_KEY_PREFIX_BYTES];
 	uint64_t	write;			/* the drop's, or a later one */
 	struct Reclaim *next;
 } Reclaim;
@@ -42,14 +48,18 @@ static bool stop;
 static bool opened;
 static pthread_t thread;
 
-void
-reclaim_add(Object *object)
+static void
+add(Object *object, bool of_index, const uint8_t *lower, const uint8_t *upper, size_t len)
 {
 	Reclaim    *r = calloc(1, sizeof(Reclaim));
 
 	if (r == NULL)
 		abort();
 	r->object = object;
+	r->of_index = of_index;
+	memcpy(r->lower, lower, len);
+	memcpy(r->upper, upper, len);
+	r->bound_len = len;
 	r->write = engine_last_write(storage.engine);
 	pthread_mutex_lock(&list_lock);
 	*last = r;
@@ -58,14 +68,43 @@ reclaim_add(Object *object)
 	pthread_mutex_unlock(&list_lock);
 }
 
-static void
-reclaim(const Object *object)
+void
+reclaim_add(Object *object)
 {
 	ObjectRange r = object_range(object_id(object));
-	EngineFamily *f = object_family(object);
+
+	add(object, false, r.lower, r.upper, sizeof(r.lower));
+}
+
+void
+reclaim_add_index(Object *object, uint16_t index)
+{
+	IndexRange	r = index_range(object_id(object), index);
+
+	add(object, true, r.lower, r.upper, sizeof(r.lower));
+}
+
+static bool
+still_there(const Object *object)
+{
+	Object	   *o = objects_get(object_id(object));
+
+	if (o != NULL)
+		object_put(o);
+	return o != NULL;
+}
+
+static void
+reclaim(const Reclaim *r)
+{
+	EngineFamily *f = object_family(r->object);
+	size_t		len = r->bound_len;
 	EngineError err;
 
-	if (engine_range_bytes(storage.engine, f, r.lower, 4, r.upper, 4) < WORTH_BYTES)
+	/* an index whose object was dropped since goes with that */
+	if (r->of_index && !still_there(r->object))
+		return;
+	if (engine_range_bytes(storage.engine, f, r->lower, len, r->upper, len) < WORTH_BYTES)
 		return;
 	/* RocksDB stops, or aborts, when a file that it writes cannot be completed */
 	if (store_dir_free_bytes() < store_dir_reserve_bytes() / 2)
@@ -73,11 +112,11 @@ reclaim(const Object *object)
 	/* it would stop the writes of all others, too */
 	if (store_dir_is_damaged(engine_family_name(f), NULL))
 		return;
-	/* the deletion is in memory; it must meet the rows */
+	/* the deletion is in memory; it must meet the keys */
 	if (!engine_flush(storage.engine, f, &err) ||
-		!engine_compact(storage.engine, f, r.lower, 4, r.upper, 4, &err))
-		log_warning("could not give back the space of object %u: %s", object_id(object),
-					err.message);
+		!engine_compact(storage.engine, f, r->lower, len, r->upper, len, &err))
+		log_warning("could not give back the space of object %u%s: %s", object_id(r->object),
+					r->of_index ? ", of an index that was dropped" : "", err.message);
 }
 
 /* The first of the list, once snapshots allow; NULL at the end. */
@@ -125,7 +164,7 @@ run(void *arg)
 	(void) arg;
 	while ((r = next()) != NULL)
 	{
-		reclaim(r->object);
+		reclaim(r);
 		object_put(r->object);
 		free(r);
 	}

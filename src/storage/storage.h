@@ -41,6 +41,28 @@ object_range(uint32_t object_id)
 	return r;
 }
 
+/* All entries of one index of an object. */
+typedef struct IndexRange
+{
+	uint8_t		lower[KALAM_INDEX_KEY_PREFIX_BYTES];
+	uint8_t		upper[KALAM_INDEX_KEY_PREFIX_BYTES];
+} IndexRange;
+
+static inline IndexRange
+index_range(uint32_t object_id, uint16_t index)
+{
+	IndexRange	r;
+	uint32_t	next = (uint32_t) index + 1;
+
+	kalam_put_key_prefix(r.lower, object_id, KALAM_KEY_KIND_INDEX);
+	r.lower[KALAM_KEY_PREFIX_BYTES] = (uint8_t) (index >> 8);
+	r.lower[KALAM_KEY_PREFIX_BYTES + 1] = (uint8_t) index;
+	kalam_put_key_prefix(r.upper, object_id, (uint8_t) (KALAM_KEY_KIND_INDEX + (next >> 16)));
+	r.upper[KALAM_KEY_PREFIX_BYTES] = (uint8_t) (next >> 8);
+	r.upper[KALAM_KEY_PREFIX_BYTES + 1] = (uint8_t) next;
+	return r;
+}
+
 /* Three-way comparison of keys. */
 static inline int
 key_compare(const uint8_t *a, size_t alen, const uint8_t *b, size_t blen)
