@@ -58,9 +58,19 @@ kalam_explain_scan(ForeignScanState *node, ExplainState *es)
 	List	   *quals = plan->fdw_recheck_quals;
 	String	   *index = list_nth(plan->fdw_private, KALAM_PRIVATE_INDEX);
 	List	   *others = list_copy_tail(quals, nbounds);
+	List	   *parts = NIL;
+	ListCell   *lc;
 
 	if (index != NULL)
 		ExplainPropertyText("Index", strVal(index), es);
+	foreach(lc, (List *) list_nth(plan->fdw_private, KALAM_PRIVATE_PARTS))
+	{
+		String	   *name = linitial(lfirst(lc));
+
+		parts = lappend(parts, name ? strVal(name) : "primary key");
+	}
+	if (parts != NIL)
+		ExplainPropertyList("Keys", parts, es);
 	if (list_nth(plan->fdw_private, KALAM_PRIVATE_ONLY) != NIL)
 		ExplainPropertyBool("Keys Only", true, es);
 	explain_conditions("Key Cond", list_truncate(list_copy(quals), nbounds), plan, es);

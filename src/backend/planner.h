@@ -9,9 +9,21 @@
 #include "postgres.h"
 #include "foreign/fdwapi.h"
 
+/* An arm of an OR, and the key by which its rows are found. */
+typedef struct KalamPathPart
+{
+	int			key;
+	List	   *arm;			/* RestrictInfos */
+	List	   *clauses;		/* they and what stands beside the OR */
+} KalamPathPart;
+
 /* The only member of a ForeignPath's private list. */
 typedef struct KalamPath
 {
+	List	   *parts;			/* KalamPathPart: it reads these one after the other; what
+								 * follows is not used then */
+	RestrictInfo *parts_of;		/* the OR */
+
 	int			key;			/* that it follows: kalam_scan_key */
 	bool		multiple;		/* several ranges: kalam_match_key */
 	bool		only;			/* its columns are all that is needed */
@@ -27,6 +39,7 @@ typedef struct KalamPath
 enum KalamScanPrivate
 {
 	KALAM_PRIVATE_BOUNDS,		/* list: kalam_alternatives_to_list */
+	KALAM_PRIVATE_PARTS,		/* list: parts of an OR (scan_parts.h); or NIL */
 	KALAM_PRIVATE_KEY_QUALS,	/* Integer: how many fdw_recheck_quals are key conditions */
 	KALAM_PRIVATE_INDEX,		/* String: name of the index that it follows; NULL:
 								 * the primary key */

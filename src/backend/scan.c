@@ -23,6 +23,7 @@
 #include "src/backend/row.h"
 #include "src/backend/rowlock.h"
 #include "src/backend/scan.h"
+#include "src/backend/scan_parts.h"
 #include "src/backend/scan_state.h"
 #include "src/backend/snapshot.h"
 
@@ -70,6 +71,8 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 									(PlanState *) node);
 		scan->recheck = ExecInitQual(plan->fdw_recheck_quals, (PlanState *) node);
 	}
+	if (list_nth(private, KALAM_PRIVATE_PARTS) != NIL)
+		kalam_parts_begin(scan, list_nth(private, KALAM_PRIVATE_PARTS), scan->conditions.states);
 	columns = list_nth(private, KALAM_PRIVATE_ONLY);
 	if (columns != NIL)
 		scan->only = kalam_key_reading_begin(scan->table, &scan->conditions.key, columns,
@@ -78,8 +81,13 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 										scan->only ? &TTSOpsVirtual : &TTSOpsMinimalTuple);
 	scan->stamp = kalam_snapshot_stamp(estate->es_snapshot);
 	kalam_record_check_snapshot(scan->table, scan->rel, scan->stamp);
-	if (scan->index != NULL)
-		kalam_index_check_snapshot(scan->table, scan->index, scan->rel, scan->stamp);
+	for (int i = 0; i < Max(scan->nparts, 1); i++)
+	{
+		if (scan->nparts > 0)
+			kalam_parts_use(scan, i);
+		if (scan->index != NULL)
+			kalam_index_check_snapshot(scan->table, scan->index, scan->rel, scan->stamp);
+	}
 	scan->command_id = estate->es_snapshot->curcid;
 	scan->owner = GetCurrentSubTransactionId();
 	scan->merge.context = estate->es_query_cxt;
@@ -103,6 +111,18 @@ turn_around(KalamKeyRanges *ranges)
 		ranges->ranges[i] = ranges->ranges[j];
 		ranges->ranges[j] = r;
 	}
+}
+
+static void
+compute_ranges(KalamScan *scan)
+{
+	MemoryContext old;
+
+	scan->ranges.ranges = NULL;
+	MemoryContextReset(scan->range_context);
+	old = MemoryContextSwitchTo(scan->range_context);
+	scan->all = kalam_compute_ranges(&scan->conditions);
+	MemoryContextSwitchTo(old);
 }
 
 static void
@@ -153,23 +173,40 @@ next_piece(KalamScan *scan)
 	return true;
 }
 
+/* In a scan of parts: opens the next one that has ranges.  False if there is none. */
+static bool
+next_part(KalamScan *scan)
+{
+	if (scan->merge.open)
+		kalam_merge_close(&scan->merge);
+	while (!scan->merge.open && scan->part + 1 < scan->nparts)
+	{
+		kalam_parts_use(scan, scan->part + 1);
+		compute_ranges(scan);
+		scan->ranges = scan->all;
+		if (scan->ranges.n > 0)
+			open_ranges(scan);
+	}
+	return scan->merge.open;
+}
+
 /* Computes the ranges from the parameters of now, and opens them. */
 static void
 start_scan(KalamScan *scan)
 {
-	MemoryContext old;
-
 	scan->started = true;
 	scan->count_left = 0;
 	scan->ranges.n = 0;
-	scan->ranges.ranges = NULL;
-	MemoryContextReset(scan->range_context);
 	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE ||
 		!kalam_filter_start(scan->merge.filter, scan->conditions.econtext, &scan->input))
 		return;
-	old = MemoryContextSwitchTo(scan->range_context);
-	scan->all = kalam_compute_ranges(&scan->conditions);
-	MemoryContextSwitchTo(old);
+	if (scan->nparts > 0)
+	{
+		scan->part = -1;
+		(void) next_part(scan);
+		return;
+	}
+	compute_ranges(scan);
 	if (scan->shared != NULL)
 	{
 		(void) next_piece(scan);
@@ -267,6 +304,12 @@ next_row(KalamScan *scan, ForeignScanState *node)
 		if (scan->table->nkeys == 0 && row.key != NULL)
 			kalam_row_id_to_tid(kalam_get_be64(row.key + KALAM_KEY_PREFIX_BYTES),
 								&scan->slot->tts_tid);
+		if (scan->nparts > 0 && !kalam_parts_give(scan, scan->slot))
+		{
+			CHECK_FOR_INTERRUPTS();
+			ResetExprContext(node->ss.ps.ps_ExprContext);
+			continue;
+		}
 		if (scan->marked)
 			kalam_marked_rows_add(scan->marked, &row, &scan->slot->tts_tid);
 		else if (kalam_scan_locks(scan))
@@ -298,7 +341,7 @@ kalam_iterate_scan(ForeignScanState *node)
 	{
 		TupleTableSlot *slot = scan->merge.counting ? next_counted(scan) : next_row(scan, node);
 
-		if (!TupIsNull(slot) || !next_piece(scan))
+		if (!TupIsNull(slot) || !(scan->nparts > 0 ? next_part(scan) : next_piece(scan)))
 			return slot;
 	}
 	return ExecClearTuple(scan->slot);

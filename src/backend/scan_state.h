@@ -17,12 +17,17 @@
 #include "src/backend/scan_input.h"
 #include "src/backend/ship.h"
 
+typedef struct KalamScanPart KalamScanPart; /* scan_parts.h */
+
 typedef struct KalamScan
 {
 	Relation	rel;
 	KalamTable *table;
 	KalamConditions conditions;
 	KalamIndex *index;			/* that it follows; NULL: the primary key */
+	struct KalamScanPart *parts;	/* it reads these one after the other; then the two */
+	int			nparts;			/* above are those of part number `part` */
+	int			part;
 	KalamKeyReading *only;		/* rows are read from keys; or NULL */
 	bool		reverse;
 	bool		no_columns;
