@@ -57,6 +57,9 @@ EXPLAIN (COSTS OFF) SELECT * FROM pi WHERE b = 'k3' AND id > 4000;
 EXPLAIN (COSTS OFF) SELECT * FROM pi WHERE (b, id) > ('k3', 4000) ORDER BY b, id LIMIT 5;
 EXPLAIN (COSTS OFF) SELECT * FROM pi WHERE a = 3 OR a = 4 AND c > 300;
 EXPLAIN (COSTS OFF) SELECT d FROM pi WHERE a IS NULL AND d LIKE 'x%';
+-- An OR over several of them.
+EXPLAIN (COSTS OFF) SELECT * FROM pi WHERE a = 3 OR b = 'k3' AND id < 500 OR c = 7;
+EXPLAIN (COSTS OFF) SELECT * FROM po JOIN pi ON pi.c IN (po.a, po.id) WHERE po.id = 3;
 -- Keys tell all that is wanted.
 EXPLAIN (COSTS OFF) SELECT id, a, c FROM pi WHERE a = 5;
 EXPLAIN (COSTS OFF) SELECT count(*) FROM pi WHERE a BETWEEN 5 AND 9;

@@ -22,12 +22,14 @@ my $node = new_server('main', conf => "autovacuum = off\nmax_worker_processes = 
 $node->safe_psql('postgres', <<"E");
 CREATE FOREIGN TABLE t (a int, b int, v bigint, w text) SERVER kalam OPTIONS (primary_key 'a, b');
 CREATE FOREIGN TABLE no_key (a int, w text) SERVER kalam;
+CREATE FOREIGN TABLE indexed (id int, g int, w text) SERVER kalam OPTIONS (primary_key 'id', index_g 'g, id');
 CREATE FOREIGN TABLE small (a int, w text) SERVER kalam OPTIONS (primary_key 'a');
 CREATE TABLE h (a int, b int, v bigint, w text);
 INSERT INTO h SELECT i / 100, i % 100, i, repeat(md5(i::text), 4) FROM generate_series(0, $ROWS - 1) i;
 INSERT INTO t SELECT * FROM h;
 INSERT INTO no_key SELECT a, w FROM h;
 INSERT INTO small SELECT i, i::text FROM generate_series(0, 599) i;
+INSERT INTO indexed SELECT i, (i * 37) % 1000, repeat('x', 300) FROM generate_series(1, 30000) i;
 SELECT kalam.flush('no_key');
 ANALYZE;
 CREATE FUNCTION sum_stable(int) RETURNS bigint LANGUAGE plpgsql STABLE PARALLEL SAFE AS
@@ -59,11 +61,14 @@ my %queries = (
 	'a join with heap' => "SELECT count(*), sum(t.v + h.v) FROM h JOIN t USING (a, b)",
 	'look-ups by workers' => "SELECT /* nestloop */ count(*), sum(length(small.w)) FROM h JOIN small USING (a)",
 	'a union' => "SELECT count(*) FROM (SELECT a FROM t UNION ALL SELECT a FROM no_key UNION ALL SELECT a FROM h) u",
+	'by an index' => "SELECT /* index */ count(*), sum(id), sum(length(w)) FROM indexed WHERE g BETWEEN 100 AND 400",
+	'by an index only' => "SELECT /* index */ count(*), sum(id) FROM indexed WHERE g BETWEEN 100 AND 900",
+	'a filter in storage' => "SELECT count(*), sum(v) FROM t WHERE b = 17 AND v % 2 = 1",
 	'some rows' => "SELECT count(*) FROM (SELECT * FROM t LIMIT 10) l",
 	'a stable function' => "SELECT sum(sum_stable(a)) FROM h WHERE b = 3 AND a < 200",
 	'a volatile function' => "SELECT sum(sum_volatile(a)) FROM h WHERE b = 3 AND a < 200",
 );
-my $no_index = 'SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; SET enable_memoize = off;';
+my $no_index = 'SET kalam.enable_batchjoin = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; SET enable_memoize = off;';
 foreach my $what (sort keys %queries)
 {
 	my $query = $queries{$what};

@@ -16,7 +16,9 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
-#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
@@ -513,6 +515,18 @@ explain_quals(const char *label, List *quals, CustomScanState *css, List *ancest
 												  true, false), es);
 }
 
+/* The inner table, with its alias if that is another name. */
+static const char *
+inner_name(const BatchJoin *j, const ExplainState *es)
+{
+	const char *name = get_rel_name(rt_fetch(j->inner_rti, es->rtable)->relid);
+	const char *alias = list_nth(es->rtable_names, j->inner_rti - 1);
+
+	if (name == NULL || strcmp(name, alias) == 0)
+		return quote_identifier(alias);
+	return psprintf("%s %s", quote_identifier(name), quote_identifier(alias));
+}
+
 static const char *
 join_type_name(JoinType jointype)
 {
@@ -539,7 +553,7 @@ explain_batch_join(CustomScanState *css, List *ancestors, ExplainState *es)
 	KalamScanCost cost;
 
 	ExplainPropertyText("Join Type", join_type_name(j->jointype), es);
-	ExplainPropertyText("Inner Relation", list_nth(es->rtable_names, j->inner_rti - 1), es);
+	ExplainPropertyText("Inner Relation", inner_name(j, es), es);
 	if (index != NULL)
 		ExplainPropertyText("Index", strVal(index), es);
 	if (boolVal(list_nth(plan->custom_private, KALAM_JOIN_ONLY)))

@@ -271,8 +271,12 @@ add_batch_joins(Joining *j)
 	{
 		Path	   *inner = lfirst(lc);
 
-		if (IsA(inner, ForeignPath) &&
-			bms_overlap(PATH_REQ_OUTER(inner), j->outerrel->relids) &&
+		if (!IsA(inner, ForeignPath))
+			continue;
+		/* in a join of partitions, it may depend on the table that the outer one is of */
+		if (bms_overlap(PATH_REQ_OUTER(inner), j->outerrel->top_parent_relids))
+			inner = reparameterize_path_by_child(j->root, inner, j->outerrel);
+		if (inner != NULL && bms_overlap(PATH_REQ_OUTER(inner), j->outerrel->relids) &&
 			!has_pseudoconstant(inner->param_info->ppi_clauses))
 			try_inner(j, inner, unique_outer);
 	}

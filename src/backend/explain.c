@@ -9,6 +9,7 @@
 #include "nodes/makefuncs.h"
 #include "utils/ruleutils.h"
 
+#include "src/backend/directmodify.h"
 #include "src/backend/planner.h"
 #include "src/backend/scan.h"
 #include "src/backend/scan_state.h"
@@ -57,15 +58,26 @@ kalam_explain_scan(ForeignScanState *node, ExplainState *es)
 	List	   *quals = plan->fdw_recheck_quals;
 	String	   *index = list_nth(plan->fdw_private, KALAM_PRIVATE_INDEX);
 	List	   *others = list_copy_tail(quals, nbounds);
+	List	   *parts = NIL;
+	ListCell   *lc;
 
 	if (index != NULL)
 		ExplainPropertyText("Index", strVal(index), es);
+	foreach(lc, (List *) list_nth(plan->fdw_private, KALAM_PRIVATE_PARTS))
+	{
+		String	   *name = linitial(lfirst(lc));
+
+		parts = lappend(parts, name ? strVal(name) : "primary key");
+	}
+	if (parts != NIL)
+		ExplainPropertyList("Keys", parts, es);
 	if (list_nth(plan->fdw_private, KALAM_PRIVATE_ONLY) != NIL)
 		ExplainPropertyBool("Keys Only", true, es);
 	explain_conditions("Key Cond", list_truncate(list_copy(quals), nbounds), plan, es);
 	explain_conditions("Storage Filter", list_truncate(list_copy(others), nshipped), plan, es);
 	/* those that core knows of, it shows */
 	explain_conditions("Filter", list_copy_tail(others, nshipped), plan, es);
+	explain_conditions("Filter", kalam_direct_quals(plan), plan, es);
 	if (boolVal(list_nth(plan->fdw_private, KALAM_PRIVATE_REVERSE)))
 		ExplainPropertyText("Scan Direction", "Backward", es);
 	/* of a scan that processes share, each knows its own part only */

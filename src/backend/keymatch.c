@@ -12,6 +12,7 @@
 #include "optimizer/restrictinfo.h"
 
 #include "src/backend/keymatch.h"
+#include "src/backend/planner.h"
 
 /* An OR of more arms is left a filter. */
 #define MAX_ALTERNATIVES	100
@@ -320,6 +321,17 @@ use_or(KalamKeyMatch *match, const Matching *m, List *bounds, List *clauses, boo
 		return rinfo;
 	}
 	return NULL;
+}
+
+bool
+kalam_bounds_key(PlannerInfo *root, RelOptInfo *rel, const KalamScanKey *key,
+				 RestrictInfo *rinfo)
+{
+	Matching	m = {root, rel, key};
+
+	return kalam_match_condition(root, rel, key, rinfo) != NIL ||
+		(kalam_enable_multirange && restriction_is_or_clause(rinfo) &&
+		 match_arms(&m, rinfo) != NIL);
 }
 
 KalamKeyMatch *

@@ -98,6 +98,10 @@ typedef struct KalamKeyMatch
 extern KalamKeyMatch *kalam_match_key(PlannerInfo *root, RelOptInfo *rel, const KalamScanKey *key,
 									  List *clauses, bool multiple);
 
+/* Does the condition, or each arm of it, bound some column of the key? */
+extern bool kalam_bounds_key(PlannerInfo *root, RelOptInfo *rel, const KalamScanKey *key,
+							 RestrictInfo *rinfo);
+
 /* ---- keycond.c: single conditions ---- */
 
 /* The bounds that a condition gives, all of which hold where it does; NIL: none. */

@@ -24,6 +24,7 @@
 #include "utils/rel.h"
 
 #include "src/backend/ddl.h"
+#include "src/backend/directmodify.h"
 #include "src/backend/index.h"
 #include "src/backend/modify.h"
 #include "src/backend/modify_internal.h"
@@ -103,9 +104,8 @@ end_modify(EState *estate, ResultRelInfo *info)
 	info->ri_FdwState = NULL;
 }
 
-/* Before the first write: an object to write to. */
-static void
-make_ready(KalamModify *m)
+void
+kalam_modify_make_ready(KalamModify *m)
 {
 	ListCell   *lc;
 
@@ -116,6 +116,18 @@ make_ready(KalamModify *m)
 	foreach(lc, m->table->sequences)
 		kalam_transaction_uses_sequence(lfirst_oid(lc));
 	m->ready = true;
+}
+
+KalamModify *
+kalam_modify_begin(ResultRelInfo *info)
+{
+	return begin_modify_state(info, NULL);
+}
+
+void
+kalam_modify_end(EState *estate, ResultRelInfo *info)
+{
+	end_modify(estate, info);
 }
 
 static void
@@ -368,7 +380,7 @@ insert_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 	uint8		key[KALAM_MAX_KEY_BYTES];
 	size_t		key_len;
 
-	make_ready(m);
+	kalam_modify_make_ready(m);
 	slot->tts_tableOid = RelationGetRelid(m->rel);
 	check_constraints(estate, info, slot,
 					  m->mtstate != NULL && m->mtstate->operation == CMD_UPDATE ?
@@ -441,52 +453,58 @@ kalam_modify_check_triggered(EState *estate, const KalamVersion *own, const char
 				 errhint("Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other rows.")));
 }
 
-typedef enum Verdict
+KalamChangeVerdict
+kalam_modify_lock_row(EState *estate, KalamModify *m, uint8 *key, size_t *key_len,
+					  KalamRowLockMode mode, const char *verb, KalamRow **newest)
 {
-	GO_ON,						/* the row is as the plan saw it */
-	GO_ON_CHANGED,				/* it had changed; *plan_slot is made anew */
-	SKIP
-} Verdict;
-
-/*
- * Locks the row of key and finds out whether the change still applies to it.
- * In read committed a row that has changed meanwhile is put through the plan
- * again, which may drop it or compute other values; key is then its key now.
- */
-static Verdict
-lock_and_recheck(EState *estate, ResultRelInfo *info, uint8 *key, size_t *key_len,
-				 KalamRowLockMode mode, TupleTableSlot **plan_slot)
-{
-	KalamModify *m = info->ri_FdwState;
 	KalamVersion own;
 	KalamRowFate fate;
-	KalamRow   *newest;
-	TupleTableSlot *again;
-	MemoryContext old;
 
+	*newest = NULL;
 	kalam_modify_lock_key(m, key, *key_len, mode);
 	if (kalam_own_version(key, *key_len, &own))
 	{
 		if (own.command_id < estate->es_snapshot->curcid)
-			return own.op == KALAM_CHANGE_PUT ? GO_ON : SKIP;
-		kalam_modify_check_triggered(estate, &own, m->mtstate->operation == CMD_UPDATE ?
-									 "updated" : "deleted");
-		return SKIP;			/* this command has changed it already */
+			return own.op == KALAM_CHANGE_PUT ? KALAM_GO_ON : KALAM_SKIP;
+		kalam_modify_check_triggered(estate, &own, verb);
+		return KALAM_SKIP;		/* this command has changed it already */
 	}
 	if (m->object_is_new || m->scan_locked)
-		return GO_ON;
+		return KALAM_GO_ON;
 
 	while ((fate = kalam_row_fate(key, key_len, kalam_snapshot_stamp(estate->es_snapshot), mode,
-								  &newest)) == KALAM_ROW_MOVED)
+								  newest)) == KALAM_ROW_MOVED)
 	{
 		CHECK_FOR_INTERRUPTS();
 		kalam_modify_lock_key(m, key, *key_len, mode);
 		if (kalam_own_version(key, *key_len, &own))
-			return SKIP;		/* it is ours by now */
+			return KALAM_SKIP;	/* it is ours by now */
 	}
-	if (fate != KALAM_ROW_UPDATED)
-		return fate == KALAM_ROW_AS_BEFORE ? GO_ON : SKIP;
+	if (fate == KALAM_ROW_UPDATED)
+		return KALAM_GO_ON_CHANGED;
+	return fate == KALAM_ROW_AS_BEFORE ? KALAM_GO_ON : KALAM_SKIP;
+}
 
+/*
+ * Locks the row of key and finds out whether the change still applies to it.
+ * In read committed a row that has changed meanwhile is put through the plan
+ * again, which may drop it or compute other values, in *plan_slot; key is then
+ * its key now.
+ */
+static KalamChangeVerdict
+lock_and_recheck(EState *estate, ResultRelInfo *info, uint8 *key, size_t *key_len,
+				 KalamRowLockMode mode, TupleTableSlot **plan_slot)
+{
+	KalamModify *m = info->ri_FdwState;
+	KalamRow   *newest;
+	KalamChangeVerdict verdict = kalam_modify_lock_row(estate, m, key, key_len, mode,
+												 m->mtstate->operation == CMD_UPDATE ?
+												 "updated" : "deleted", &newest);
+	TupleTableSlot *again;
+	MemoryContext old;
+
+	if (verdict != KALAM_GO_ON_CHANGED)
+		return verdict;
 	ExecStoreMinimalTuple(kalam_row_tuple(newest), m->newest_slot, false);
 	if (m->table->nkeys == 0)
 		kalam_row_id_to_tid(kalam_get_be64(key + KALAM_KEY_PREFIX_BYTES),
@@ -500,10 +518,10 @@ lock_and_recheck(EState *estate, ResultRelInfo *info, uint8 *key, size_t *key_le
 	{
 		ExecClearTuple(m->newest_slot);
 		pfree(newest);
-		return SKIP;
+		return KALAM_SKIP;
 	}
 	*plan_slot = again;
-	return GO_ON_CHANGED;
+	return KALAM_GO_ON_CHANGED;
 }
 
 /* Checks the new version of a row and gives its key.  True if that is another. */
@@ -524,10 +542,25 @@ new_row_key(EState *estate, ResultRelInfo *info, TupleTableSlot *slot,
 	return *new_len != old_len || memcmp(old_key, new_key, old_len) != 0;
 }
 
-/* Stages a locked row's new version, and what that does to its entries. */
-static void
-put_changed(EState *estate, KalamModify *m, KalamIndexChanges *changes, const uint8 *old_key,
-			size_t old_len, TupleTableSlot *slot, const uint8 *new_key, size_t new_len)
+KalamIndexChanges *
+kalam_modify_plan_change(EState *estate, ResultRelInfo *info, TupleTableSlot *old,
+						 const uint8 *old_key, size_t old_len, TupleTableSlot *slot,
+						 uint8 *new_key, size_t *new_len, KalamRowLockMode *mode)
+{
+	KalamModify *m = info->ri_FdwState;
+	bool		moves = new_row_key(estate, info, slot, old_key, old_len, new_key, new_len);
+	KalamIndexChanges *changes = kalam_index_changes(m->table, m->rel, old, old_key, old_len,
+													 slot, new_key, *new_len);
+
+	*mode = moves || kalam_index_changes_unique(changes) ?
+		KALAM_LOCK_UPDATE : KALAM_LOCK_NO_KEY_UPDATE;
+	return changes;
+}
+
+void
+kalam_modify_change(EState *estate, KalamModify *m, KalamIndexChanges *changes,
+					const uint8 *old_key, size_t old_len, TupleTableSlot *slot,
+					const uint8 *new_key, size_t new_len)
 {
 	bool		moves = new_len != old_len || memcmp(old_key, new_key, old_len) != 0;
 	bool		look_up = false;
@@ -553,7 +586,7 @@ kalam_modify_put_changed(EState *estate, KalamModify *m, TupleTableSlot *old,
 
 	if (kalam_index_changes_unique(changes))
 		kalam_modify_lock_key(m, old_key, old_len, KALAM_LOCK_UPDATE);
-	put_changed(estate, m, changes, old_key, old_len, slot, new_key, new_len);
+	kalam_modify_change(estate, m, changes, old_key, old_len, slot, new_key, new_len);
 }
 
 /*
@@ -568,22 +601,20 @@ update_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 	uint8		new_key[KALAM_MAX_KEY_BYTES];
 	size_t		old_len;
 	size_t		new_len;
-	bool		moves;
+	KalamRowLockMode mode;
 	KalamIndexChanges *changes;
 
-	make_ready(m);
+	kalam_modify_make_ready(m);
 	old_len = old_row_key(m, plan_slot, old_key);
-	moves = new_row_key(estate, info, slot, old_key, old_len, new_key, &new_len);
-	changes = kalam_index_changes(m->table, m->rel, m->old_slot, old_key, old_len,
-								  slot, new_key, new_len);
-	switch (lock_and_recheck(estate, info, old_key, &old_len,
-							 moves || kalam_index_changes_unique(changes) ? KALAM_LOCK_UPDATE : KALAM_LOCK_NO_KEY_UPDATE, &plan_slot))
+	changes = kalam_modify_plan_change(estate, info, m->old_slot, old_key, old_len, slot, new_key,
+									   &new_len, &mode);
+	switch (lock_and_recheck(estate, info, old_key, &old_len, mode, &plan_slot))
 	{
-		case SKIP:
+		case KALAM_SKIP:
 			return NULL;
-		case GO_ON:
+		case KALAM_GO_ON:
 			break;
-		case GO_ON_CHANGED:
+		case KALAM_GO_ON_CHANGED:
 			/* compute the new row from the newest one */
 			ExecCopySlot(info->ri_oldTupleSlot, m->newest_slot);
 			slot = ExecGetUpdateNewTuple(info, plan_slot, info->ri_oldTupleSlot);
@@ -591,17 +622,26 @@ update_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 			slot->tts_tableOid = RelationGetRelid(m->rel);
 			if (m->rel->rd_att->constr && m->rel->rd_att->constr->has_generated_stored)
 				ExecComputeStoredGenerated(info, estate, slot, CMD_UPDATE);
-			moves = new_row_key(estate, info, slot, old_key, old_len, new_key, &new_len);
-			changes = kalam_index_changes(m->table, m->rel, m->newest_slot, old_key, old_len,
-										  slot, new_key, new_len);
-			if (moves || kalam_index_changes_unique(changes))
-				kalam_modify_lock_key(m, old_key, old_len, KALAM_LOCK_UPDATE);
+			changes = kalam_modify_plan_change(estate, info, m->newest_slot, old_key, old_len, slot,
+											   new_key, &new_len, &mode);
+			kalam_modify_lock_key(m, old_key, old_len, mode);
 			break;
 	}
 
 	slot->tts_tableOid = RelationGetRelid(m->rel);
-	put_changed(estate, m, changes, old_key, old_len, slot, new_key, new_len);
+	kalam_modify_change(estate, m, changes, old_key, old_len, slot, new_key, new_len);
 	return slot;
+}
+
+void
+kalam_modify_remove(KalamModify *m, TupleTableSlot *old, const uint8 *key, size_t key_len)
+{
+	KalamIndexChanges *changes = kalam_index_changes(m->table, m->rel, old, key, key_len,
+													 NULL, NULL, 0);
+
+	(void) kalam_index_claim(changes, false, NULL);
+	kalam_stage_delete(key, key_len);
+	kalam_index_stage(changes, NULL);
 }
 
 static TupleTableSlot *
@@ -610,20 +650,16 @@ delete_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 	KalamModify *m = info->ri_FdwState;
 	uint8		key[KALAM_MAX_KEY_BYTES];
 	size_t		key_len;
-	Verdict		verdict;
+	KalamChangeVerdict verdict;
 	TupleTableSlot *old;
-	KalamIndexChanges *changes;
 
-	make_ready(m);
+	kalam_modify_make_ready(m);
 	key_len = old_row_key(m, plan_slot, key);
 	verdict = lock_and_recheck(estate, info, key, &key_len, KALAM_LOCK_UPDATE, &plan_slot);
-	if (verdict == SKIP)
+	if (verdict == KALAM_SKIP)
 		return NULL;
-	old = verdict == GO_ON_CHANGED ? m->newest_slot : m->old_slot;
-	changes = kalam_index_changes(m->table, m->rel, old, key, key_len, NULL, NULL, 0);
-	(void) kalam_index_claim(changes, false, NULL);
-	kalam_stage_delete(key, key_len);
-	kalam_index_stage(changes, NULL);
+	old = verdict == KALAM_GO_ON_CHANGED ? m->newest_slot : m->old_slot;
+	kalam_modify_remove(m, old, key, key_len);
 
 	/* RETURNING shows the row that was deleted */
 	if (slot != NULL)
@@ -689,5 +725,10 @@ kalam_fill_modify_routine(FdwRoutine *routine)
 	routine->BeginForeignInsert = begin_insert;
 	routine->EndForeignInsert = end_modify;
 	routine->IsForeignRelUpdatable = is_updatable;
+	routine->PlanDirectModify = kalam_plan_direct;
+	routine->BeginDirectModify = kalam_begin_direct;
+	routine->IterateDirectModify = kalam_iterate_direct;
+	routine->EndDirectModify = kalam_end_direct;
+	routine->ExplainDirectModify = kalam_explain_direct;
 	routine->ExecForeignTruncate = kalam_exec_truncate;
 }

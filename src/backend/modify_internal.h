@@ -1,6 +1,7 @@
 /*
  * modify_internal.h
- *	  What modify.c shares with onconflict.c, which does ON CONFLICT DO UPDATE.
+ *	  What modify.c shares with onconflict.c, which does ON CONFLICT DO UPDATE, and
+ *	  directmodify.c.
  */
 #ifndef KALAM_MODIFY_INTERNAL_H
 #define KALAM_MODIFY_INTERNAL_H
@@ -10,6 +11,7 @@
 #include "commands/explain.h"
 #include "nodes/execnodes.h"
 
+#include "src/backend/row.h"
 #include "src/backend/rowlock.h"
 #include "src/backend/table.h"
 #include "src/backend/transaction.h"
@@ -60,6 +62,51 @@ extern void kalam_modify_check_triggered(EState *estate, const KalamVersion *own
 extern void kalam_modify_put_changed(EState *estate, KalamModify *m, TupleTableSlot *old,
 									 const uint8 *old_key, size_t old_len, TupleTableSlot *slot,
 									 const uint8 *new_key, size_t new_len);
+
+/* ---- what directmodify.c needs ---- */
+
+/* Begins and ends changes of a result relation without a ModifyTable. */
+extern KalamModify *kalam_modify_begin(ResultRelInfo *info);
+extern void kalam_modify_end(EState *estate, ResultRelInfo *info);
+
+/* Before the first write: an object to write to. */
+extern void kalam_modify_make_ready(KalamModify *m);
+
+typedef enum KalamChangeVerdict
+{
+	KALAM_GO_ON,				/* the row is as the scan saw it */
+	KALAM_GO_ON_CHANGED,		/* *newest is what it is now */
+	KALAM_SKIP
+} KalamChangeVerdict;
+
+/*
+ * Locks the row of key and finds out what has become of it since the statement's
+ * snapshot; key is then its key now.  *newest is palloc'd.
+ */
+extern KalamChangeVerdict kalam_modify_lock_row(EState *estate, KalamModify *m, uint8 *key,
+										  size_t *key_len, KalamRowLockMode mode,
+										  const char *verb, KalamRow **newest);
+
+/*
+ * A row that is to become slot, whose constraints are checked: its key then, and
+ * what it does to the entries of indexes.  *mode is the lock that it takes.
+ */
+extern struct KalamIndexChanges *kalam_modify_plan_change(EState *estate, ResultRelInfo *info,
+														  TupleTableSlot *old, const uint8 *old_key,
+														  size_t old_len, TupleTableSlot *slot,
+														  uint8 *new_key, size_t *new_len,
+														  KalamRowLockMode *mode);
+
+/* Stages it, once it is locked. */
+extern void kalam_modify_change(EState *estate, KalamModify *m, struct KalamIndexChanges *changes,
+								const uint8 *old_key, size_t old_len, TupleTableSlot *slot,
+								const uint8 *new_key, size_t new_len);
+
+/* Stages the deletion of a locked row.  old is not looked at if there are no indexes. */
+extern void kalam_modify_remove(KalamModify *m, TupleTableSlot *old, const uint8 *key,
+								size_t key_len);
+
+/* ---- what onconflict.c needs ---- */
 
 /*
  * Stages a new row under a key that is locked.  check_key: it may be taken, and

@@ -29,22 +29,11 @@
 #include "src/backend/index.h"
 #include "src/backend/keymatch.h"
 #include "src/backend/parallel.h"
+#include "src/backend/paths_internal.h"
 #include "src/backend/planner.h"
 #include "src/backend/ship.h"
 #include "src/backend/snapshot.h"
 #include "src/backend/table.h"
-
-/*
- * Costs, in the planner's unit (about 3 us here).  A request to the storage
- * process is a wake and a look-up; rows of a range come many to a block.
- */
-#define REQUEST_COST		4.0
-#define SEEK_COST			0.5 /* of each range beyond the first */
-#define ROW_LOOK_UP_COST	(0.1 * random_page_cost)	/* of a row that an index leads to */
-#define INDEX_ENTRY_BYTES	40
-#define ROW_READ_FACTOR		0.25 /* of cpu_tuple_cost: storage reads it, */
-#define ROW_SEND_FACTOR		0.25 /* and sends it: out of a block, undecoded */
-#define FILTER_FACTOR		0.25 /* of a condition's cost, where storage evaluates it */
 
 /* ---- order ---- */
 
@@ -103,17 +92,6 @@ key_order(PlannerInfo *root, RelOptInfo *rel, TupleDesc desc, const KalamScanKey
 }
 
 /* ---- paths ---- */
-
-/* What is known while paths of one relation are made. */
-typedef struct PathMaking
-{
-	PlannerInfo *root;
-	RelOptInfo *rel;
-	KalamTable *table;
-	TupleDesc	desc;
-	List	   *clauses;		/* of the relation, and of param */
-	ParamPathInfo *param;		/* or NULL */
-} PathMaking;
 
 /* Does the key tell the value of the column? */
 static bool
@@ -179,9 +157,8 @@ correlation_of(const PathMaking *p, const KalamScanKey *key)
 	return key->index->ncolumns > 1 ? correlation * 0.75 : correlation;
 }
 
-/* To find so many rows of the key, but for what comes from disk: disk_cost. */
-static Cost
-read_cost(const PathMaking *p, const KalamScanKey *key, double fetched, bool only)
+Cost
+kalam_read_cost(const PathMaking *p, const KalamScanKey *key, double fetched, bool only)
 {
 	double		correlation;
 	Cost		look_up = 0;
@@ -197,8 +174,8 @@ read_cost(const PathMaking *p, const KalamScanKey *key, double fetched, bool onl
 	return fetched * (cpu_index_tuple_cost + look_up);
 }
 
-static Cost
-disk_cost(const RelOptInfo *rel, const KalamScanKey *key, double fetched)
+Cost
+kalam_disk_cost(const RelOptInfo *rel, const KalamScanKey *key, double fetched)
 {
 	if (key->index == NULL)
 		return rel->pages * (fetched / Max(rel->tuples, 1)) * seq_page_cost;
@@ -241,11 +218,11 @@ add_matched_paths(const PathMaking *p, int n, const KalamScanKey *key,
 	cost_qual_eval(&qual, list_difference_ptr(p->clauses, shipped), root);
 	startup = REQUEST_COST + filter.startup + qual.startup + rel->reltarget->cost.startup;
 	run = (match->nranges - 1) * SEEK_COST +
-		read_cost(p, key, fetched, only) +
+		kalam_read_cost(p, key, fetched, only) +
 		fetched * filter.per_tuple * FILTER_FACTOR +
 		sent * (cpu_tuple_cost * ROW_SEND_FACTOR + cpu_tuple_cost + qual.per_tuple) +
 		rows * rel->reltarget->cost.per_tuple;
-	disk = disk_cost(rel, key, fetched);
+	disk = kalam_disk_cost(rel, key, fetched);
 
 	if (p->param == NULL && (key->index == NULL || match->used != NIL || only))
 	{
@@ -342,7 +319,7 @@ outers_of_key(const PathMaking *p, const KalamScanKey *key)
 	{
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
 
-		if (join_clause_is_movable_to(rinfo, rel) && kalam_match_condition(p->root, rel, key, rinfo) != NIL)
+		if (join_clause_is_movable_to(rinfo, rel) && kalam_bounds_key(p->root, rel, key, rinfo))
 			outers = add_outer(rel, outers, rinfo);
 	}
 	for (int i = 0; i < key->ncolumns && rel->has_eclass_joins; i++)
@@ -356,7 +333,7 @@ outers_of_key(const PathMaking *p, const KalamScanKey *key)
 			RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
 
 			if (join_clause_is_movable_to(rinfo, rel) &&
-				kalam_match_condition(p->root, rel, key, rinfo) != NIL)
+				kalam_bounds_key(p->root, rel, key, rinfo))
 				outers = add_outer(rel, outers, rinfo);
 		}
 	}
@@ -412,17 +389,22 @@ kalam_get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
 	KalamTable *table = rel->fdw_private;
 	Relation	relation = table_open(relid, NoLock);
-	PathMaking	p = {root, rel, table, RelationGetDescr(relation), NIL, NULL};
+	PathMaking	p = {root, rel, table, RelationGetDescr(relation), NIL, NIL, NULL};
+	ListCell   *lc;
 
 	for (int n = KALAM_PRIMARY_KEY; n < table->nindexes; n++)
+		if (is_usable(&p, n))
+			p.keys = lappend_int(p.keys, n);
+	foreach(lc, p.keys)
 	{
-		if (!is_usable(&p, n))
-			continue;
 		p.param = NULL;
 		p.clauses = rel->baserestrictinfo;
-		add_key_paths(&p, n);
-		if (kalam_scan_key(table, n).ncolumns > 0)
-			add_parameterised_paths(&p, n);
+		add_key_paths(&p, lfirst_int(lc));
+		if (kalam_scan_key(table, lfirst_int(lc)).ncolumns > 0)
+			add_parameterised_paths(&p, lfirst_int(lc));
 	}
+	p.param = NULL;
+	p.clauses = rel->baserestrictinfo;
+	kalam_add_union_paths(&p);
 	table_close(relation, NoLock);
 }

@@ -19,6 +19,7 @@
 #include "src/backend/keymatch.h"
 #include "src/backend/planner.h"
 #include "src/backend/rowlock.h"
+#include "src/backend/scan_parts.h"
 #include "src/backend/ship.h"
 #include "src/backend/table.h"
 
@@ -122,9 +123,10 @@ kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 	KalamTable *table = rel->fdw_private;
 	KalamPath  *scan_path = linitial(path->fdw_private);
 	KalamScanKey key = kalam_scan_key(table, scan_path->key);
-	KalamKeyMatch *match = kalam_match_key(root, rel, &key, clauses, scan_path->multiple);
-	List	   *key_quals = extract_actual_clauses(match->used, false);
-	int			nkey_quals = list_length(key_quals);
+	List	   *exact = NIL;
+	List	   *exprs = NIL;
+	List	   *key_quals;
+	int			nkey_quals;
 	List	   *filters = NIL;
 	KalamShipped shipped = {NIL};
 	Node	   *items[KALAM_PRIVATE_ITEMS] = {NULL};
@@ -135,20 +137,35 @@ kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 	int			lock_mode = scan_lock_mode(root, rel, table);
 	bool		lock = lock_mode != KALAM_SCAN_LOCKS_NOTHING;
 
+	if (scan_path->parts != NIL)
+	{
+		items[KALAM_PRIVATE_PARTS] =
+			(Node *) kalam_parts_to_list(root, rel, table, scan_path->parts, &exprs);
+		key_quals = list_make1(scan_path->parts_of->clause);
+	}
+	else
+	{
+		KalamKeyMatch *match = kalam_match_key(root, rel, &key, clauses, scan_path->multiple);
+		items[KALAM_PRIVATE_BOUNDS] = (Node *) kalam_alternatives_to_list(match->alternatives);
+		exprs = kalam_alternatives_values(match->alternatives);
+		exact = match->exact;
+		key_quals = extract_actual_clauses(match->used, false);
+	}
+	nkey_quals = list_length(key_quals);
 	foreach(lc, clauses)
-		if (!list_member_ptr(match->exact, lfirst(lc)) &&
+		if (!list_member_ptr(exact, lfirst(lc)) &&
 			(scan_path->only || !kalam_ship_condition(&shipped, rel, relid, lfirst(lc))))
 			filters = lappend(filters, lfirst(lc));
 	needed = kalam_needed_columns(rel, filters);
 	filters = extract_actual_clauses(filters, false);
 	key_quals = list_concat(key_quals, extract_actual_clauses(shipped.rinfos, false));
 
-	items[KALAM_PRIVATE_BOUNDS] = (Node *) kalam_alternatives_to_list(match->alternatives);
 	items[KALAM_PRIVATE_KEY_QUALS] = (Node *) makeInteger(nkey_quals);
 	items[KALAM_PRIVATE_REVERSE] = (Node *) makeBoolean(scan_path->reverse);
 	items[KALAM_PRIVATE_NO_COLUMNS] =
-		(Node *) makeBoolean(bms_is_empty(needed) && !lock && !marked);
-	if (key.index != NULL)
+		(Node *) makeBoolean(bms_is_empty(needed) && !lock && !marked &&
+							 scan_path->parts == NIL);
+	if (scan_path->parts == NIL && key.index != NULL)
 		items[KALAM_PRIVATE_INDEX] = (Node *) makeString(pstrdup(key.index->name));
 	if (scan_path->only)
 		items[KALAM_PRIVATE_ONLY] = (Node *) attribute_numbers(needed);
@@ -167,8 +184,6 @@ kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 		filters = NIL;
 	}
 	return make_foreignscan(tlist, filters, rel->relid,
-							list_concat(kalam_alternatives_values(match->alternatives),
-										shipped.values),
-							private, NIL,
+							list_concat(exprs, shipped.values), private, NIL,
 							key_quals, outer_plan);
 }

@@ -9,9 +9,21 @@
 #include "postgres.h"
 #include "foreign/fdwapi.h"
 
+/* An arm of an OR, and the key by which its rows are found. */
+typedef struct KalamPathPart
+{
+	int			key;
+	List	   *arm;			/* RestrictInfos */
+	List	   *clauses;		/* they and what stands beside the OR */
+} KalamPathPart;
+
 /* The only member of a ForeignPath's private list. */
 typedef struct KalamPath
 {
+	List	   *parts;			/* KalamPathPart: it reads these one after the other; what
+								 * follows is not used then */
+	RestrictInfo *parts_of;		/* the OR */
+
 	int			key;			/* that it follows: kalam_scan_key */
 	bool		multiple;		/* several ranges: kalam_match_key */
 	bool		only;			/* its columns are all that is needed */
@@ -27,6 +39,7 @@ typedef struct KalamPath
 enum KalamScanPrivate
 {
 	KALAM_PRIVATE_BOUNDS,		/* list: kalam_alternatives_to_list */
+	KALAM_PRIVATE_PARTS,		/* list: parts of an OR (scan_parts.h); or NIL */
 	KALAM_PRIVATE_KEY_QUALS,	/* Integer: how many fdw_recheck_quals are key conditions */
 	KALAM_PRIVATE_INDEX,		/* String: name of the index that it follows; NULL:
 								 * the primary key */
@@ -40,6 +53,8 @@ enum KalamScanPrivate
 	KALAM_PRIVATE_MARK,			/* Boolean: rows may be locked later: rowmark.h */
 	KALAM_PRIVATE_FILTER,		/* list of lists: kalam_ship_steps_to_list */
 	KALAM_PRIVATE_SHIPPED,		/* Integer: how many conditions these are */
+	KALAM_PRIVATE_DIRECT,		/* list: the scan modifies the rows itself
+								 * (directmodify.c); or NULL */
 	KALAM_PRIVATE_ITEMS
 };
 
@@ -49,6 +64,7 @@ enum KalamScanPrivate
 extern bool kalam_enable_multirange;
 extern bool kalam_enable_indexscan;
 extern bool kalam_enable_indexonlyscan;
+extern bool kalam_enable_directmodify;
 
 extern void kalam_planner_install(void);	/* hooks */
 

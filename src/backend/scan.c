@@ -16,12 +16,14 @@
 #include "utils/rel.h"
 
 #include "src/backend/ddl.h"
+#include "src/backend/directmodify.h"
 #include "src/backend/index.h"
 #include "src/backend/parallel.h"
 #include "src/backend/planner.h"
 #include "src/backend/row.h"
 #include "src/backend/rowlock.h"
 #include "src/backend/scan.h"
+#include "src/backend/scan_parts.h"
 #include "src/backend/scan_state.h"
 #include "src/backend/snapshot.h"
 
@@ -49,7 +51,7 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 		scan->index = &scan->table->indexes[scan->conditions.key.index - scan->table->indexes];
 	scan->conditions.alternatives =
 		kalam_alternatives_from_list(list_nth(private, KALAM_PRIVATE_BOUNDS));
-	scan->conditions.states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
+	scan->conditions.states = ExecInitExprList(kalam_scan_values(plan), (PlanState *) node);
 	scan->conditions.econtext = node->ss.ps.ps_ExprContext;
 	if (list_nth(private, KALAM_PRIVATE_FILTER) != NIL)
 		scan->merge.filter =
@@ -69,6 +71,8 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 									(PlanState *) node);
 		scan->recheck = ExecInitQual(plan->fdw_recheck_quals, (PlanState *) node);
 	}
+	if (list_nth(private, KALAM_PRIVATE_PARTS) != NIL)
+		kalam_parts_begin(scan, list_nth(private, KALAM_PRIVATE_PARTS), scan->conditions.states);
 	columns = list_nth(private, KALAM_PRIVATE_ONLY);
 	if (columns != NIL)
 		scan->only = kalam_key_reading_begin(scan->table, &scan->conditions.key, columns,
@@ -77,8 +81,13 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 										scan->only ? &TTSOpsVirtual : &TTSOpsMinimalTuple);
 	scan->stamp = kalam_snapshot_stamp(estate->es_snapshot);
 	kalam_record_check_snapshot(scan->table, scan->rel, scan->stamp);
-	if (scan->index != NULL)
-		kalam_index_check_snapshot(scan->table, scan->index, scan->rel, scan->stamp);
+	for (int i = 0; i < Max(scan->nparts, 1); i++)
+	{
+		if (scan->nparts > 0)
+			kalam_parts_use(scan, i);
+		if (scan->index != NULL)
+			kalam_index_check_snapshot(scan->table, scan->index, scan->rel, scan->stamp);
+	}
 	scan->command_id = estate->es_snapshot->curcid;
 	scan->owner = GetCurrentSubTransactionId();
 	scan->merge.context = estate->es_query_cxt;
@@ -105,6 +114,18 @@ turn_around(KalamKeyRanges *ranges)
 }
 
 static void
+compute_ranges(KalamScan *scan)
+{
+	MemoryContext old;
+
+	scan->ranges.ranges = NULL;
+	MemoryContextReset(scan->range_context);
+	old = MemoryContextSwitchTo(scan->range_context);
+	scan->all = kalam_compute_ranges(&scan->conditions);
+	MemoryContextSwitchTo(old);
+}
+
+static void
 open_ranges(KalamScan *scan)
 {
 	KalamRange	range = {0};
@@ -126,6 +147,8 @@ open_ranges(KalamScan *scan)
 		range.flags |= KALAM_SCAN_INDEX;
 	if (scan->only != NULL)
 		range.flags |= kalam_key_reading_flags(scan->only);
+	else if (scan->keys_only)
+		range.flags |= KALAM_SCAN_KEYS_ONLY;
 	else if (scan->want_keys)
 		range.flags |= KALAM_SCAN_KEYS;
 	else if (scan->no_columns && (scan->ranges.n > 1 || scan->ranges.ranges[0].upper_len > 0))
@@ -150,23 +173,40 @@ next_piece(KalamScan *scan)
 	return true;
 }
 
+/* In a scan of parts: opens the next one that has ranges.  False if there is none. */
+static bool
+next_part(KalamScan *scan)
+{
+	if (scan->merge.open)
+		kalam_merge_close(&scan->merge);
+	while (!scan->merge.open && scan->part + 1 < scan->nparts)
+	{
+		kalam_parts_use(scan, scan->part + 1);
+		compute_ranges(scan);
+		scan->ranges = scan->all;
+		if (scan->ranges.n > 0)
+			open_ranges(scan);
+	}
+	return scan->merge.open;
+}
+
 /* Computes the ranges from the parameters of now, and opens them. */
 static void
 start_scan(KalamScan *scan)
 {
-	MemoryContext old;
-
 	scan->started = true;
 	scan->count_left = 0;
 	scan->ranges.n = 0;
-	scan->ranges.ranges = NULL;
-	MemoryContextReset(scan->range_context);
 	if (kalam_table_object(scan->table) == KALAM_OBJECT_NONE ||
 		!kalam_filter_start(scan->merge.filter, scan->conditions.econtext, &scan->input))
 		return;
-	old = MemoryContextSwitchTo(scan->range_context);
-	scan->all = kalam_compute_ranges(&scan->conditions);
-	MemoryContextSwitchTo(old);
+	if (scan->nparts > 0)
+	{
+		scan->part = -1;
+		(void) next_part(scan);
+		return;
+	}
+	compute_ranges(scan);
 	if (scan->shared != NULL)
 	{
 		(void) next_piece(scan);
@@ -264,6 +304,12 @@ next_row(KalamScan *scan, ForeignScanState *node)
 		if (scan->table->nkeys == 0 && row.key != NULL)
 			kalam_row_id_to_tid(kalam_get_be64(row.key + KALAM_KEY_PREFIX_BYTES),
 								&scan->slot->tts_tid);
+		if (scan->nparts > 0 && !kalam_parts_give(scan, scan->slot))
+		{
+			CHECK_FOR_INTERRUPTS();
+			ResetExprContext(node->ss.ps.ps_ExprContext);
+			continue;
+		}
 		if (scan->marked)
 			kalam_marked_rows_add(scan->marked, &row, &scan->slot->tts_tid);
 		else if (kalam_scan_locks(scan))
@@ -295,10 +341,18 @@ kalam_iterate_scan(ForeignScanState *node)
 	{
 		TupleTableSlot *slot = scan->merge.counting ? next_counted(scan) : next_row(scan, node);
 
-		if (!TupIsNull(slot) || !next_piece(scan))
+		if (!TupIsNull(slot) || !(scan->nparts > 0 ? next_part(scan) : next_piece(scan)))
 			return slot;
 	}
 	return ExecClearTuple(scan->slot);
+}
+
+bool
+kalam_scan_next_merged(KalamScan *scan, KalamMergedRow *row)
+{
+	if (!scan->started)
+		start_scan(scan);
+	return scan->merge.open && kalam_merge_next(&scan->merge, row);
 }
 
 static void

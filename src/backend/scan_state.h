@@ -17,16 +17,22 @@
 #include "src/backend/scan_input.h"
 #include "src/backend/ship.h"
 
+typedef struct KalamScanPart KalamScanPart; /* scan_parts.h */
+
 typedef struct KalamScan
 {
 	Relation	rel;
 	KalamTable *table;
 	KalamConditions conditions;
 	KalamIndex *index;			/* that it follows; NULL: the primary key */
+	struct KalamScanPart *parts;	/* it reads these one after the other; then the two */
+	int			nparts;			/* above are those of part number `part` */
+	int			part;
 	KalamKeyReading *only;		/* rows are read from keys; or NULL */
 	bool		reverse;
 	bool		no_columns;
 	bool		want_keys;
+	bool		keys_only;		/* rows come without their columns */
 	int			limit;			/* so many rows will be asked for; 0: unknown */
 	uint64		nranges;		/* read so far, for EXPLAIN */
 	int			lock_mode;		/* rows are locked before they are returned, or
@@ -49,6 +55,7 @@ typedef struct KalamScan
 	uint64		count_left;
 	KalamMerge	merge;
 	KalamRow   *newest;			/* a locked row that had changed */
+	struct KalamDirectModify *direct;	/* directmodify.c's */
 } KalamScan;
 
 static inline bool
@@ -56,5 +63,8 @@ kalam_scan_locks(const KalamScan *scan)
 {
 	return scan->lock_mode != KALAM_SCAN_LOCKS_NOTHING;
 }
+
+/* The next row as it is merged; false at the end.  For who set want_keys or keys_only. */
+extern bool kalam_scan_next_merged(KalamScan *scan, KalamMergedRow *row);
 
 #endif							/* KALAM_SCAN_STATE_H */

@@ -128,6 +128,10 @@ kalam_settings_define(void)
 						  "Enables the evaluation of conditions by the storage process.",
 						  &kalam_enable_filter);
 
+	define_planner_switch("kalam.enable_directmodify",
+						  "Enables UPDATE and DELETE that change rows in the scan that finds them.",
+						  &kalam_enable_directmodify);
+
 #ifdef KALAM_STOP_POINTS
 	kalam_stop_point_settings();
 #endif

@@ -13,8 +13,11 @@
 
 #include "src/storage/storage.h"
 
-/* a batch and by how much the next one is larger: few rows may be all that is wanted */
-#define FIRST_KEYS 4
+/*
+ * The first batch, and by how much the next one is larger: few rows may be all
+ * that is wanted, and they may be large.
+ */
+#define FIRST_KEYS 1
 #define GROWTH 4
 
 /* values that may be pinned, about */
@@ -117,23 +120,20 @@ look_up_add(LookUp *l, uint32_t range, const uint8_t *key, size_t key_len, const
 static void
 choose_room(LookUp *l)
 {
-	uint64_t	bytes = 0;
-	uint32_t	found = 0;
+	size_t		largest = 0;
 	uint64_t	room = (uint64_t) l->room * GROWTH;
 
 	for (uint32_t i = 0; i < l->n; i++)
 	{
-		size_t		len;
+		size_t		len = 0;
 
-		if (l->values[i] == NULL)
-			continue;
-		(void) engine_value_bytes(l->values[i], &len);
-		bytes += len;
-		found++;
+		if (l->values[i] != NULL)
+			(void) engine_value_bytes(l->values[i], &len);
+		largest = len > largest ? len : largest;
 	}
-	if (found > 0 && bytes / found > MAX_VALUE_BYTES / ENGINE_MULTI_MAX)
+	if (largest > MAX_VALUE_BYTES / ENGINE_MULTI_MAX)
 	{
-		uint64_t	most = MAX_VALUE_BYTES / (bytes / found);
+		uint64_t	most = MAX_VALUE_BYTES / largest;
 
 		room = most < 1 ? 1 : most < room ? most : room;
 	}

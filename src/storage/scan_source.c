@@ -27,7 +27,7 @@
 
 /* keys read in a turn, and what a range or a look-up counts as */
 #define TURN 8192
-#define SEEK_TURN 32
+#define SEEK_TURN 64
 
 /* a scan that has read so much is a long one */
 #define LONG_BYTES (8 << 20)

@@ -70,6 +70,22 @@ SELECT count(*), sum(i) FROM probes p WHERE EXISTS (SELECT FROM logs WHERE logs.
 SELECT i, at FROM (SELECT * FROM probes WHERE i < 60 ORDER BY i DESC) p LEFT JOIN logs ON logs.who = p.b AND logs.at < '2024-01-03' ORDER BY i DESC, at;
 SELECT count(*), sum(x.id), sum(y.id) FROM logs x JOIN logs y ON y.level = x.level AND y.who = x.who WHERE x.id < 300;
 
+-- Partitions of both sides.
+CREATE TABLE halves (id int NOT NULL, x int) PARTITION BY HASH (id);
+CREATE STORED TABLE halves_0 PARTITION OF halves FOR VALUES WITH (MODULUS 2, REMAINDER 0) KEY (id);
+CREATE STORED TABLE halves_1 PARTITION OF halves FOR VALUES WITH (MODULUS 2, REMAINDER 1) KEY (id);
+CREATE TABLE others (id int NOT NULL, y int) PARTITION BY HASH (id);
+CREATE STORED TABLE others_0 PARTITION OF others FOR VALUES WITH (MODULUS 2, REMAINDER 0) KEY (id);
+CREATE STORED TABLE others_1 PARTITION OF others FOR VALUES WITH (MODULUS 2, REMAINDER 1) KEY (id);
+INSERT INTO halves SELECT g, g % 10 FROM generate_series(1, 2000) g;
+INSERT INTO others SELECT g * 3, g FROM generate_series(1, 900) g;
+SET enable_partitionwise_join = on;
+SELECT count(*), sum(x), sum(y) FROM halves JOIN others USING (id) WHERE x < 4;
+SELECT count(*), sum(x), sum(y) FROM halves LEFT JOIN others ON others.id = halves.id AND y > x WHERE halves.id % 7 = 2;
+SELECT count(*), sum(x) FROM halves WHERE NOT EXISTS (SELECT FROM others WHERE others.id = halves.id) AND x = 3;
+RESET enable_partitionwise_join;
+SELECT count(*), sum(x), sum(y) FROM halves JOIN others USING (id) WHERE x < 4;
+
 -- The order of the outer side.
 SELECT i, note FROM (SELECT * FROM probes ORDER BY i DESC LIMIT 40) p LEFT JOIN parts ON parts.a = p.a AND parts.b = 'b2' ORDER BY i DESC, note;
 SELECT i, id FROM probes LEFT JOIN items ON id = item ORDER BY i LIMIT 20;

@@ -162,6 +162,50 @@ SELECT b, a, id FROM t WHERE b = 'k3' AND a = 20 AND id BETWEEN 100 AND 2000 ORD
 SELECT n, ch, id FROM t WHERE ch = 'c3' AND z AND n > 3 ORDER BY id LIMIT 9;
 SELECT count(*) FROM t WHERE a = 5 AND d > 'row 2' AND c IN (1, 2, 3);
 
+-- OR over several indexes: each row once.
+SET random_page_cost = 0.1;
+SET seq_page_cost = 50;
+SELECT * FROM t WHERE a = 5 OR b = 'k3' ORDER BY id;
+SELECT count(*) FROM t WHERE a = 5 OR b = 'k3';
+SELECT id FROM t WHERE a = 5 AND c = 3 OR b LIKE 'k3%' AND a = 2 OR u = 500 OR id IN (1, 2, 3) ORDER BY id;
+SELECT id, a, b, u FROM t WHERE (a = 5 OR u BETWEEN 10 AND 60) AND c < 5 ORDER BY id;
+SELECT id, a, b, u FROM t WHERE (a IS NULL OR b IS NULL AND c = 3 OR u IS NULL) ORDER BY id;
+SELECT id FROM t WHERE (a, c) > (40, 3) OR (b, a) = ('k3', 3) OR n = 2.5 AND id < 200 ORDER BY id;
+SELECT id FROM t WHERE (a, c) > (39, 9) OR (b, a) > ('k9', 30) ORDER BY id;
+SELECT id FROM t WHERE b LIKE 'k3_' AND a = 4 OR a = 4 AND c IN (1, 2, 3) ORDER BY id;
+SELECT id, a FROM t WHERE a = 5 OR u = 20 ORDER BY id LIMIT 4;
+BEGIN;
+UPDATE t SET b = 'k3' WHERE id = 5;
+UPDATE t SET a = 5, d = 'own' WHERE b = 'k4';
+DELETE FROM t WHERE id = 46;
+INSERT INTO t(id, a, b) VALUES (7001, 5, 'k3'), (7002, 6, 'k3');
+SELECT id, a, b, d FROM t WHERE a = 5 OR b = 'k3' ORDER BY id;
+SELECT count(*) FROM t WHERE a = 5 OR b = 'k3' OR u = 77;
+SELECT id FROM t WHERE a = 5 OR b = 'k3' ORDER BY id LIMIT 7 FOR UPDATE;
+ROLLBACK;
+BEGIN;
+UPDATE t SET d = d||'.' WHERE a = 5 OR b = 'k3';
+SELECT count(*) FROM t WHERE d LIKE '%.';
+DELETE FROM t WHERE a = 5 OR u < 100;
+SELECT count(*) FROM t;
+ROLLBACK;
+SELECT count(*) FROM nk WHERE a = 5 OR b = 6;
+SELECT * FROM nk WHERE a = 5 OR b = 6 ORDER BY t LIMIT 10;
+SELECT o.id, (SELECT count(*) FROM t WHERE t.a = o.ta OR t.b = o.tb) FROM o ORDER BY id LIMIT 10;
+SELECT o.id, t.id FROM o JOIN t ON (t.a = 5 OR t.b = o.tb) AND t.u = o.id ORDER BY 1, 2 LIMIT 30;
+SELECT o.id, t.id FROM o JOIN t ON t.a = o.ta OR t.a = o.id WHERE o.id < 10 ORDER BY 1, 2 LIMIT 30;
+PREPARE p(int, text) AS SELECT id FROM t WHERE a = $1 OR b = $2 ORDER BY id LIMIT 6;
+SET plan_cache_mode = force_generic_plan;
+EXECUTE p(5, 'k3');
+EXECUTE p(NULL, 'k3');
+EXECUTE p(5, NULL);
+EXECUTE p(NULL, NULL);
+reset plan_cache_mode;
+DEALLOCATE p;
+SELECT count(*) FROM t x WHERE EXISTS (SELECT 1 FROM t WHERE (t.a = x.c OR t.u = x.id) AND t.id <> x.id);
+RESET random_page_cost;
+RESET seq_page_cost;
+
 -- All types that can be in a key, read back from it.
 RESET plan_cache_mode;
 SET datestyle = 'ISO';
