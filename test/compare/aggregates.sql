@@ -161,6 +161,22 @@ EXECUTE p (29000, NULL);
 SELECT o.k, (SELECT sum(v) FROM many WHERE k < o.k * 100 AND h >= o.k) FROM many o WHERE o.k < 10 ORDER BY 1;
 SELECT o.k, (SELECT count(*) FROM many i WHERE i.k = o.h) FROM many o WHERE o.k < 10 ORDER BY 1;
 
+-- shared by workers
+SET plan_cache_mode = auto;
+SET max_parallel_workers_per_gather = 2;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SELECT count(*), sum(v), min(h), max(v), avg(v) FROM many WHERE h <> 7;
+SELECT h % 2, count(*) FROM (SELECT h, sum(v) FROM many WHERE k > 500 GROUP BY h) x GROUP BY 1 ORDER BY 1;
+SELECT b, count(*), sum(i8), max(c), avg(n), sum(f8) FROM g GROUP BY b ORDER BY b;
+SELECT sum(wide), max(c), count(*) FROM g WHERE i4 IN (0, 1, 7);
+BEGIN;
+UPDATE many SET v = 0 WHERE k = 15000;
+SELECT count(*), sum(v), max(v) FROM many WHERE h >= 0;
+ROLLBACK;
+RESET max_parallel_workers_per_gather;
+
 -- a cursor that is read bit by bit beside others
 BEGIN;
 DECLARE c1 CURSOR FOR SELECT h, count(*), sum(v) FROM many WHERE h < 20 GROUP BY h ORDER BY h;
