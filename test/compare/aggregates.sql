@@ -188,3 +188,20 @@ FETCH c2;
 SELECT count(*), sum(v) FROM many WHERE h = 1;
 FETCH 3 FROM c1;
 ROLLBACK;
+
+-- beside so many open scans that none has a channel of its own
+BEGIN;
+DO $$
+BEGIN
+	FOR i IN 1 .. 150 LOOP
+		EXECUTE format('DECLARE busy%s CURSOR FOR SELECT k, v FROM many ORDER BY k', i);
+		EXECUTE format('MOVE 10 FROM busy%s', i);
+	END LOOP;
+END $$;
+SELECT count(*), sum(c), min(s), max(s), sum(s) FROM (SELECT h, count(*) c, sum(v) s FROM many GROUP BY h) x;
+SELECT count(*), sum(v), sum(v::float8), max(h) FROM many WHERE h > 100;
+SELECT b, count(*), sum(i8), max(c), sum(wide) FROM g GROUP BY b ORDER BY b;
+SELECT k, h FROM many WHERE h = 17 ORDER BY k;
+SELECT count(*), max(length(c)) FROM g WHERE c > 'A' AND i4 >= 0;
+FETCH busy150;
+ROLLBACK;
