@@ -22,6 +22,7 @@
 #include "src/backend/snapshot.h"
 #include "src/backend/table.h"
 #include "src/backend/transaction.h"
+#include "src/backend/upper.h"
 
 PG_MODULE_MAGIC;
 
@@ -56,6 +57,7 @@ kalam_fdw_handler(PG_FUNCTION_ARGS)
 	routine->GetForeignRelSize = kalam_get_rel_size;
 	routine->GetForeignPaths = kalam_get_paths;
 	routine->GetForeignPlan = kalam_get_plan;
+	routine->GetForeignUpperPaths = kalam_get_upper_paths;
 	routine->BeginForeignScan = kalam_begin_scan;
 	routine->IterateForeignScan = kalam_iterate_scan;
 	routine->ReScanForeignScan = kalam_rescan;

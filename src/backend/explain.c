@@ -7,12 +7,61 @@
 #include "commands/explain.h"
 #include "foreign/fdwapi.h"
 #include "nodes/makefuncs.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/builtins.h"
 #include "utils/ruleutils.h"
 
 #include "src/backend/directmodify.h"
 #include "src/backend/planner.h"
 #include "src/backend/scan.h"
 #include "src/backend/scan_state.h"
+
+/*
+ * The conditions that the scan enforces itself.  Those below an aggregate are not
+ * where PostgreSQL would have followed the numbers of tables.
+ */
+static List *
+scan_conditions(ForeignScan *plan)
+{
+	List	   *quals;
+	int			varno;
+
+	if (plan->scan.scanrelid > 0)
+		return plan->fdw_recheck_quals;
+	quals = copyObject(list_nth(plan->fdw_private, KALAM_PRIVATE_CONDITIONS));
+	varno = intVal(list_nth(plan->fdw_private, KALAM_PRIVATE_VARNO));
+	OffsetVarNodes((Node *) quals, bms_singleton_member(plan->fs_relids) - varno, 0);
+	return quals;
+}
+
+/* What storage computes, and of which table. */
+static void
+explain_aggregates(ForeignScan *plan, ExplainState *es)
+{
+	List	   *context = set_deparse_context_plan(es->deparse_cxt, (Plan *) plan, NIL);
+	bool		prefix = list_length(es->rtable) > 1 || es->verbose;
+	RangeTblEntry *rte = rt_fetch(bms_singleton_member(plan->fs_relids), es->rtable);
+	List	   *groups = NIL;
+	List	   *aggregates = NIL;
+	ListCell   *lc;
+
+	foreach(lc, plan->fdw_scan_tlist)
+	{
+		Node	   *expr = (Node *) lfirst_node(TargetEntry, lc)->expr;
+		char	   *text = deparse_expression(expr, context, prefix, false);
+
+		if (IsA(expr, Aggref))
+			aggregates = lappend(aggregates, text);
+		else
+			groups = lappend(groups, text);
+	}
+	ExplainPropertyText("Relations", psprintf("Aggregate on %s", quote_identifier(rte->eref->aliasname)),
+						es);
+	ExplainPropertyList("Storage Aggregate", aggregates, es);
+	if (groups != NIL)
+		ExplainPropertyList("Storage Group Key", groups, es);
+}
 
 static void
 explain_conditions(const char *label, List *quals, ForeignScan *plan, ExplainState *es)
@@ -55,12 +104,14 @@ kalam_explain_scan(ForeignScanState *node, ExplainState *es)
 	const KalamScan *scan = node->fdw_state;
 	int			nbounds = intVal(list_nth(plan->fdw_private, KALAM_PRIVATE_KEY_QUALS));
 	int			nshipped = intVal(list_nth(plan->fdw_private, KALAM_PRIVATE_SHIPPED));
-	List	   *quals = plan->fdw_recheck_quals;
+	List	   *quals = scan_conditions(plan);
 	String	   *index = list_nth(plan->fdw_private, KALAM_PRIVATE_INDEX);
 	List	   *others = list_copy_tail(quals, nbounds);
 	List	   *parts = NIL;
 	ListCell   *lc;
 
+	if (plan->scan.scanrelid == 0)
+		explain_aggregates(plan, es);
 	if (index != NULL)
 		ExplainPropertyText("Index", strVal(index), es);
 	foreach(lc, (List *) list_nth(plan->fdw_private, KALAM_PRIVATE_PARTS))

@@ -155,6 +155,16 @@ next_own(KalamMerge *m)
 
 /* ---- stored rows ---- */
 
+/* What comes with the ranges: sections that are as they are sent. */
+static void
+add_sections(KalamMerge *m)
+{
+	if ((m->range.input_len > 0 &&
+		 !kalam_input_add(&m->input, m->range.input, m->range.input_len)) ||
+		(m->aggregating && !kalam_input_add(&m->input, m->aggregates, m->aggregates_len)))
+		elog(ERROR, "the input of a scan is too large");
+}
+
 /* Asks for the ranges from cursor_end on, as many as a request carries. */
 static void
 open_cursor(KalamMerge *m)
@@ -162,6 +172,8 @@ open_cursor(KalamMerge *m)
 	KalamRange	range = m->range;
 
 	m->cursor_first = m->cursor_end;
+	m->input.context = m->context;
+	kalam_input_reset(&m->input);
 	if (m->nranges == 1)
 	{
 		const KalamKeyRange *r = &m->ranges[0];
@@ -175,29 +187,34 @@ open_cursor(KalamMerge *m)
 			range.flags |= KALAM_SCAN_POINT;
 			range.flags &= ~KALAM_SCAN_REVERSE;
 		}
+		if (m->aggregating)
+		{
+			add_sections(m);
+			range.input = m->input.bytes;
+			range.input_len = m->input.len;
+		}
 		m->cursor_end = 1;
 	}
 	else
 	{
 		KalamInput *in = &m->input;
 
-		in->context = m->context;
-		kalam_input_reset(in);
 		kalam_input_begin(in, KALAM_SECTION_RANGES);
 		while (m->cursor_end < m->nranges)
 		{
 			const KalamKeyRange *r = &m->ranges[m->cursor_end];
 			size_t		len = 2 * sizeof(uint16) + r->lower_len + r->upper_len;
 
-			if (KALAM_ALIGN8(in->len + len) + m->range.input_len > KALAM_MAX_INPUT_BYTES ||
+			if (KALAM_ALIGN8(in->len + len) + m->range.input_len + m->aggregates_len >
+				KALAM_MAX_INPUT_BYTES ||
 				!kalam_input_add_range(in, r->lower, r->lower_len, r->upper, r->upper_len))
 				break;
 			m->cursor_end++;
 		}
 		kalam_input_end(in);
-		if (m->cursor_end == m->cursor_first ||
-			(m->range.input_len > 0 && !kalam_input_add(in, m->range.input, m->range.input_len)))
+		if (m->cursor_end == m->cursor_first)
 			elog(ERROR, "the input of a scan is too large");
+		add_sections(m);
 		range.input = in->bytes;
 		range.input_len = in->len;
 	}
@@ -258,6 +275,18 @@ range_of(const KalamMerge *m, const KalamRow *row)
 
 /* ---- opening ---- */
 
+static bool
+fits_one_request(const KalamMerge *m)
+{
+	uint64		len = KALAM_ALIGN8(sizeof(KalamScanSection)) + m->range.input_len + m->aggregates_len;
+
+	if (m->nranges == 1)
+		return true;
+	for (int i = 0; i < m->nranges; i++)
+		len += 2 * sizeof(uint16) + m->ranges[i].lower_len + m->ranges[i].upper_len;
+	return KALAM_ALIGN8(len) <= KALAM_MAX_INPUT_BYTES;
+}
+
 void
 kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRange *ranges,
 					  int nranges, CommandId command_id)
@@ -306,6 +335,9 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 		m->range.max_rows = 0;
 		next_own(m);
 	}
+	m->aggregating = m->aggregates != NULL && !m->merging && !m->replacing &&
+		!(nranges == 1 && is_point(&ranges[0])) && (m->filter == NULL || m->filter_sent) &&
+		(!m->aggregates_once || fits_one_request(m));
 	if (kalam_object_is_new(range->object_id))
 		m->range.flags &= ~KALAM_SCAN_COUNT;
 	else if (nranges > 0 && !(nranges == 1 && is_point(&ranges[0]) && m->have_own))
@@ -343,6 +375,7 @@ give_stored(KalamMerge *m, KalamMergedRow *row)
 	row->own = false;
 	row->own_command = 0;
 	row->passed = m->filter_sent;
+	row->group = (stored->flags & KALAM_ROW_GROUP) != 0;
 	if (m->replacing && find_own(m, row->key, row->key_len, &v))
 	{
 		row->passed = false;
@@ -412,6 +445,7 @@ give_own(KalamMerge *m, KalamMergedRow *row)
 {
 	row->range = m->own_range;
 	row->passed = false;
+	row->group = false;
 	if (m->own.op != KALAM_CHANGE_PUT)
 		return false;
 	if (flagged(m, KALAM_SCAN_INDEX))

@@ -22,6 +22,7 @@ typedef struct KalamMergedRow
 	size_t		entry_len;
 	int			range;			/* number of the range that it was found in */
 	bool		passed;			/* storage tried the filter on it */
+	bool		group;			/* its bytes are those of a partial group: rowagg.h */
 	bool		own;			/* staged by this transaction */
 	uint32		own_command;	/* by which command, plus one; 0: not own */
 	size_t		own_len;		/* own, not by an index: bytes of its value */
@@ -42,6 +43,10 @@ typedef struct KalamMerge
 								 * pass are wanted.  It is in the range's input too,
 								 * unless it is too large.  NULL: none.  Not with
 								 * KALAM_SCAN_KEYS_ONLY */
+	const uint8 *aggregates;	/* likewise, or NULL: a section of input that makes
+								 * storage send groups, where it may */
+	uint32		aggregates_len;
+	bool		aggregates_once;	/* if one request can bring all ranges */
 	bool		open;
 	bool		counting;		/* KALAM_SCAN_COUNT was asked for, and can be had */
 
@@ -58,6 +63,7 @@ typedef struct KalamMerge
 	int			cursor_first;	/* the cursor's range 0 */
 	int			cursor_end;		/* ranges from here on are not asked for yet */
 	bool		filter_sent;
+	bool		aggregating;	/* storage sends groups */
 	const KalamRow *stored;		/* next stored row, if have_stored */
 	bool		have_stored;
 

@@ -93,6 +93,12 @@ key_order(PlannerInfo *root, RelOptInfo *rel, TupleDesc desc, const KalamScanKey
 
 /* ---- paths ---- */
 
+Cost
+kalam_cost_of_sending(double rows)
+{
+	return rows * cpu_tuple_cost * (ROW_SEND_FACTOR + 1);
+}
+
 /* Does the key tell the value of the column? */
 static bool
 tells_column(const KalamKeyColumn *columns, int n, TupleDesc desc, AttrNumber attnum)
@@ -193,6 +199,7 @@ add_matched_paths(const PathMaking *p, int n, const KalamScanKey *key,
 	double		sent;
 	bool		only = can_be_only(p, key, match);
 	List	   *shipped = NIL;
+	List	   *local;
 	Cost		startup;
 	Cost		run;
 	Cost		disk;
@@ -204,6 +211,7 @@ add_matched_paths(const PathMaking *p, int n, const KalamScanKey *key,
 		shipped = kalam_ship_which(rel, p->table->relid, p->clauses, match->exact);
 	if (shipped != NIL)
 		only = false;
+	local = list_difference_ptr(p->clauses, shipped);
 
 	fetched = rel->tuples *
 		clauselist_selectivity(root, match->common, rel->relid, JOIN_INNER, NULL);
@@ -215,12 +223,12 @@ add_matched_paths(const PathMaking *p, int n, const KalamScanKey *key,
 	sent = Max(sent, rows);
 
 	cost_qual_eval(&filter, shipped, root);
-	cost_qual_eval(&qual, list_difference_ptr(p->clauses, shipped), root);
+	cost_qual_eval(&qual, local, root);
 	startup = REQUEST_COST + filter.startup + qual.startup + rel->reltarget->cost.startup;
 	run = (match->nranges - 1) * SEEK_COST +
 		kalam_read_cost(p, key, fetched, only) +
 		fetched * filter.per_tuple * FILTER_FACTOR +
-		sent * (cpu_tuple_cost * ROW_SEND_FACTOR + cpu_tuple_cost + qual.per_tuple) +
+		kalam_cost_of_sending(sent) + sent * qual.per_tuple +
 		rows * rel->reltarget->cost.per_tuple;
 	disk = kalam_disk_cost(rel, key, fetched);
 
@@ -246,6 +254,7 @@ add_matched_paths(const PathMaking *p, int n, const KalamScanKey *key,
 		path->multiple = multiple;
 		path->only = only;
 		path->reverse = reverse == 1;
+		path->filters_all = list_difference_ptr(local, match->exact) == NIL;
 		add_path(rel, (Path *)
 				 create_foreignscan_path(root, rel, NULL, rows, startup, startup + run + disk,
 										 pathkeys,

@@ -126,8 +126,12 @@ kalam_add_union_paths(const PathMaking *p)
 	{
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
 
-		/* an arm is tried twice on a row, so it must give the same */
+		/*
+		 * An arm is tried twice on a row, so it must give the same, and before
+		 * other conditions, so it must not tell what these are to hide.
+		 */
 		if (restriction_is_or_clause(rinfo) && !rinfo->pseudoconstant &&
+			restriction_is_securely_promotable(rinfo, p->rel) &&
 			!contain_volatile_functions((Node *) rinfo->clause) &&
 			!contain_subplans((Node *) rinfo->clause))
 			add_union_path(p, rinfo);

@@ -22,6 +22,7 @@
 #include "src/backend/scan_parts.h"
 #include "src/backend/ship.h"
 #include "src/backend/table.h"
+#include "src/backend/upper.h"
 
 Bitmapset *
 kalam_needed_columns(RelOptInfo *rel, List *rinfos)
@@ -117,8 +118,8 @@ limit_of_scan(PlannerInfo *root, RelOptInfo *rel, const ForeignPath *path, List 
 }
 
 ForeignScan *
-kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
-			   List *tlist, List *clauses, Plan *outer_plan)
+kalam_get_base_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
+					List *tlist, List *clauses, Plan *outer_plan)
 {
 	KalamTable *table = rel->fdw_private;
 	KalamPath  *scan_path = linitial(path->fdw_private);
@@ -186,4 +187,12 @@ kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 	return make_foreignscan(tlist, filters, rel->relid,
 							list_concat(exprs, shipped.values), private, NIL,
 							key_quals, outer_plan);
+}
+
+ForeignScan *
+kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
+			   List *tlist, List *clauses, Plan *outer_plan)
+{
+	return IS_UPPER_REL(rel) ? kalam_get_upper_plan(root, path, tlist, outer_plan) :
+		kalam_get_base_plan(root, rel, relid, path, tlist, clauses, outer_plan);
 }

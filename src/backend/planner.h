@@ -28,6 +28,7 @@ typedef struct KalamPath
 	bool		multiple;		/* several ranges: kalam_match_key */
 	bool		only;			/* its columns are all that is needed */
 	bool		reverse;		/* against the key's order */
+	bool		filters_all;	/* its range and storage enforce all conditions */
 } KalamPath;
 
 /*
@@ -53,6 +54,9 @@ enum KalamScanPrivate
 	KALAM_PRIVATE_MARK,			/* Boolean: rows may be locked later: rowmark.h */
 	KALAM_PRIVATE_FILTER,		/* list of lists: kalam_ship_steps_to_list */
 	KALAM_PRIVATE_SHIPPED,		/* Integer: how many conditions these are */
+	KALAM_PRIVATE_UPPER,		/* list: kalam_upper_to_list; NIL: rows are scanned */
+	KALAM_PRIVATE_VARNO,		/* UPPER, Integer: the table's number when planned, */
+	KALAM_PRIVATE_CONDITIONS,	/* list: and what would be fdw_recheck_quals */
 	KALAM_PRIVATE_DIRECT,		/* list: the scan modifies the rows itself
 								 * (directmodify.c); or NULL */
 	KALAM_PRIVATE_ITEMS
@@ -73,6 +77,8 @@ extern void kalam_get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid);
 /* ---- paths.c ---- */
 
 extern void kalam_get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid);
+/* The part of a scan's cost that it is to send these rows, and take them. */
+extern Cost kalam_cost_of_sending(double rows);
 
 /* ---- plan.c ---- */
 
@@ -82,6 +88,10 @@ extern Bitmapset *kalam_needed_columns(RelOptInfo *rel, List *rinfos);
 /* Are rows that the scan returns locked later? */
 extern bool kalam_scan_is_marked(PlannerInfo *root, RelOptInfo *rel);
 
+/* GetForeignPlan; the plan of a scan of a table, for it and for what is made of one. */
+extern ForeignScan *kalam_get_base_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
+										ForeignPath *path, List *tlist, List *clauses,
+										Plan *outer_plan);
 extern ForeignScan *kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 								   ForeignPath *path, List *tlist, List *clauses,
 								   Plan *outer_plan);

@@ -42,6 +42,8 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	scan = palloc0(sizeof(KalamScan));
 	node->fdw_state = scan;
 	scan->rel = node->ss.ss_currentRelation;
+	if (plan->scan.scanrelid == 0)
+		scan->rel = ExecGetRangeTableRelation(estate, bms_singleton_member(plan->fs_relids));
 	scan->table = kalam_table_open(scan->rel);
 	scan->conditions.table = scan->table;
 	scan->conditions.key = kalam_scan_key(scan->table,
@@ -92,6 +94,12 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	scan->owner = GetCurrentSubTransactionId();
 	scan->merge.context = estate->es_query_cxt;
 	scan->input.context = estate->es_query_cxt;
+	if (plan->scan.scanrelid == 0)
+	{
+		scan->groups = kalam_groups_begin(list_nth(private, KALAM_PRIVATE_UPPER), scan->rel, node);
+		scan->merge.aggregates = kalam_groups_section(scan->groups, &scan->merge.aggregates_len);
+		scan->merge.aggregates_once = kalam_groups_in_order(scan->groups);
+	}
 	if (boolVal(list_nth(private, KALAM_PRIVATE_MARK)))
 	{
 		scan->want_keys = true;
@@ -339,7 +347,8 @@ kalam_iterate_scan(ForeignScanState *node)
 		start_scan(scan);
 	while (scan->merge.open)
 	{
-		TupleTableSlot *slot = scan->merge.counting ? next_counted(scan) : next_row(scan, node);
+		TupleTableSlot *slot = scan->groups != NULL ? kalam_groups_next(scan->groups, &scan->merge) :
+			scan->merge.counting ? next_counted(scan) : next_row(scan, node);
 
 		if (!TupIsNull(slot) || !(scan->nparts > 0 ? next_part(scan) : next_piece(scan)))
 			return slot;
@@ -352,13 +361,22 @@ kalam_scan_next_merged(KalamScan *scan, KalamMergedRow *row)
 {
 	if (!scan->started)
 		start_scan(scan);
-	return scan->merge.open && kalam_merge_next(&scan->merge, row);
+	while (scan->merge.open)
+	{
+		if (kalam_merge_next(&scan->merge, row))
+			return true;
+		if (scan->nparts == 0 || !next_part(scan))
+			break;
+	}
+	return false;
 }
 
 static void
 stop_scan(KalamScan *scan)
 {
 	ExecClearTuple(scan->slot);
+	if (scan->groups != NULL)
+		kalam_groups_reset(scan->groups);
 	if (scan->merge.open)
 		kalam_merge_close(&scan->merge);
 	if (scan->newest != NULL)
@@ -389,6 +407,15 @@ kalam_end_scan(ForeignScanState *node)
 bool
 kalam_recheck_scan(ForeignScanState *node, TupleTableSlot *slot)
 {
+	TupleTableSlot *group;
+
 	/* the key conditions are fdw_recheck_quals, which the executor evaluates */
+	if (((ForeignScan *) node->ss.ps.plan)->scan.scanrelid > 0)
+		return true;
+	/* groups are no rows that could have changed: they are computed */
+	group = kalam_iterate_scan(node);
+	if (TupIsNull(group))
+		return false;
+	ExecCopySlot(slot, group);
 	return true;
 }

@@ -16,6 +16,7 @@
 #include "src/backend/rowmark.h"
 #include "src/backend/scan_input.h"
 #include "src/backend/ship.h"
+#include "src/backend/upper.h"
 
 typedef struct KalamScanPart KalamScanPart; /* scan_parts.h */
 
@@ -37,6 +38,7 @@ typedef struct KalamScan
 	uint64		nranges;		/* read so far, for EXPLAIN */
 	int			lock_mode;		/* rows are locked before they are returned, or
 								 * KALAM_SCAN_LOCKS_NOTHING */
+	KalamGroups *groups;		/* aggregates instead of rows; or NULL */
 	KalamMarkedRows *marked;	/* they may be locked later; else NULL */
 	KalamInput	input;			/* of requests: the conditions that storage evaluates */
 	ExprState  *filter;			/* if it locks: conditions beyond the range */

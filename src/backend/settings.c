@@ -15,6 +15,7 @@
 #include "src/backend/ship.h"
 #include "src/backend/shmem.h"
 #include "src/backend/stop_point.h"
+#include "src/backend/upper.h"
 #include "utils/guc.h"
 
 char	   *kalam_data_directory;
@@ -127,6 +128,9 @@ kalam_settings_define(void)
 	define_planner_switch("kalam.enable_filter",
 						  "Enables the evaluation of conditions by the storage process.",
 						  &kalam_enable_filter);
+	define_planner_switch("kalam.enable_aggregate",
+						  "Enables the computation of aggregates by the storage process.",
+						  &kalam_enable_aggregate);
 
 	define_planner_switch("kalam.enable_directmodify",
 						  "Enables UPDATE and DELETE that change rows in the scan that finds them.",

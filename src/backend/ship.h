@@ -26,6 +26,12 @@ extern bool kalam_enable_filter;
 /* How storage understands a column of this type (domains looked through). */
 extern KalamFieldKind kalam_field_kind(Oid type);
 
+/* The layout of the first n columns of rows of a relation. */
+extern void kalam_row_layout(KalamRowField *fields, int n, TupleDesc desc);
+
+/* The column of the relation that the expression is, if storage can find it in rows. */
+extern Var *kalam_ship_column(RelOptInfo *rel, Oid relid, Node *node);
+
 /* A step of rowprog.h's, before the values are known. */
 typedef struct KalamShipStep
 {

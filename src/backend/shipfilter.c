@@ -66,6 +66,20 @@ align_of(char attalign)
 	}
 }
 
+void
+kalam_row_layout(KalamRowField *fields, int n, TupleDesc desc)
+{
+	Assert(n <= desc->natts);
+	for (int i = 0; i < n; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		fields[i].len = att->attlen;
+		fields[i].align = align_of(att->attalign);
+		fields[i].kind = att->attisdropped ? KALAM_FIELD_OPAQUE : kalam_field_kind(att->atttypid);
+	}
+}
+
 static void
 make_layout(KalamFilter *f, TupleDesc desc)
 {
@@ -77,20 +91,12 @@ make_layout(KalamFilter *f, TupleDesc desc)
 
 		f->nfields = Max(f->nfields, Max(s->field, s->other));
 	}
-	Assert(f->nfields <= desc->natts);
 	f->fields = palloc0(sizeof(KalamRowField) * Max(f->nfields, 1));
 	f->types = palloc0(sizeof(Oid) * Max(f->nfields, 1));
+	kalam_row_layout(f->fields, f->nfields, desc);
 	for (int i = 0; i < f->nfields; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		f->fields[i].len = att->attlen;
-		f->fields[i].align = align_of(att->attalign);
-		if (att->attisdropped)
-			continue;
-		f->types[i] = getBaseType(att->atttypid);
-		f->fields[i].kind = kalam_field_kind(att->atttypid);
-	}
+		if (!TupleDescAttr(desc, i)->attisdropped)
+			f->types[i] = getBaseType(TupleDescAttr(desc, i)->atttypid);
 }
 
 KalamFilter *

@@ -269,7 +269,7 @@ set_value(Matcher *m, KalamShipStep *step, Node *value, Oid type)
 
 /* The column of the table that the expression is, casts that change no byte aside. */
 static Var *
-column_of(const Matcher *m, Node *node)
+find_column(Index varno, Oid relid, Node *node)
 {
 	Var		   *var;
 	HeapTuple	tuple;
@@ -278,17 +278,29 @@ column_of(const Matcher *m, Node *node)
 	while (node != NULL && IsA(node, RelabelType))
 		node = (Node *) ((RelabelType *) node)->arg;
 	var = (Var *) node;
-	if (var == NULL || !IsA(var, Var) || var->varno != m->varno || var->varlevelsup != 0 ||
+	if (var == NULL || !IsA(var, Var) || var->varno != varno || var->varlevelsup != 0 ||
 		var->varattno <= 0)
 		return NULL;
 	/* a default for rows from before the column is not in their bytes */
-	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(m->relid), Int16GetDatum(var->varattno));
+	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid), Int16GetDatum(var->varattno));
 	if (!HeapTupleIsValid(tuple))
 		return NULL;
 	good = !((Form_pg_attribute) GETSTRUCT(tuple))->atthasmissing &&
 		!((Form_pg_attribute) GETSTRUCT(tuple))->attisdropped;
 	ReleaseSysCache(tuple);
 	return good ? var : NULL;
+}
+
+Var *
+kalam_ship_column(RelOptInfo *rel, Oid relid, Node *node)
+{
+	return find_column(rel->relid, relid, node);
+}
+
+static Var *
+column_of(const Matcher *m, Node *node)
+{
+	return find_column(m->varno, m->relid, node);
 }
 
 /* A side of a comparison: a column, or a value. */

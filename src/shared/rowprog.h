@@ -22,6 +22,7 @@
 #define KALAM_ROWPROG_H
 
 #include "src/shared/rowread.h"
+#include "src/shared/rowvalue.h"
 
 #define KALAM_PROGRAM_STACK			64
 #define KALAM_PROGRAM_MAX_STEPS		8192
@@ -119,15 +120,5 @@ typedef enum KalamVerdict
 } KalamVerdict;
 
 extern KalamVerdict kalam_program_run(KalamProgram *p, const uint8_t *row, size_t len);
-
-/*
- * The order of two values of columns of a kind, as SQL sees it; for FIXED to
- * PADDED the order of bytes.  False: damaged.
- */
-extern bool kalam_value_compare(KalamFieldKind kind, KalamRowValue a, KalamRowValue b, int *order);
-
-/* What a number's bytes say; not for other kinds. */
-extern int64_t kalam_value_integer(KalamFieldKind kind, const uint8_t *at);
-extern double kalam_value_float(KalamFieldKind kind, const uint8_t *at);
 
 #endif							/* KALAM_ROWPROG_H */

@@ -5,7 +5,7 @@
  * As PostgreSQL's own comparisons do it: NaN is one value, above all others; -0 is
  * 0; what is text or bytes goes byte by byte, the shorter first.
  */
-#include "src/shared/rowprog.h"
+#include "src/shared/rowvalue.h"
 
 #include <string.h>
 
@@ -113,17 +113,8 @@ trimmed(KalamFieldKind kind, KalamRowValue v)
  * 6 bits, weight in 7 with sign; a long one sign and scale, and then the weight.
  * Digits are to base 10000.  Both top bits set: no number.
  */
-typedef struct Number
-{
-	int			special;		/* -1 and 1: the infinities; 2: NaN; else 0 */
-	int			sign;			/* -1, 0, 1 */
-	int			weight;			/* of the first digit */
-	uint32_t	ndigits;
-	const uint8_t *digits;		/* 2 bytes each */
-} Number;
-
-static bool
-read_number(KalamRowValue v, Number *n)
+bool
+kalam_number_read(KalamRowValue v, KalamNumber *n)
 {
 	uint16_t	header;
 	uint32_t	size = 2;
@@ -132,7 +123,7 @@ read_number(KalamRowValue v, Number *n)
 	if (v.len < 2)
 		return false;
 	memcpy(&header, v.at, 2);
-	n->special = 0;
+	memset(n, 0, sizeof(*n));
 	if ((header & 0xC000) == 0xC000)
 	{
 		n->special = (header & 0xF000) == 0xD000 ? 1 : (header & 0xF000) == 0xF000 ? -1 : 2;
@@ -141,6 +132,7 @@ read_number(KalamRowValue v, Number *n)
 	if (header & 0x8000)
 	{
 		n->weight = (header & 0x3F) - (header & 0x40);
+		n->scale = (header & 0x1F80) >> 7;
 		negative = (header & 0x2000) != 0;
 	}
 	else
@@ -152,6 +144,7 @@ read_number(KalamRowValue v, Number *n)
 			return false;
 		memcpy(&weight, v.at + 2, 2);
 		n->weight = weight;
+		n->scale = header & 0x3FFF;
 		negative = (header & 0x4000) != 0;
 	}
 	n->ndigits = (v.len - size) / 2;
@@ -162,7 +155,7 @@ read_number(KalamRowValue v, Number *n)
 
 /* The digit of this weight. */
 static int
-digit_at(const Number *n, int weight)
+digit_at(const KalamNumber *n, int weight)
 {
 	int			i = n->weight - weight;
 	int16_t		d;
@@ -174,7 +167,7 @@ digit_at(const Number *n, int weight)
 }
 
 static int
-compare_numbers(const Number *a, const Number *b)
+compare_numbers(const KalamNumber *a, const KalamNumber *b)
 {
 	int			top,
 				bottom;
@@ -216,10 +209,10 @@ kalam_value_compare(KalamFieldKind kind, KalamRowValue a, KalamRowValue b, int *
 			return true;
 		case KALAM_FIELD_NUMERIC:
 			{
-				Number		x,
+				KalamNumber	x,
 							y;
 
-				if (!read_number(a, &x) || !read_number(b, &y))
+				if (!kalam_number_read(a, &x) || !kalam_number_read(b, &y))
 					return false;
 				*order = compare_numbers(&x, &y);
 				return true;

@@ -272,6 +272,9 @@ typedef struct KalamBlock
 #define KALAM_ROW_ABSENT		0x0004	/* RECHECK: there is no newest version; the
 										 * entry has no tuple.  RECHECK always
 										 * answers with exactly one entry */
+#define KALAM_ROW_GROUP			0x0008	/* AGGREGATE: the stored bytes are those of a
+										 * group (rowagg.h); entries without it are
+										 * rows that do not fit into one */
 
 /*
  * One row in a block, 8-aligned.  At offset 16 lies a Postgres MinimalTuple:

@@ -20,6 +20,15 @@
 /* rows counted per block */
 #define COUNT_BLOCK 65536
 
+/* what a scan that sends groups cannot be asked for */
+#define NOT_OF_GROUPS (KALAM_SCAN_POINT | KALAM_SCAN_COUNT | KALAM_SCAN_KEYS | \
+					   KALAM_SCAN_KEYS_ONLY | KALAM_SCAN_INDEX_KEYS)
+
+/* of a block of groups: rows that fit into none */
+#define ROOM_FOR_ROWS (24 * 1024)
+_Static_assert(ROOM_FOR_ROWS + KALAM_AGGREGATOR_BYTES + KALAM_MAX_KEY_BYTES <=
+			   KALAM_BLOCK_DATA_BYTES, "rows and groups go into one block");
+
 #define MAX_VALUE_BYTES (UINT64_C(1) << 30)
 
 struct Cursor
@@ -58,12 +67,26 @@ filters(const Cursor *c)
 	return c->input != NULL && c->input->has_filter;
 }
 
+static KalamAggregator *
+aggregator(const Cursor *c)
+{
+	return c->input != NULL ? c->input->aggregator : NULL;
+}
+
+/* Is it enough to know how many rows there are, for what is done with them? */
+static bool
+only_counts(const Cursor *c)
+{
+	return !filters(c) && aggregator(c) != NULL && kalam_aggregator_only_counts(aggregator(c));
+}
+
 /* Are the rows wanted, or looked at, that index entries lead to? */
 static bool
 follows_index(const Cursor *c)
 {
 	return (c->flags & KALAM_SCAN_INDEX) &&
-		(filters(c) || !(c->flags & (KALAM_SCAN_KEYS_ONLY | KALAM_SCAN_COUNT)));
+		(filters(c) ||
+		 !(c->flags & (KALAM_SCAN_KEYS_ONLY | KALAM_SCAN_COUNT) || only_counts(c)));
 }
 
 /* ---- opening and closing ---- */
@@ -144,7 +167,12 @@ open_input(Cursor *c, const KalamRequest *req, const uint8_t *input, EngineError
 		return true;
 	c->input = scan_input_open(input, req->input_len, req->object_id,
 							   (c->flags & KALAM_SCAN_INDEX) != 0, err);
-	return c->input != NULL;
+	if (c->input == NULL)
+		return false;
+	if (c->input->aggregator == NULL || (!(c->flags & NOT_OF_GROUPS) && req->max_rows == 0))
+		return true;
+	engine_error(err, KALAM_ERR_PROTOCOL, "a scan of groups cannot give what rows have");
+	return false;
 }
 
 static bool
@@ -248,6 +276,12 @@ check_value(const Cursor *c, const Found *f, EngineError *err)
 	return false;
 }
 
+static void
+damaged_row(const Cursor *c, EngineError *err)
+{
+	engine_error(err, KALAM_ERR_CORRUPT, "a row of object %u is damaged", object_id(c->object));
+}
+
 /* Does the row pass the filter, if there is one?  DAMAGED: err says so. */
 static KalamVerdict
 filter_row(Cursor *c, const Found *f, EngineError *err)
@@ -261,7 +295,7 @@ filter_row(Cursor *c, const Found *f, EngineError *err)
 	verdict = kalam_program_run(&c->input->filter, f->value + KALAM_VALUE_HEADER_BYTES,
 								f->value_len - KALAM_VALUE_HEADER_BYTES);
 	if (verdict == KALAM_ROW_DAMAGED)
-		engine_error(err, KALAM_ERR_CORRUPT, "a row of object %u is damaged", object_id(c->object));
+		damaged_row(c, err);
 	return verdict;
 }
 
@@ -566,6 +600,100 @@ step_rows(Cursor *c, KalamBlock *b, EngineError *err)
 	return finish_block(c, b, CURSOR_LAST);
 }
 
+/* Ends a block with the groups of all rows that were passed. */
+static CursorStep
+finish_groups(Cursor *c, KalamBlock *b, CursorStep step, EngineError *err)
+{
+	KalamAggregator *a = aggregator(c);
+
+	for (uint32_t i = 0; i < kalam_aggregator_groups(a); i++)
+	{
+		BlockRow	row = {.flags = KALAM_ROW_GROUP};
+
+		row.body = kalam_aggregator_group(a, i, &row.body_len);
+		if (!block_put(&c->out, b, &row, source_place(c->source)->len))
+		{
+			engine_error(err, KALAM_ERR_PROTOCOL, "groups do not fit in a block");
+			return CURSOR_ERROR;
+		}
+	}
+	kalam_aggregator_clear(a);
+	return finish_block(c, b, step);
+}
+
+/*
+ * A row that fits into no group goes out as it is: beside the groups that will end
+ * the block, or, if it is large, in a block of its own.
+ */
+static CursorStep
+send_unfit(Cursor *c, KalamBlock *b, const Found *f, bool *sent, EngineError *err)
+{
+	bool		large = f->value_len + f->place_len + 64 > ROOM_FOR_ROWS;
+	BlockRow	row;
+
+	*sent = false;
+	if (!make_row(c, f, &row, err))
+		return CURSOR_ERROR;
+	if ((c->out.nrows > 0 || kalam_aggregator_groups(aggregator(c)) > 0) &&
+		(large || c->out.used + f->value_len + f->place_len + 64 > ROOM_FOR_ROWS))
+		return finish_groups(c, b, CURSOR_BLOCK, err);
+	if (!block_put(&c->out, b, &row, f->place_len))
+		block_begin_big(&c->out, &row);
+	source_pass(c->source, f);
+	if (c->out.big)
+		return CURSOR_AGAIN;
+	*sent = !large;
+	return large ? finish_block(c, b, CURSOR_BLOCK) : CURSOR_AGAIN;
+}
+
+/* Rows into groups.  A block ends with all groups there are, for it may be the last that is read. */
+static CursorStep
+step_groups(Cursor *c, KalamBlock *b, EngineError *err)
+{
+	KalamAggregator *a = aggregator(c);
+
+	for (;;)
+	{
+		Found		f;
+		bool		full = false;
+		bool		sent = true;
+		uint32_t	n;
+		CursorStep	after;
+		SourceStep	step = only_counts(c) ? source_count(c->source, UINT64_MAX, &n, err) :
+			next_passing(c, &f, &full, err);
+
+		if (only_counts(c))
+			kalam_aggregator_count(a, n);
+		if (step == SOURCE_END)
+			return finish_groups(c, b, CURSOR_LAST, err);
+		if (step != SOURCE_FOUND)
+			return step == SOURCE_ERROR ? CURSOR_ERROR : CURSOR_AGAIN;
+		if (full)
+			return finish_groups(c, b, CURSOR_BLOCK, err);
+		if (only_counts(c))
+			continue;
+		if (!check_value(c, &f, err))
+			return CURSOR_ERROR;
+		switch (kalam_aggregator_take(a, f.value + KALAM_VALUE_HEADER_BYTES,
+									  f.value_len - KALAM_VALUE_HEADER_BYTES))
+		{
+			case KALAM_TAKEN:
+				source_pass(c->source, &f);
+				break;
+			case KALAM_TAKE_FULL:
+				return finish_groups(c, b, CURSOR_BLOCK, err);
+			case KALAM_TAKE_UNFIT:
+				after = send_unfit(c, b, &f, &sent, err);
+				if (!sent)
+					return after;
+				break;
+			case KALAM_TAKE_DAMAGED:
+				damaged_row(c, err);
+				return CURSOR_ERROR;
+		}
+	}
+}
+
 CursorStep
 cursor_step(Cursor *c, KalamBlock *block, EngineError *err)
 {
@@ -576,5 +704,7 @@ cursor_step(Cursor *c, KalamBlock *block, EngineError *err)
 	lane_slow();
 	/* (of rows that are looked up ahead, a filter may leave few) */
 	source_turn(c->source, filters(c) ? UINT64_MAX : c->max_rows - c->rows);
+	if (aggregator(c) != NULL)
+		return step_groups(c, block, err);
 	return counts(c) ? step_count(c, block, err) : step_rows(c, block, err);
 }

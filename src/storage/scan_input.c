@@ -134,6 +134,27 @@ read_filter(ScanInput *input, const uint8_t *at, size_t len, EngineError *err)
 }
 
 static bool
+read_aggregates(ScanInput *input, const uint8_t *at, size_t len, EngineError *err)
+{
+	const char *why = "its parts do not fit its length";
+	size_t		memory = kalam_aggregator_memory(at, len);
+
+	if (input->aggregator_memory != NULL)
+		why = "there is another one";
+	else if (memory > 0)
+	{
+		input->aggregator_memory = malloc(memory);
+		if (input->aggregator_memory == NULL)
+			abort();
+		input->aggregator = kalam_aggregator_open(at, len, input->aggregator_memory, &why);
+		if (input->aggregator != NULL)
+			return true;
+	}
+	engine_error(err, KALAM_ERR_PROTOCOL, "the aggregation of a scan is none: %s", why);
+	return false;
+}
+
+static bool
 read_sections(ScanInput *input, size_t len, uint32_t object_id, bool index, EngineError *err)
 {
 	for (size_t at = 0; at < len;)
@@ -161,6 +182,10 @@ read_sections(ScanInput *input, size_t len, uint32_t object_id, bool index, Engi
 				break;
 			case KALAM_SECTION_FILTER:
 				if (!read_filter(input, input->bytes + at, head.len, err))
+					return false;
+				break;
+			case KALAM_SECTION_AGGREGATE:
+				if (!read_aggregates(input, input->bytes + at, head.len, err))
 					return false;
 				break;
 			default:
@@ -202,6 +227,7 @@ scan_input_close(ScanInput *input)
 {
 	free(input->ranges);
 	free(input->filter_memory);
+	free(input->aggregator_memory);
 	free(input->bytes);
 	free(input);
 }

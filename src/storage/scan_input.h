@@ -1,9 +1,11 @@
 /*
- * scan_input.h - what a SCAN brings besides its request: lists of ranges, a filter.
+ * scan_input.h - what a SCAN brings besides its request: lists of ranges, a filter,
+ * aggregates.
  */
 #ifndef KALAM_STORAGE_SCAN_INPUT_H
 #define KALAM_STORAGE_SCAN_INPUT_H
 
+#include "src/shared/rowagg.h"
 #include "src/shared/rowprog.h"
 #include "src/storage/engine.h"
 
@@ -24,6 +26,8 @@ typedef struct ScanInput
 	bool		has_filter;
 	KalamProgram filter;
 	void	   *filter_memory;
+	KalamAggregator *aggregator;	/* or NULL */
+	void	   *aggregator_memory;
 	uint8_t    *bytes;
 } ScanInput;
 

@@ -50,6 +50,8 @@ build/$(1)/%.o: %.c $$(STORAGE_HEADERS)
 build/$(1)/kalam_storage: $$(STORAGE_OBJECTS_$(1))
 	$$(STORAGE_CC) $$(STORAGE_CFLAGS) $$(STORAGE_FLAGS_$(1)) -o $$@ $$^ $$(STORAGE_LIBS_$(1))
 
+build/$(1)/test_filter: $$(patsubst %.c,build/$(1)/%.o,$$(sort $$(wildcard src/shared/row*.c)))
+
 build/$(1)/test_%: build/$(1)/test/unit/test_%.o build/$(1)/src/shared/segment.o
 	$$(STORAGE_CC) $$(STORAGE_CFLAGS) $$(STORAGE_FLAGS_$(1)) -o $$@ $$^
 

@@ -160,7 +160,7 @@ SELECT k FROM e WHERE i4 = 1 AND k < 1000 ORDER BY k DESC OFFSET 5 LIMIT 2;
 SELECT count(*) FROM e WHERE i4 = 1 AND k > 100;
 SELECT count(*) FROM (SELECT 1 FROM e WHERE i4 = 1 LIMIT 10) s;
 SELECT k FROM e WHERE tc = 'ab' AND k < 100 ORDER BY k FOR UPDATE;
-SELECT length(tc), count(*) FROM e WHERE tc > 'x' GROUP BY 1;
+SELECT length(tc), count(*) FROM e WHERE tc > 'x' GROUP BY 1 ORDER BY 1;
 
 -- what must not be seen is tried first, and a function that tells is not asked for it
 CREATE FUNCTION tells(int) RETURNS bool LANGUAGE plpgsql COST 0.0001 AS $$BEGIN RAISE NOTICE 'told %', $1; RETURN true; END$$;

@@ -1,8 +1,10 @@
 /*
  * test_filter.c
  *	  Scans with a filter: the rows that pass, and no others, come in every kind of
- *	  scan; one that drops many lets others have turns.  Usage: test_filter PROGRAM
+ *	  scan; one that drops many lets others have turns.  Scans that send groups: every
+ *	  row is in one.  Usage: test_filter PROGRAM
  */
+#include "src/shared/rowagg.h"
 #include "test/unit/rowprog_model.h"
 #include "test/unit/store_fixture.h"
 
@@ -378,6 +380,205 @@ test_dropping_many(void)
 	free(s.bytes);
 }
 
+/* ---- groups ---- */
+
+/* count(*), sum(id) and max(text) by grp, or by id, or of all; returns its bytes. */
+static uint8_t *
+add_aggregates(Section *s, int group, bool text, size_t *len)
+{
+	KalamAggregationHeader head = {3, group >= 0, text ? 3 : 2, 0};
+	KalamAggregateItem items[] = {
+		{KALAM_AGG_COUNT, KALAM_AGG_NO_FIELD}, {KALAM_AGG_SUM, 0}, {KALAM_AGG_MAX, 2}
+	};
+	uint8_t    *bytes = calloc(1, 256);
+	size_t		at = sizeof(head);
+
+	memcpy(bytes, &head, sizeof(head));
+	memcpy(bytes + at, layout, sizeof(layout));
+	at += 16;
+	if (group >= 0)
+	{
+		memcpy(bytes + at, &(uint16_t) {(uint16_t) group}, 2);
+		at += 8;
+	}
+	memcpy(bytes + at, items, head.nitems * sizeof(items[0]));
+	*len = at + head.nitems * sizeof(items[0]);
+	add_section(s, KALAM_SECTION_AGGREGATE, bytes, *len);
+	return bytes;
+}
+
+typedef struct Totals
+{
+	uint64_t	rows;
+	__int128	sum;
+	uint64_t	groups;
+	uint64_t	unfit;
+	uint64_t	by_group[NGROUPS];
+} Totals;
+
+static void
+add_entry(Totals *t, KalamAggregator *a, const KalamRow *row, int group)
+{
+	KalamAggregateResult results[3];
+	KalamRowValue groups[1];
+	size_t		len;
+	const uint8_t *body = test_row_body(row, &len);
+	uint32_t	which = 0;
+
+	if (row->flags & KALAM_ROW_GROUP)
+	{
+		t->groups++;
+		REQUIRE(kalam_aggregate_read(a, body, len, results, groups));
+	}
+	else
+	{
+		t->unfit++;
+		REQUIRE(kalam_aggregate_row(a, body, len, results, groups));
+	}
+	t->rows += results[0].n;
+	t->sum += results[1].sum;
+	if (group == 1)
+	{
+		memcpy(&which, groups[0].at, 4);
+		REQUIRE(which < NGROUPS);
+	}
+	t->by_group[which] += results[0].n;
+}
+
+/* Scans all, beginning anew behind each block if `anew`. */
+static Totals
+scan_groups(uint32_t object, int group, bool text, bool filter, uint32_t flags, bool anew)
+{
+	Section		s = {0};
+	Totals		t = {0};
+	size_t		len;
+	uint8_t    *bytes = add_aggregates(&s, group, text, &len);
+	void	   *memory = malloc(kalam_aggregator_memory(bytes, len));
+	const char *why;
+	KalamAggregator *a = kalam_aggregator_open(bytes, len, memory, &why);
+	TestChannel c = scan_channel(0);
+	const KalamRow *row;
+
+	REQUIRE(a != NULL);
+	if (filter)
+		add_filter(&s, 4, 40);
+	put_input(&c, test_scan_begin(&c, object, 0, flags | KALAM_SCAN_NEWEST), &s);
+	test_post(&c, KALAM_LANE_READ);
+	while ((row = test_next(&c)) != NULL)
+	{
+		add_entry(&t, a, row, group);
+		if (anew && c.left == 0 && c.holds && !c.last)
+		{
+			KalamBlock *b = kalam_block(store.seg, c.ch, c.next_block);
+			KalamRequest *r;
+			uint8_t		key[KALAM_MAX_KEY_BYTES];
+			uint16_t	key_len = (uint16_t) b->resume_len;
+
+			REQUIRE(key_len > 0);
+			memcpy(key, b->data + b->resume_offset, key_len);
+			test_cancel(&c, KALAM_LANE_READ);
+			test_finish(&c);
+			r = test_scan_begin(&c, object, 0, flags | KALAM_SCAN_NEWEST);
+			memcpy(flags & KALAM_SCAN_REVERSE ? r->upper : r->lower, key, key_len);
+			*(flags & KALAM_SCAN_REVERSE ? &r->upper_len : &r->lower_len) = key_len;
+			if (!(flags & KALAM_SCAN_REVERSE))
+				r->flags |= KALAM_SCAN_AFTER_LOWER;
+			put_input(&c, r, &s);
+			test_post(&c, KALAM_LANE_READ);
+		}
+	}
+	CHECK_EQUAL(c.code, KALAM_OK);
+	free(memory);
+	free(bytes);
+	free(s.bytes);
+	return t;
+}
+
+static void
+test_groups(void)
+{
+	uint32_t	object = make_rows(ROWS, false);
+	uint32_t	empty = make_rows(0, false);
+
+	for (int way = 0; way < 32; way++)
+	{
+		bool		filter = (way & 1) != 0;
+		bool		text = (way & 2) != 0;
+		uint32_t	flags = way & 4 ? KALAM_SCAN_REVERSE : 0;
+		bool		anew = (way & 8) != 0;
+		int			group = way & 16 ? 1 : -1;
+		Totals		t = scan_groups(object, group, text, filter, flags, anew);
+		uint64_t	by_group[NGROUPS] = {0};
+		uint64_t	rows = 0;
+		__int128	sum = 0;
+
+		for (uint64_t i = 0; i < ROWS; i++)
+			if (!filter || passes(i, 4, 40))
+			{
+				rows++;
+				sum += (__int128) i;
+				by_group[group == 1 ? group_of(i) : 0]++;
+			}
+		CHECK_EQUAL(t.rows, rows);
+		CHECK(t.sum == sum);
+		CHECK(memcmp(t.by_group, by_group, sizeof(by_group)) == 0);
+		/* long texts go as they are, beside groups or in blocks of their own */
+		CHECK((t.unfit > 0) == text);
+		if (!text)
+			CHECK_EQUAL(t.groups, group < 0 || filter ? 1 : NGROUPS);
+	}
+	CHECK_EQUAL(scan_groups(empty, 1, true, true, 0, false).rows, 0);
+
+	/* a group per row: more than are held at a time */
+	for (int anew = 0; anew < 2; anew++)
+	{
+		Totals		t = scan_groups(object, 0, false, false, 0, anew == 1);
+
+		CHECK_EQUAL(t.rows, ROWS);
+		CHECK_EQUAL(t.groups, ROWS);
+		CHECK(t.sum == (__int128) ROWS * (ROWS - 1) / 2);
+	}
+}
+
+static void
+test_counts_alone(void)
+{
+	uint32_t	object = make_rows(ROWS, true);
+	KalamAggregationHeader head = {0, 0, 1, 0};
+	KalamAggregateItem item = {KALAM_AGG_COUNT, KALAM_AGG_NO_FIELD};
+	uint8_t		bytes[sizeof(head) + sizeof(item)];
+
+	memcpy(bytes, &head, sizeof(head));
+	memcpy(bytes + sizeof(head), &item, sizeof(item));
+	for (int index = 0; index < 2; index++)
+	{
+		TestChannel c = scan_channel(0);
+		KalamRequest *r = test_scan_begin(&c, object, 0,
+										  KALAM_SCAN_NEWEST | (index ? KALAM_SCAN_INDEX : 0));
+		Section		s = {0};
+		const KalamRow *row;
+		uint64_t	n = 0;
+		size_t		len;
+
+		if (index)
+		{
+			r->lower_len = (uint16_t) entry_key(r->lower, object, 0);
+			r->upper_len = (uint16_t) entry_key(r->upper, object, NGROUPS);
+		}
+		add_section(&s, KALAM_SECTION_AGGREGATE, bytes, sizeof(bytes));
+		put_input(&c, r, &s);
+		test_post(&c, KALAM_LANE_READ);
+		row = test_next(&c);
+		REQUIRE(row != NULL && row->flags & KALAM_ROW_GROUP);
+		memcpy(&n, test_row_body(row, &len), 8);
+		CHECK_EQUAL(len, 8);
+		CHECK_EQUAL(n, ROWS);
+		CHECK(test_next(&c) == NULL);
+		CHECK_EQUAL(c.code, KALAM_OK);
+		free(s.bytes);
+	}
+}
+
 static uint32_t
 scan_code(uint32_t object, const Section *s)
 {
@@ -407,6 +608,27 @@ test_what_is_refused(void)
 	add_section(&s, KALAM_SECTION_FILTER, "", 0);
 	CHECK_EQUAL(scan_code(object, &s), KALAM_ERR_PROTOCOL);
 
+	/* groups: bytes that are none, two of them, what rows only have */
+	for (int what = 0; what < 3; what++)
+	{
+		TestChannel scan = scan_channel(0);
+		uint8_t    *bytes;
+		size_t		len;
+
+		s.len = 0;
+		bytes = add_aggregates(&s, 1, true, &len);
+		if (what == 0)
+			s.bytes[sizeof(KalamScanSection)]++;
+		if (what == 1)
+			add_section(&s, KALAM_SECTION_AGGREGATE, bytes, len);
+		put_input(&scan, test_scan_begin(&scan, object, 0, KALAM_SCAN_NEWEST |
+										 (what == 2 ? KALAM_SCAN_KEYS : 0)), &s);
+		test_post(&scan, KALAM_LANE_READ);
+		CHECK_EQUAL(test_drain(&scan), -1);
+		CHECK_EQUAL(scan.code, KALAM_ERR_PROTOCOL);
+		free(bytes);
+	}
+
 	/* a row that is none */
 	test_begin(&c, KALAM_OP_COMMIT)->serial = 6;
 	test_put(&c, object, 50, 6, 1, 4);
@@ -425,6 +647,8 @@ main(int argc, char **argv)
 		TEST(test_points),
 		TEST(test_index_entries),
 		TEST(test_dropping_many),
+		TEST(test_groups),
+		TEST(test_counts_alone),
 		TEST(test_what_is_refused),
 	};
 

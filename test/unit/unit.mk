@@ -10,8 +10,8 @@
 # A test NAME is test/unit/test_NAME.c, linked with the sources that
 # UNIT_SOURCES_NAME lists; a fuzzer the same way from test/fuzz/fuzz_NAME.c.
 
-UNIT_TESTS = keycodec staged changes record_list catalog rowprog
-UNIT_FUZZERS = keycodec staged changes catalog rowprog change_stream key_stream scan_input
+UNIT_TESTS = keycodec staged changes record_list catalog rowprog rowagg
+UNIT_FUZZERS = keycodec staged changes catalog rowprog rowagg change_stream key_stream scan_input
 
 UNIT_SOURCES_keycodec = src/shared/keycodec.c
 UNIT_SOURCES_staged = src/shared/staged.c
@@ -20,9 +20,10 @@ UNIT_SOURCES_changes = src/shared/staged.c src/shared/changes.c src/shared/chang
 UNIT_SOURCES_record_list = src/shared/record_list.c $(UNIT_SOURCES_changes)
 UNIT_SOURCES_catalog = src/shared/catalog.c
 UNIT_SOURCES_rowprog = src/shared/rowprog.c src/shared/rowvalue.c src/shared/rowread.c
+UNIT_SOURCES_rowagg = src/shared/rowagg.c src/shared/rowvalue.c src/shared/rowread.c src/shared/segment.c
 UNIT_SOURCES_change_stream = src/storage/change_stream.c
 UNIT_SOURCES_key_stream = src/storage/key_stream.c
-UNIT_SOURCES_scan_input = src/storage/scan_input.c $(UNIT_SOURCES_rowprog)
+UNIT_SOURCES_scan_input = src/storage/scan_input.c src/shared/rowprog.c $(UNIT_SOURCES_rowagg)
 
 UNIT_FUZZ_SECONDS ?= 10
 

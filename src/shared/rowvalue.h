@@ -1,0 +1,36 @@
+/*
+ * rowvalue.h
+ *	  Values of stored columns: what numbers they are, and their order in SQL.
+ *
+ * C11 only.
+ */
+#ifndef KALAM_ROWVALUE_H
+#define KALAM_ROWVALUE_H
+
+#include "src/shared/rowread.h"
+
+/* What a number's bytes say; not for other kinds. */
+extern int64_t kalam_value_integer(KalamFieldKind kind, const uint8_t *at);
+extern double kalam_value_float(KalamFieldKind kind, const uint8_t *at);
+
+/*
+ * The order of two values of columns of a kind, as SQL sees it; for FIXED to
+ * PADDED the order of bytes.  False: damaged.
+ */
+extern bool kalam_value_compare(KalamFieldKind kind, KalamRowValue a, KalamRowValue b, int *order);
+
+/* A numeric: digits to base 10000, the first of which counts 10000 ^ weight. */
+typedef struct KalamNumber
+{
+	int			special;		/* -1 and 1: the infinities; 2: NaN; else 0 */
+	int			sign;			/* -1, 0, 1 */
+	int			weight;
+	uint32_t	scale;			/* decimal digits behind the point, to be shown */
+	uint32_t	ndigits;
+	const uint8_t *digits;		/* 2 bytes each */
+} KalamNumber;
+
+/* False: it is none. */
+extern bool kalam_number_read(KalamRowValue v, KalamNumber *n);
+
+#endif							/* KALAM_ROWVALUE_H */
