@@ -54,6 +54,34 @@ DO $$ BEGIN FOR i IN 1 .. 30 LOOP UPDATE hot SET n = n + 1; COMMIT; END LOOP; EN
 E
 near(expected('SELECT * FROM hot'), 2000, 2, 'a table whose rows are written again and again');
 
+is($node->safe_psql('postgres', <<'E'), 't', 'a session knows at once what it has done');
+CREATE FOREIGN TABLE grows (id int) SERVER kalam OPTIONS (primary_key 'id');
+CREATE FUNCTION expected(query text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN ' || query LOOP
+		RETURN substring(line FROM 'rows=(\d+)');
+	END LOOP;
+END $$;
+CREATE TABLE seen (step int, rows bigint);
+INSERT INTO seen SELECT 1, expected('SELECT * FROM grows');
+BEGIN;
+INSERT INTO grows SELECT generate_series(1, 10000);
+INSERT INTO seen SELECT 2, expected('SELECT * FROM grows');
+COMMIT;
+INSERT INTO seen SELECT 3, expected('SELECT * FROM grows');
+INSERT INTO grows SELECT generate_series(10001, 30000);
+INSERT INTO seen SELECT 4, expected('SELECT * FROM grows');
+BEGIN;
+SAVEPOINT s;
+INSERT INTO grows SELECT generate_series(30001, 90000);
+ROLLBACK TO s;
+INSERT INTO seen SELECT 5, expected('SELECT * FROM grows');
+COMMIT;
+SELECT array_agg(rows ORDER BY step) = '{1,10000,10000,30000,30000}' FROM seen;
+E
+
 # ---- ANALYZE of all rows, and of a sample ----
 
 for my $target (100, 2)

@@ -28,6 +28,7 @@
 #include "src/backend/modify_internal.h"
 #include "src/backend/planner.h"
 #include "src/backend/scan.h"
+#include "src/backend/scan_parts.h"
 #include "src/backend/scan_state.h"
 
 bool		kalam_enable_directmodify = true;
@@ -343,6 +344,8 @@ modify_next(KalamDirectModify *d, ForeignScanState *node)
 		{
 			ExecStoreMinimalTuple(row.tuple, slot, false);
 			identify(d, slot, key);
+			if (d->scan->nparts > 0 && !kalam_parts_give(d->scan, slot))
+				continue;
 			if (!passes(d, econtext, slot))
 			{
 				InstrCountFiltered1(node, 1);

@@ -126,6 +126,16 @@ unique_values_changed(KalamTable *table, Relation rel, const uint8 *key, size_t 
 	return changed;
 }
 
+bool
+kalam_key_unchanged_since(const uint8 *key, size_t key_len, uint64 stamp)
+{
+	/* (without a storage process, what it wrote last is not known yet) */
+	return atomic_load_explicit(&kalam_segment->state, memory_order_relaxed) == KALAM_STORAGE_READY &&
+		atomic_load_explicit(kalam_bucket(kalam_segment, kalam_hash(key, key_len, 0)),
+							 memory_order_acquire) <= stamp &&
+		atomic_load_explicit(&kalam_segment->all_stamp, memory_order_acquire) <= stamp;
+}
+
 KalamRowFate
 kalam_row_fate(uint8 *key, size_t *key_len, uint64 stamp, KalamRowLockMode mode,
 			   KalamRow **newest)
@@ -144,11 +154,7 @@ kalam_read_row_fate(KalamTable *table, Relation rel, uint8 *key, size_t *key_len
 
 	*newest = NULL;
 
-	/* (without a storage process, what it wrote last is not known yet) */
-	if (atomic_load_explicit(&kalam_segment->state, memory_order_relaxed) == KALAM_STORAGE_READY &&
-		atomic_load_explicit(kalam_bucket(kalam_segment, kalam_hash(key, *key_len, 0)),
-							 memory_order_acquire) <= stamp &&
-		atomic_load_explicit(&kalam_segment->all_stamp, memory_order_acquire) <= stamp)
+	if (kalam_key_unchanged_since(key, *key_len, stamp))
 		return KALAM_ROW_AS_BEFORE;
 
 	row = kalam_get_rechecked(key, *key_len, stamp);

@@ -361,7 +361,14 @@ kalam_scan_next_merged(KalamScan *scan, KalamMergedRow *row)
 {
 	if (!scan->started)
 		start_scan(scan);
-	return scan->merge.open && kalam_merge_next(&scan->merge, row);
+	while (scan->merge.open)
+	{
+		if (kalam_merge_next(&scan->merge, row))
+			return true;
+		if (scan->nparts == 0 || !next_part(scan))
+			break;
+	}
+	return false;
 }
 
 static void
