@@ -54,6 +54,47 @@ DO $$ BEGIN FOR i IN 1 .. 30 LOOP UPDATE hot SET n = n + 1; COMMIT; END LOOP; EN
 E
 near(expected('SELECT * FROM hot'), 2000, 2, 'a table whose rows are written again and again');
 
+# ---- keys that are not rows ----
+
+$node->safe_psql('postgres', <<'E');
+CREATE FOREIGN TABLE indexed (a int, b int, c text) SERVER kalam
+	OPTIONS (primary_key 'a', index_b 'b', index_c 'c, b');
+INSERT INTO indexed SELECT i, i % 100, md5(i::text) FROM generate_series(1, 50000) i;
+E
+near(expected('SELECT * FROM indexed'), 50000, 1.3, 'entries of indexes are no rows, in memory');
+$node->safe_psql('postgres', "SELECT kalam.flush('indexed')");
+near(expected('SELECT * FROM indexed'), 50000, 1.3, 'and in files');
+near($node->safe_psql('postgres', "SELECT rows FROM kalam.tables WHERE name = 'indexed'"), 50000, 1.3, 'kalam.tables');
+$node->safe_psql('postgres', "DELETE FROM indexed WHERE a > 25000; SELECT kalam.flush('indexed')");
+near(expected('SELECT * FROM indexed'), 25000, 1.3, 'after deletes');
+is($node->safe_psql('postgres', <<'E'), 't', 'a session knows at once what it has done');
+CREATE FOREIGN TABLE grows (id int) SERVER kalam OPTIONS (primary_key 'id');
+CREATE FUNCTION expected(query text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN ' || query LOOP
+		RETURN substring(line FROM 'rows=(\d+)');
+	END LOOP;
+END $$;
+CREATE TABLE seen (step int, rows bigint);
+INSERT INTO seen SELECT 1, expected('SELECT * FROM grows');
+BEGIN;
+INSERT INTO grows SELECT generate_series(1, 10000);
+INSERT INTO seen SELECT 2, expected('SELECT * FROM grows');
+COMMIT;
+INSERT INTO seen SELECT 3, expected('SELECT * FROM grows');
+INSERT INTO grows SELECT generate_series(10001, 30000);
+INSERT INTO seen SELECT 4, expected('SELECT * FROM grows');
+BEGIN;
+SAVEPOINT s;
+INSERT INTO grows SELECT generate_series(30001, 90000);
+ROLLBACK TO s;
+INSERT INTO seen SELECT 5, expected('SELECT * FROM grows');
+COMMIT;
+SELECT array_agg(rows ORDER BY step) = '{1,10000,10000,30000,30000}' FROM seen;
+E
+
 # ---- ANALYZE of all rows, and of a sample ----
 
 for my $target (100, 2)
@@ -115,6 +156,26 @@ ANALYZE k;
 SELECT reltuples FROM pg_class WHERE relname = 'k';
 E
 is($own, "t\n0", 'own changes are seen');
+
+# ---- tables that share a family ----
+
+$node->append_conf('postgresql.conf', 'kalam.max_families = 1');
+$node->restart;
+$node->safe_psql('postgres', <<'E');
+CREATE FOREIGN TABLE shared1 (a int, b int, c text) SERVER kalam OPTIONS (primary_key 'a', index_b 'b');
+CREATE FOREIGN TABLE shared2 (a int, b text) SERVER kalam OPTIONS (primary_key 'a');
+CREATE FOREIGN TABLE shared3 (a int, b text) SERVER kalam OPTIONS (primary_key 'a');
+INSERT INTO shared1 SELECT i, i, repeat('x', 100) FROM generate_series(1, 10000) i;
+INSERT INTO shared2 SELECT i, repeat('x', 100) FROM generate_series(1, 40000) i;
+INSERT INTO shared3 SELECT i, repeat('x', 100) FROM generate_series(1, 200) i;
+E
+for my $where ('in memory', 'in files')
+{
+	near(expected('SELECT * FROM shared1'), 10000, 2, "a shared family, with an index, $where");
+	near(expected('SELECT * FROM shared2'), 40000, 2, "a shared family, $where");
+	near(expected('SELECT * FROM shared3'), 200, 1.3, "a small table there, $where") if $where eq 'in memory';
+	$node->safe_psql('postgres', "SELECT kalam.flush('shared1')");
+}
 
 # ---- cancel ----
 

@@ -61,7 +61,7 @@ is(stats('undone', 'n_mod_since_analyze, autoanalyze_count'), '2|0', 'what was r
 is(stats('few rows', 'n_mod_since_analyze, autoanalyze_count'), '50|0', 'few changes are not enough');
 
 $node->safe_psql('postgres', 'UPDATE t SET b = 7 WHERE a <= 150');
-sleep 2.5;
+sleep 1.5;
 is(stats('t', 'n_mod_since_analyze'), '150', 'a fifth of a table must have changed');
 $node->safe_psql('postgres', 'DELETE FROM t WHERE a > 800');
 reltuples('t', 800, 'then it is analysed again');
@@ -71,6 +71,14 @@ is(stats('few rows', 'n_mod_since_analyze, analyze_count, last_analyze IS NOT NU
 	'ANALYZE begins the count anew');
 $node->safe_psql('postgres', 'INSERT INTO t SELECT i, 0 FROM generate_series(10001, 10100) i; BEGIN; ANALYZE t; ROLLBACK');
 is(stats('t', 'n_mod_since_analyze'), '100', 'unless it is rolled back');
+
+$node->safe_psql('postgres', <<'E');
+CREATE TABLE parent (a int);
+CREATE FOREIGN TABLE child () INHERITS (parent) SERVER kalam;
+INSERT INTO child SELECT generate_series(1, 90);
+ANALYZE parent;
+E
+is(stats('child', 'n_mod_since_analyze, analyze_count'), '90|0', 'ANALYZE of a parent does not count for the child');
 
 # ---- other databases ----
 
@@ -105,7 +113,7 @@ $node->safe_psql('postgres', 'ALTER SYSTEM SET autovacuum = off');
 $node->safe_psql('postgres', 'SELECT pg_reload_conf()');
 sleep 0.5;
 $node->safe_psql('postgres', 'DELETE FROM t WHERE a > 400');
-sleep 2;
+sleep 1.5;
 is(stats('t', 'n_mod_since_analyze > 1000'), 't', 'autovacuum = off: nothing is analysed');
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET autovacuum');
 $node->restart;
@@ -122,5 +130,45 @@ reltuples('t', 2400, 'and after the death of storage');
 unlike(slurp_file($node->logfile), qr/(ERROR|FATAL|WARNING):.*(kalam autoanalyze|canceling)/, 'nothing went wrong');
 like(slurp_file($node->logfile), qr/automatic analyze of table "postgres\.public\."?few rows|automatic analyze of table "postgres\.public\.t"/,
 	'the log tells of it');
+
+# ---- whoever waits for it sends it away ----
+
+$node->append_conf('postgresql.conf', <<'E');
+autovacuum_vacuum_cost_delay = 100ms
+autovacuum_vacuum_cost_limit = 1
+deadlock_timeout = 100ms
+E
+$node->reload;
+
+# A table whose analysis takes minutes now, and one that is under way.
+sub analysis_of_large
+{
+	my ($database) = @_;
+
+	$node->safe_psql($database, <<'E');
+CREATE EXTENSION IF NOT EXISTS kalam_fdw;
+CREATE FOREIGN TABLE large (a int, b text) SERVER kalam;
+INSERT INTO large SELECT i, repeat('x', 200) FROM generate_series(1, 20000) i;
+E
+	return wait_until(30, sub {
+		$node->safe_psql('postgres', <<"E") eq '1' });
+SELECT count(*) FROM pg_stat_activity
+WHERE backend_type = 'kalam autoanalyze' AND query = 'ANALYZE (SKIP_LOCKED) public.large' AND datname = '$database'
+E
+}
+
+ok(analysis_of_large('postgres'), 'a long analysis is under way');
+$node->safe_psql('postgres', q(SET statement_timeout = '20s'; ALTER FOREIGN TABLE large ADD COLUMN c int));
+pass('a table can be altered meanwhile');
+like(slurp_file($node->logfile), qr/canceling statement[^\n]*\n[^\n]*ANALYZE \(SKIP_LOCKED\) public\.large"\n\s*automatic analyze of the kalam table/,
+	'which cancels it');
+$node->safe_psql('postgres', 'DROP FOREIGN TABLE large; CREATE DATABASE other');
+ok(analysis_of_large('other'), 'and in another database');
+$node->safe_psql('postgres', 'DROP DATABASE other');
+pass('a database can be dropped meanwhile, too');
+ok(analysis_of_large('postgres'), 'and once more');
+my $start = time();
+$node->stop('fast');
+cmp_ok(time() - $start, '<', 10, 'the server stops meanwhile');
 
 done_testing();

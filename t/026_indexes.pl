@@ -108,6 +108,9 @@ sound('p', 'and its entries came');
 
 $s->quit;
 $s = KalamTest::Session->new($node);
+$s->do('BEGIN; INSERT INTO p SELECT g, g FROM generate_series(30000, 36000) g');
+is(ask("SET lock_timeout = '1s'; INSERT INTO p VALUES (40000, 40000) RETURNING k"), '40000', 'thousands of rows and as many values are not too many yet');
+$s->do('COMMIT');
 $s->do('BEGIN; INSERT INTO p SELECT g, g FROM generate_series(1000, 16000) g');
 like(($node->psql('postgres', "SET lock_timeout = '100ms'; INSERT INTO p VALUES (20, 1500)"))[2], qr/lock timeout/, 'a value among many is waited for');
 $s->do('COMMIT');
@@ -144,7 +147,7 @@ SQL
 foreach my $level ('read committed', 'repeatable read')
 {
 	local $ENV{PGOPTIONS} = '-c deadlock_timeout=20ms -c default_transaction_isolation=' . $level =~ s/ /\\ /r;
-	my ($out, $err) = run_command([ 'pgbench', '-n', '-c', '6', '-j', '2', '-T', '3', '--max-tries=1000', '-f', "$dir/steps", $node->connstr('postgres') ]);
+	my ($out, $err) = run_command([ 'pgbench', '-n', '-c', '6', '-j', '2', '-T', '2', '--max-tries=1000', '-f', "$dir/steps", $node->connstr('postgres') ]);
 
 	like($out, qr/number of failed transactions: 0 /, "$level: many sessions") or diag("$out $err");
 	sound('busy', "$level: entries are those of rows");

@@ -370,6 +370,9 @@ kalam_autoanalyze_main(Datum main_arg)
 	if (autovacuum_vac_cost_delay >= 0)
 		SetConfigOption("vacuum_cost_delay", psprintf("%g", autovacuum_vac_cost_delay),
 						PGC_SUSET, PGC_S_OVERRIDE);
+	if (autovacuum_vac_cost_limit > 0)
+		SetConfigOption("vacuum_cost_limit", psprintf("%d", autovacuum_vac_cost_limit),
+						PGC_SUSET, PGC_S_OVERRIDE);
 	kalam_am_autoanalyze = true;
 	if (!OidIsValid(database))
 		enter_tables();

@@ -23,6 +23,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "src/backend/ahead.h"
 #include "src/backend/ddl.h"
 #include "src/backend/directmodify.h"
 #include "src/backend/index.h"
@@ -33,6 +34,9 @@
 #include "src/backend/row.h"
 #include "src/backend/rowlock.h"
 #include "src/backend/snapshot.h"
+
+/* Rows that are looked up at once: a block of keys or so. */
+#define CONFLICT_BATCH		200
 
 /* ---- planning ---- */
 
@@ -121,7 +125,10 @@ kalam_modify_make_ready(KalamModify *m)
 KalamModify *
 kalam_modify_begin(ResultRelInfo *info)
 {
-	return begin_modify_state(info, NULL);
+	KalamModify *m = begin_modify_state(info, NULL);
+
+	m->check_each = false;		/* no INSERT, no such triggers */
+	return m;
 }
 
 void
@@ -192,6 +199,16 @@ static bool
 try_lock_key(KalamModify *m, const uint8 *key, size_t key_len, KalamRowLockMode mode)
 {
 	return lock_key_as(m, key, key_len, mode, LockWaitSkip) != KALAM_LOCK_SKIPPED;
+}
+
+const KalamRow *
+kalam_modify_newest(KalamModify *m, const uint8 *key, size_t key_len)
+{
+	const KalamRow *row;
+
+	if (kalam_ahead_get(m->ahead, key, key_len, &row))
+		return row;
+	return kalam_get_newest(key, key_len);
 }
 
 bool
@@ -285,7 +302,7 @@ claim_key(EState *estate, KalamModify *m, const uint8 *key, size_t key_len,
 		uint8		stored[KALAM_MAX_KEY_BYTES];
 		KalamRow   *newest;
 
-		if (!taken && !kalam_key_exists(key, key_len))
+		if (!taken && kalam_modify_newest(m, key, key_len) == NULL)
 			return true;
 		/* one that the transaction's snapshot does not see is 40001 */
 		memcpy(stored, key, key_len);
@@ -694,6 +711,56 @@ exec_insert(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTabl
 	return in_row_memory(insert_row, estate, info, slot, plan_slot);
 }
 
+/*
+ * With ON CONFLICT each row is looked up: rows of a batch at once.  What is returned
+ * counts as inserted, so this is not for statements that ask what was done to a row.
+ */
+static int
+batch_size(ResultRelInfo *info)
+{
+	KalamModify *m = info->ri_FdwState;
+	TriggerDesc *triggers = info->ri_TrigDesc;
+
+	if (m == NULL || m->on_conflict != KALAM_CONFLICT_IGNORE || m->table->nkeys == 0 ||
+		kalam_arbiters_have_values(m->arbiters) ||
+		info->ri_projectReturning != NULL || info->ri_WithCheckOptions != NIL ||
+		(triggers != NULL && (triggers->trig_insert_before_row || triggers->trig_insert_after_row ||
+							  triggers->trig_update_before_row || triggers->trig_update_after_row)))
+		return 1;
+	return CONFLICT_BATCH;
+}
+
+static TupleTableSlot **
+exec_batch_insert(EState *estate, ResultRelInfo *info, TupleTableSlot **slots,
+				  TupleTableSlot **plan_slots, int *n)
+{
+	KalamModify *m = info->ri_FdwState;
+	TupleTableSlot **done = palloc(*n * sizeof(TupleTableSlot *));
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "kalam insert batch",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	int			ndone = 0;
+
+	kalam_modify_make_ready(m);
+	m->ahead = m->object_is_new ? NULL :
+		kalam_ahead_read(m->table, m->rel, slots, *n, !m->updates_conflicts);
+	MemoryContextSwitchTo(old);
+	for (int i = 0; i < *n; i++)
+	{
+		kalam_ahead_turn(m->ahead, i);
+		if (exec_insert(estate, info, slots[i], plan_slots[i]) != NULL)
+			done[ndone++] = slots[i];
+		/* as ModifyTable does between the rows that it sees */
+		ResetPerTupleExprContext(estate);
+		if (m->mtstate->ps.ps_ExprContext != NULL)
+			ResetExprContext(m->mtstate->ps.ps_ExprContext);
+	}
+	m->ahead = NULL;
+	MemoryContextDelete(context);
+	*n = ndone;
+	return done;
+}
+
 static TupleTableSlot *
 exec_update(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTableSlot *plan_slot)
 {
@@ -718,6 +785,8 @@ kalam_fill_modify_routine(FdwRoutine *routine)
 	routine->AddForeignUpdateTargets = add_update_targets;
 	routine->BeginForeignModify = begin_modify;
 	routine->ExecForeignInsert = exec_insert;
+	routine->GetForeignModifyBatchSize = batch_size;
+	routine->ExecForeignBatchInsert = exec_batch_insert;
 	routine->ExecForeignUpdate = exec_update;
 	routine->ExecForeignDelete = exec_delete;
 	routine->EndForeignModify = end_modify;

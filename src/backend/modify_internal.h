@@ -28,6 +28,7 @@ typedef struct KalamModify
 	struct KalamArbiters *arbiters; /* the keys that it is for; others that are taken
 									 * raise.  NULL: all */
 	bool		updates_conflicts;	/* ON CONFLICT DO UPDATE */
+	struct KalamAhead *ahead;	/* what is stored for the rows of a batch, or NULL */
 	bool		fires_after_insert; /* has AFTER INSERT row triggers */
 	bool		ready;			/* the object exists */
 	bool		object_is_new;
@@ -50,6 +51,9 @@ extern void kalam_modify_lock_key(KalamModify *m, const uint8 *key, size_t key_l
  * share, so that it stays: as in heap, nobody waits for them to learn that.
  */
 extern bool kalam_modify_lock_new_key(KalamModify *m, const uint8 *key, size_t key_len);
+
+/* The newest committed version of a locked key, which stays as it is; or NULL. */
+extern const KalamRow *kalam_modify_newest(KalamModify *m, const uint8 *key, size_t key_len);
 
 /* Raises 27000 if the row of an own version was changed by a trigger of this command. */
 extern void kalam_modify_check_triggered(EState *estate, const KalamVersion *own,

@@ -126,7 +126,7 @@ read_existing(EState *estate, KalamModify *m, const uint8 *key, size_t key_len,
 	}
 	else
 	{
-		KalamRow   *row = m->object_is_new ? NULL : kalam_get_newest(key, key_len);
+		const KalamRow *row = m->object_is_new ? NULL : kalam_modify_newest(m, key, key_len);
 
 		if (row == NULL)
 			return false;

@@ -126,6 +126,16 @@ unique_values_changed(KalamTable *table, Relation rel, const uint8 *key, size_t 
 	return changed;
 }
 
+bool
+kalam_key_unchanged_since(const uint8 *key, size_t key_len, uint64 stamp)
+{
+	/* (without a storage process, what it wrote last is not known yet) */
+	return atomic_load_explicit(&kalam_segment->state, memory_order_relaxed) == KALAM_STORAGE_READY &&
+		atomic_load_explicit(kalam_bucket(kalam_segment, kalam_hash(key, key_len, 0)),
+							 memory_order_acquire) <= stamp &&
+		atomic_load_explicit(&kalam_segment->all_stamp, memory_order_acquire) <= stamp;
+}
+
 KalamRowFate
 kalam_row_fate(uint8 *key, size_t *key_len, uint64 stamp, KalamRowLockMode mode,
 			   KalamRow **newest)
@@ -144,11 +154,7 @@ kalam_read_row_fate(KalamTable *table, Relation rel, uint8 *key, size_t *key_len
 
 	*newest = NULL;
 
-	/* (without a storage process, what it wrote last is not known yet) */
-	if (atomic_load_explicit(&kalam_segment->state, memory_order_relaxed) == KALAM_STORAGE_READY &&
-		atomic_load_explicit(kalam_bucket(kalam_segment, kalam_hash(key, *key_len, 0)),
-							 memory_order_acquire) <= stamp &&
-		atomic_load_explicit(&kalam_segment->all_stamp, memory_order_acquire) <= stamp)
+	if (kalam_key_unchanged_since(key, *key_len, stamp))
 		return KALAM_ROW_AS_BEFORE;
 
 	row = kalam_get_rechecked(key, *key_len, stamp);
@@ -240,6 +246,9 @@ kalam_raise_duplicate(Relation rel, uint16 index_id, MinimalTuple tuple)
 	char	   *name = psprintf("%s_pkey", RelationGetRelationName(rel));
 	char	   *key;
 
+	/* it may have been made anew since the row was written, without ids yet */
+	if (index_id != 0)
+		(void) kalam_table_object(table);
 	for (int i = 0; i < table->nindexes; i++)
 		if (index_id != 0 && table->indexes[i].id == index_id)
 		{

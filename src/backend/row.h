@@ -51,6 +51,12 @@ kalam_row_bytes(const KalamRow *row, size_t *len)
 /* Stages the slot's row under a key, flat and without pointers to toast. */
 extern KalamStagedVersion *kalam_stage_slot(TupleTableSlot *slot, const uint8 *key, size_t key_len);
 
+/*
+ * Was surely nothing committed under a locked key since a stamp?  Answered without
+ * a request.
+ */
+extern bool kalam_key_unchanged_since(const uint8 *key, size_t key_len, uint64 stamp);
+
 /* What has become of a row since a snapshot, asked after it was locked. */
 typedef enum KalamRowFate
 {

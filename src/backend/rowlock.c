@@ -27,6 +27,13 @@
 
 #define KALAM_ROW_LOCKS_PER_TABLE	10000	/* of one transaction */
 
+/*
+ * In the id under which values of unique indexes are locked, so that they neither
+ * count with the rows nor, when there are many, keep the rows from others.  (No
+ * store counts its objects so far.)
+ */
+#define VALUES_OF_OBJECT	UINT32_C(0x80000000)
+
 /* Fourth field of our advisory locks; Postgres' own functions use 1 and 2. */
 #define SUBXACT_LOCK_CLASS	0x4b4c
 
@@ -570,8 +577,12 @@ kalam_row_lock(uint32 object_id, const uint8 *key, size_t key_len,
 			   KalamRowLockMode mode, LockWaitPolicy wait,
 			   Oid relid, const char *relname)
 {
-	LocalObject *object = local_object(object_id);
+	LocalObject *object;
 	Request		req;
+
+	if (key_len > KALAM_KEY_PREFIX_BYTES && key[KALAM_KEY_PREFIX_BYTES - 1] == KALAM_KEY_KIND_INDEX)
+		object_id |= VALUES_OF_OBJECT;
+	object = local_object(object_id);
 
 	/* The whole object is ours, and nobody else has a row of it. */
 	if (object->mode >= (int) mode && !kalam_object_has_other_rows(object_id))

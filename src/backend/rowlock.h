@@ -8,7 +8,8 @@
  * lock_timeout, statement_timeout and cancel work as for heap rows.  Past
  * KALAM_ROW_LOCKS_PER_TABLE a transaction's locks on a table become one on the
  * whole table: later lockers of any of its rows wait for that transaction,
- * which itself still honours what others hold.
+ * which itself still honours what others hold.  Values of its unique indexes,
+ * which are locked by the keys of their entries, count by themselves.
  */
 #ifndef KALAM_ROWLOCK_H
 #define KALAM_ROWLOCK_H

@@ -31,7 +31,7 @@
 #include "src/backend/tablestats.h"
 #include "src/backend/transaction.h"
 
-#define STAT_MAX_AGE_MS		5000
+#define STAT_MAX_AGE_MS		1000
 
 typedef struct TableEntry
 {
@@ -350,6 +350,7 @@ void
 kalam_table_stat(KalamTable *table, double *rows, double *bytes)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	double		own;
 
 	if (table->stat_time == 0 ||
 		TimestampDifferenceExceeds(table->stat_time, now, STAT_MAX_AGE_MS))
@@ -362,21 +363,32 @@ kalam_table_stat(KalamTable *table, double *rows, double *bytes)
 			(void) kalam_object_stat(object, table->nindexes, &size);
 		table->stat_rows = (double) size.rows;
 		table->stat_bytes = (double) size.row_bytes;
-		if (object != KALAM_OBJECT_NONE && size.rows == 0)
-		{
-			KalamChanges *changes = kalam_changes_here();
-
-			if (changes != NULL)
-			{
-				/* entries of indexes are counted as well */
-				table->stat_rows = (double) kalam_changes_count(changes) / (1 + table->nindexes);
-				table->stat_bytes = (double) kalam_changes_bytes(changes);
-			}
-		}
 		table->stat_time = now;
 	}
 	*rows = table->stat_rows;
 	*bytes = table->stat_bytes;
+	/* own changes may be rows that are there already, but are as many at least */
+	own = table->object_id != KALAM_OBJECT_NONE ? kalam_own_rows(table->object_id) : 0;
+	if (own > *rows)
+	{
+		*bytes = *rows > 0 ? *bytes * own / *rows :
+			(double) kalam_changes_bytes(kalam_changes_here());
+		*rows = own;
+	}
+}
+
+void
+kalam_table_stat_forget(Oid relid)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &all_tables)
+	{
+		KalamTable *table = dlist_container(KalamTable, node, iter.cur);
+
+		if (table->relid == relid)
+			table->stat_time = 0;
+	}
 }
 
 /* ---- keys ---- */

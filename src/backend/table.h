@@ -101,9 +101,12 @@ extern void kalam_table_know(KalamTable *table, const KalamCatalogTable *record)
 
 /*
  * Row count and size of the rows, not compressed, as the store and this
- * transaction's own changes let estimate them, at most some seconds old.
+ * transaction's own changes let estimate them, at most a second old.
  */
 extern void kalam_table_stat(KalamTable *table, double *rows, double *bytes);
+
+/* The table has changed: asks the store again at the next time. */
+extern void kalam_table_stat_forget(Oid relid);
 
 typedef struct KalamObjectSize
 {

@@ -192,8 +192,9 @@ kalam_table_stats_forget(Oid database, Oid relid)
 List *
 kalam_table_stats(Oid database)
 {
-	/* nothing is allocated under the lock */
-	KalamTableStats *all = palloc(MAX_TABLES * sizeof(KalamTableStats));
+	/* nothing is allocated under the lock; those that come just now can wait */
+	int			size = (int) hash_get_num_entries(tables);
+	KalamTableStats *all = palloc((size + 1) * sizeof(KalamTableStats));
 	List	   *list = NIL;
 	HASH_SEQ_STATUS seq;
 	StatsEntry *e;
@@ -202,7 +203,7 @@ kalam_table_stats(Oid database)
 	LWLockAcquire(lock, LW_SHARED);
 	hash_seq_init(&seq, tables);
 	while ((e = hash_seq_search(&seq)) != NULL)
-		if (n < MAX_TABLES && (!OidIsValid(database) || e->key.database == database))
+		if (n < size && (!OidIsValid(database) || e->key.database == database))
 			all[n++] = (KalamTableStats)
 			{
 				.database = e->key.database, .relid = e->key.relid,
@@ -301,7 +302,10 @@ kalam_counts_at_xact_end(bool committed)
 
 	for (int i = 0; committed && i < ncounts; i++)
 		if (OidIsValid(counts[i].relid))
+		{
 			add_changes(MyDatabaseId, counts[i].relid, counts[i].puts + counts[i].deletes);
+			kalam_table_stat_forget(counts[i].relid);
+		}
 	if (committed)
 		foreach(lc, analyses)
 		{

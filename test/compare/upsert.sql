@@ -61,6 +61,27 @@ INSERT INTO t VALUES (2, 'x', 1) ON CONFLICT (a) DO UPDATE SET b = (SELECT b FRO
 	WHERE EXISTS (SELECT 1 FROM t AS other WHERE other.a = excluded.a + 1);
 SELECT * FROM t ORDER BY a;
 
+-- more rows than are looked up at once
+CREATE STORED TABLE many (k int NOT NULL, v text, n int CHECK (n < 100000)) KEY (k);
+INSERT INTO many SELECT g * 3, repeat('x', g), g FROM generate_series(1, 300) g;
+INSERT INTO many SELECT g, 'new', g FROM generate_series(1, 1000) g ON CONFLICT (k) DO UPDATE SET n = many.n + excluded.n, v = many.v || excluded.k;
+INSERT INTO many SELECT g, 'newer', 0 FROM generate_series(500, 1500) g ON CONFLICT DO NOTHING;
+INSERT INTO many SELECT g % 700 + 1400, 'twice', 0 FROM generate_series(1, 1400) g ON CONFLICT (k) DO NOTHING;
+-- fails: the same row a second time, far apart
+INSERT INTO many SELECT g % 700 + 1400, 'twice', 0 FROM generate_series(1, 1400) g ON CONFLICT (k) DO UPDATE SET n = 1;
+-- fails: a CHECK in the midst
+INSERT INTO many SELECT g, 'check', CASE WHEN g = 3333 THEN 100000 ELSE 1 END FROM generate_series(3000, 4000) g ON CONFLICT (k) DO UPDATE SET n = 1;
+-- fails: a null in the midst
+INSERT INTO many SELECT nullif(g, 3456), 'null', 1 FROM generate_series(3000, 4000) g ON CONFLICT (k) DO NOTHING;
+BEGIN;
+UPDATE many SET v = 'own' WHERE k BETWEEN 100 AND 200;
+DELETE FROM many WHERE k BETWEEN 150 AND 250;
+INSERT INTO many SELECT g, 'again', 5 FROM generate_series(1, 400) g ON CONFLICT (k) DO UPDATE SET v = many.v || '!', n = excluded.n WHERE many.k % 2 = 0;
+SELECT count(*), sum(length(v)), sum(n) FROM many;
+ROLLBACK;
+SELECT count(*), sum(length(v)), sum(n), min(v), max(v) FROM many;
+SELECT * FROM many WHERE k IN (1, 2, 3, 900, 901, 1400, 1500, 2099) ORDER BY k;
+
 -- statements that are planned once
 PREPARE p AS INSERT INTO t VALUES ($1, $2, $3) ON CONFLICT (a) DO UPDATE SET b = excluded.b || $2, c = t.c + $3
 	WHERE t.c < $3 RETURNING a, b, c;
