@@ -23,6 +23,7 @@
 #include "src/backend/ahead.h"
 #include "src/backend/ddl.h"
 #include "src/backend/directmodify.h"
+#include "src/backend/index.h"
 #include "src/backend/modify.h"
 #include "src/backend/modify_internal.h"
 #include "src/backend/onconflict.h"

@@ -26,7 +26,8 @@
 /* ---- constraints and keys ---- */
 
 void
-kalam_modify_check_constraints(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, WCOKind security)
+kalam_modify_check_constraints(EState *estate, ResultRelInfo *info, TupleTableSlot *slot,
+							   WCOKind security)
 {
 	Relation	rel = info->ri_RelationDesc;
 
