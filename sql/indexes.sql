@@ -94,6 +94,10 @@ COPY t (k, u) FROM stdin;
 5002	c7
 \.
 
+-- the table is looked up again in the midst of a statement
+CREATE FUNCTION analyzes(n int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN ANALYZE t; RETURN n; END $$;
+INSERT INTO t (k, u) SELECT 5001, 'c1' UNION ALL SELECT analyzes(5002), 'c9';
+
 -- without a primary key
 CREATE FOREIGN TABLE nk (a int, u int) SERVER kalam OPTIONS (unique_u 'u', index_a 'a');
 INSERT INTO nk SELECT g % 3, g FROM generate_series(1, 20) g;
@@ -106,6 +110,18 @@ ALTER FOREIGN TABLE nk OPTIONS (ADD primary_key 'u');
 SELECT * FROM kalam.verify_indexes('nk');
 ALTER FOREIGN TABLE nk OPTIONS (DROP primary_key);
 SELECT * FROM kalam.verify_indexes('nk');
+
+-- collations and enums: equality alone
+CREATE TYPE mood AS ENUM ('sad', 'ok');
+CREATE COLLATION loose (provider = icu, locale = 'und', deterministic = false);
+CREATE FOREIGN TABLE coll (k int, a text, m mood, l text COLLATE loose) SERVER kalam OPTIONS (primary_key 'k', unique_a 'a', index_m 'm');
+INSERT INTO coll VALUES (1, 'x', 'ok'), (2, 'X', 'sad'), (3, NULL, 'ok');
+INSERT INTO coll VALUES (4, 'X', 'ok');
+ALTER FOREIGN TABLE coll OPTIONS (ADD index_l 'l');
+ALTER FOREIGN TABLE coll ALTER COLUMN a TYPE text COLLATE loose;
+ALTER FOREIGN TABLE coll ALTER COLUMN a TYPE text COLLATE "C";
+INSERT INTO coll VALUES (4, 'X', 'ok');
+SELECT * FROM kalam.verify_indexes('coll');
 
 -- long entries
 CREATE FOREIGN TABLE long (k text COLLATE "C", a text COLLATE "C") SERVER kalam OPTIONS (primary_key 'k', index_a 'a');

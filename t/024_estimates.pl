@@ -54,6 +54,19 @@ DO $$ BEGIN FOR i IN 1 .. 30 LOOP UPDATE hot SET n = n + 1; COMMIT; END LOOP; EN
 E
 near(expected('SELECT * FROM hot'), 2000, 2, 'a table whose rows are written again and again');
 
+# ---- keys that are not rows ----
+
+$node->safe_psql('postgres', <<'E');
+CREATE FOREIGN TABLE indexed (a int, b int, c text) SERVER kalam
+	OPTIONS (primary_key 'a', index_b 'b', index_c 'c, b');
+INSERT INTO indexed SELECT i, i % 100, md5(i::text) FROM generate_series(1, 50000) i;
+E
+near(expected('SELECT * FROM indexed'), 50000, 1.3, 'entries of indexes are no rows, in memory');
+$node->safe_psql('postgres', "SELECT kalam.flush('indexed')");
+near(expected('SELECT * FROM indexed'), 50000, 1.3, 'and in files');
+near($node->safe_psql('postgres', "SELECT rows FROM kalam.tables WHERE name = 'indexed'"), 50000, 1.3, 'kalam.tables');
+$node->safe_psql('postgres', "DELETE FROM indexed WHERE a > 25000; SELECT kalam.flush('indexed')");
+near(expected('SELECT * FROM indexed'), 25000, 1.3, 'after deletes');
 is($node->safe_psql('postgres', <<'E'), 't', 'a session knows at once what it has done');
 CREATE FOREIGN TABLE grows (id int) SERVER kalam OPTIONS (primary_key 'id');
 CREATE FUNCTION expected(query text) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -143,6 +156,26 @@ ANALYZE k;
 SELECT reltuples FROM pg_class WHERE relname = 'k';
 E
 is($own, "t\n0", 'own changes are seen');
+
+# ---- tables that share a family ----
+
+$node->append_conf('postgresql.conf', 'kalam.max_families = 1');
+$node->restart;
+$node->safe_psql('postgres', <<'E');
+CREATE FOREIGN TABLE shared1 (a int, b int, c text) SERVER kalam OPTIONS (primary_key 'a', index_b 'b');
+CREATE FOREIGN TABLE shared2 (a int, b text) SERVER kalam OPTIONS (primary_key 'a');
+CREATE FOREIGN TABLE shared3 (a int, b text) SERVER kalam OPTIONS (primary_key 'a');
+INSERT INTO shared1 SELECT i, i, repeat('x', 100) FROM generate_series(1, 10000) i;
+INSERT INTO shared2 SELECT i, repeat('x', 100) FROM generate_series(1, 40000) i;
+INSERT INTO shared3 SELECT i, repeat('x', 100) FROM generate_series(1, 200) i;
+E
+for my $where ('in memory', 'in files')
+{
+	near(expected('SELECT * FROM shared1'), 10000, 2, "a shared family, with an index, $where");
+	near(expected('SELECT * FROM shared2'), 40000, 2, "a shared family, $where");
+	near(expected('SELECT * FROM shared3'), 200, 1.3, "a small table there, $where") if $where eq 'in memory';
+	$node->safe_psql('postgres', "SELECT kalam.flush('shared1')");
+}
 
 # ---- cancel ----
 

@@ -72,6 +72,14 @@ is(stats('few rows', 'n_mod_since_analyze, analyze_count, last_analyze IS NOT NU
 $node->safe_psql('postgres', 'INSERT INTO t SELECT i, 0 FROM generate_series(10001, 10100) i; BEGIN; ANALYZE t; ROLLBACK');
 is(stats('t', 'n_mod_since_analyze'), '100', 'unless it is rolled back');
 
+$node->safe_psql('postgres', <<'E');
+CREATE TABLE parent (a int);
+CREATE FOREIGN TABLE child () INHERITS (parent) SERVER kalam;
+INSERT INTO child SELECT generate_series(1, 90);
+ANALYZE parent;
+E
+is(stats('child', 'n_mod_since_analyze, analyze_count'), '90|0', 'ANALYZE of a parent does not count for the child');
+
 # ---- other databases ----
 
 $node->safe_psql('postgres', 'CREATE DATABASE other');

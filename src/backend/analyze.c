@@ -23,6 +23,7 @@
 #include "foreign/fdwapi.h"
 #include "miscadmin.h"
 #include "utils/backend_progress.h"
+#include "utils/backend_status.h"
 #include "utils/rel.h"
 #include "utils/sampling.h"
 
@@ -260,6 +261,15 @@ is_large(const KalamRange *range, int places)
 		(changes == NULL || bytes / 8 > kalam_changes_bytes(changes));
 }
 
+/* Is the sample for the statistics of a parent?  Then the table's own stay as they are. */
+static bool
+is_for_parent(void)
+{
+	return MyBEEntry != NULL && MyBEEntry->st_progress_command == PROGRESS_COMMAND_ANALYZE &&
+		MyBEEntry->st_progress_param[PROGRESS_ANALYZE_PHASE] ==
+		PROGRESS_ANALYZE_PHASE_ACQUIRE_SAMPLE_ROWS_INH;
+}
+
 static int
 acquire_sample(Relation rel, int elevel, HeapTuple *rows, int targrows,
 			   double *totalrows, double *totaldeadrows)
@@ -295,7 +305,8 @@ acquire_sample(Relation rel, int elevel, HeapTuple *rows, int targrows,
 	qsort(rows, s.nrows, sizeof(HeapTuple), compare_positions);
 	ExecDropSingleTupleTableSlot(s.slot);
 	pfree(merge);
-	kalam_count_analyze(table->relid, counted);
+	if (!is_for_parent())
+		kalam_count_analyze(table->relid, counted);
 	kalam_table_close(table);
 	ereport(elevel,
 			(errmsg("\"%s\": %.0f rows read, %d rows in sample, %.0f estimated total rows",

@@ -74,6 +74,13 @@ wants_columns_only(const RelOptInfo *rel)
 	return true;
 }
 
+/* Not what reads one key after the other. */
+static bool
+follows_one_key(const ForeignPath *path)
+{
+	return ((const KalamPath *) linitial(path->fdw_private))->parts == NIL;
+}
+
 static bool
 has_pseudoconstant(List *clauses)
 {
@@ -271,7 +278,7 @@ add_batch_joins(Joining *j)
 	{
 		Path	   *inner = lfirst(lc);
 
-		if (!IsA(inner, ForeignPath))
+		if (!IsA(inner, ForeignPath) || !follows_one_key((ForeignPath *) inner))
 			continue;
 		/* in a join of partitions, it may depend on the table that the outer one is of */
 		if (bms_overlap(PATH_REQ_OUTER(inner), j->outerrel->top_parent_relids))

@@ -1,7 +1,7 @@
 /*
  * modify_internal.h
- *	  What modify.c shares with onconflict.c, which does ON CONFLICT DO UPDATE, and
- *	  directmodify.c.
+ *	  Changes of rows: what modify.c, onconflict.c (ON CONFLICT DO UPDATE) and
+ *	  directmodify.c share.
  */
 #ifndef KALAM_MODIFY_INTERNAL_H
 #define KALAM_MODIFY_INTERNAL_H
@@ -42,6 +42,29 @@ typedef struct KalamModify
 	TupleTableSlot *newest_slot;
 } KalamModify;
 
+/* ---- modify.c ---- */
+
+/* Begins and ends changes of a result relation without a ModifyTable. */
+extern KalamModify *kalam_modify_begin(ResultRelInfo *info);
+extern void kalam_modify_end(EState *estate, ResultRelInfo *info);
+
+/* Before the first write: an object to write to. */
+extern void kalam_modify_make_ready(KalamModify *m);
+
+/* ---- modify_row.c ---- */
+
+/* Row security is that of a partitioned table: kalam tables have none of their own. */
+extern void kalam_modify_check_constraints(EState *estate, ResultRelInfo *info,
+										   TupleTableSlot *slot, WCOKind security);
+
+/*
+ * Puts the slot's row under a key that must not be taken, and its unique values
+ * where they must not be.  False if one is, and that is to be ignored; then
+ * nothing is left locked either.  A table without a key has no conflict there.
+ */
+extern bool kalam_modify_insert(EState *estate, KalamModify *m, TupleTableSlot *slot,
+								const uint8 *key, size_t key_len);
+
 /* Locks a key, waiting for others. */
 extern void kalam_modify_lock_key(KalamModify *m, const uint8 *key, size_t key_len,
 								  KalamRowLockMode mode);
@@ -66,15 +89,6 @@ extern void kalam_modify_check_triggered(EState *estate, const KalamVersion *own
 extern void kalam_modify_put_changed(EState *estate, KalamModify *m, TupleTableSlot *old,
 									 const uint8 *old_key, size_t old_len, TupleTableSlot *slot,
 									 const uint8 *new_key, size_t new_len);
-
-/* ---- what directmodify.c needs ---- */
-
-/* Begins and ends changes of a result relation without a ModifyTable. */
-extern KalamModify *kalam_modify_begin(ResultRelInfo *info);
-extern void kalam_modify_end(EState *estate, ResultRelInfo *info);
-
-/* Before the first write: an object to write to. */
-extern void kalam_modify_make_ready(KalamModify *m);
 
 typedef enum KalamChangeVerdict
 {
@@ -109,8 +123,6 @@ extern void kalam_modify_change(EState *estate, KalamModify *m, struct KalamInde
 /* Stages the deletion of a locked row.  old is not looked at if there are no indexes. */
 extern void kalam_modify_remove(KalamModify *m, TupleTableSlot *old, const uint8 *key,
 								size_t key_len);
-
-/* ---- what onconflict.c needs ---- */
 
 /*
  * Stages a new row under a key that is locked.  check_key: it may be taken, and

@@ -239,6 +239,7 @@ add_matched_paths(const PathMaking *p, int n, const KalamScanKey *key,
 		path->key = n;
 		path->multiple = multiple;
 		path->only = only;
+		path->filters_all = list_difference_ptr(local, match->exact) == NIL;
 		kalam_add_partial_path(root, rel, fetched, rows, startup, run, disk, list_make1(path));
 	}
 	for (int reverse = 0; reverse <= 1; reverse++)

@@ -246,6 +246,9 @@ kalam_raise_duplicate(Relation rel, uint16 index_id, MinimalTuple tuple)
 	char	   *name = psprintf("%s_pkey", RelationGetRelationName(rel));
 	char	   *key;
 
+	/* it may have been made anew since the row was written, without ids yet */
+	if (index_id != 0)
+		(void) kalam_table_object(table);
 	for (int i = 0; i < table->nindexes; i++)
 		if (index_id != 0 && table->indexes[i].id == index_id)
 		{

@@ -4,7 +4,7 @@
  *
  * A path is that of a scan of the table, of which the conditions are all enforced
  * by its range or by storage, with groups in place of rows, and a Finalize
- * Aggregate above it, as for a parallel query.
+ * Aggregate above it, as for a parallel query.  The scan may be a parallel one.
  */
 #include "postgres.h"
 
@@ -115,19 +115,18 @@ can_aggregate(const KalamPath *path, const KalamUpper *upper)
  * One that reads only entries of an index has no values of columns for storage.
  */
 static ForeignPath *
-cheapest_scan(RelOptInfo *rel, const KalamUpper *upper)
+cheapest_scan(RelOptInfo *rel, List *paths, const KalamUpper *upper)
 {
 	ForeignPath *best = NULL;
 	ListCell   *lc;
 
-	foreach(lc, rel->pathlist)
+	foreach(lc, paths)
 	{
 		Path	   *path = lfirst(lc);
 
 		while (IsA(path, ProjectionPath))
 			path = ((ProjectionPath *) path)->subpath;
 		if (IsA(path, ForeignPath) && path->parent == rel && path->param_info == NULL &&
-			!path->parallel_aware &&
 			(best == NULL || path->total_cost < best->path.total_cost) &&
 			can_aggregate(linitial(((ForeignPath *) path)->fdw_private), upper))
 			best = (ForeignPath *) path;
@@ -137,27 +136,29 @@ cheapest_scan(RelOptInfo *rel, const KalamUpper *upper)
 
 static void
 add_paths(PlannerInfo *root, RelOptInfo *grouped_rel, UpperPath *upper, PathTarget *target,
-		  GroupPathExtraData *extra)
+		  double ngroups, GroupPathExtraData *extra)
 {
 	Query	   *parse = root->parse;
 	Path	   *scan = &upper->scan->path;
 	double		rows = scan->rows;
-	double		ngroups = 1;
 	double		nparts;
 	Cost		total;
 	AggClauseCosts costs = {0};
 	Path	   *path;
 
-	if (parse->groupClause != NIL)
-		ngroups = estimate_num_groups(root, get_sortgrouplist_exprs(parse->groupClause,
-																	extra->targetList),
-									  rows, NULL, NULL);
 	nparts = ngroups <= GROUPS_AT_ONCE ? ngroups : Max(ngroups, rows);
 	total = Max(scan->startup_cost, scan->total_cost - kalam_cost_of_sending(rows)) +
 		rows * list_length(upper->exprs) * cpu_operator_cost * ITEM_FACTOR +
 		nparts * cpu_tuple_cost * GROUP_FACTOR;
 	path = (Path *) create_foreign_upper_path(root, grouped_rel, target, nparts,
 											  total, total, NIL, NULL, list_make1(upper));
+	if (scan->parallel_aware)
+	{
+		path->parallel_aware = true;
+		path->parallel_workers = scan->parallel_workers;
+		nparts *= scan->parallel_workers + 1;
+		path = (Path *) create_gather_path(root, grouped_rel, path, target, NULL, &nparts);
+	}
 
 	get_agg_clause_costs(root, AGGSPLIT_FINAL_DESERIAL, &costs);
 	if (parse->groupClause == NIL)
@@ -187,7 +188,9 @@ kalam_get_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *in
 	GroupPathExtraData *group = extra;
 	PathTarget *target;
 	UpperPath  *upper;
+	UpperPath  *parallel;
 	KalamTable *table;
+	double		ngroups = 1;
 
 	if (!kalam_enable_aggregate || stage != UPPERREL_GROUP_AGG ||
 		input_rel->reloptkind != RELOPT_BASEREL || input_rel->fdw_private == NULL ||
@@ -205,9 +208,20 @@ kalam_get_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *in
 	upper->exprs = target->exprs;
 	if (!kalam_upper_match(&upper->upper, input_rel, table->relid, target->exprs))
 		return;
-	upper->scan = cheapest_scan(input_rel, &upper->upper);
+	if (root->parse->groupClause != NIL)
+		ngroups = estimate_num_groups(root, get_sortgrouplist_exprs(root->parse->groupClause,
+																	group->targetList),
+									  input_rel->rows, NULL, NULL);
+	upper->scan = cheapest_scan(input_rel, input_rel->pathlist, &upper->upper);
 	if (upper->scan != NULL)
-		add_paths(root, output_rel, upper, target, group);
+		add_paths(root, output_rel, upper, target, ngroups, group);
+	if (!output_rel->consider_parallel || upper->upper.in_order)
+		return;
+	parallel = palloc(sizeof(UpperPath));
+	*parallel = *upper;
+	parallel->scan = cheapest_scan(input_rel, input_rel->partial_pathlist, &upper->upper);
+	if (parallel->scan != NULL)
+		add_paths(root, output_rel, parallel, target, ngroups, group);
 }
 
 /* ---- plans ---- */

@@ -161,6 +161,22 @@ EXECUTE p (29000, NULL);
 SELECT o.k, (SELECT sum(v) FROM many WHERE k < o.k * 100 AND h >= o.k) FROM many o WHERE o.k < 10 ORDER BY 1;
 SELECT o.k, (SELECT count(*) FROM many i WHERE i.k = o.h) FROM many o WHERE o.k < 10 ORDER BY 1;
 
+-- shared by workers
+SET plan_cache_mode = auto;
+SET max_parallel_workers_per_gather = 2;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SELECT count(*), sum(v), min(h), max(v), avg(v) FROM many WHERE h <> 7;
+SELECT h % 2, count(*) FROM (SELECT h, sum(v) FROM many WHERE k > 500 GROUP BY h) x GROUP BY 1 ORDER BY 1;
+SELECT b, count(*), sum(i8), max(c), avg(n), sum(f8) FROM g GROUP BY b ORDER BY b;
+SELECT sum(wide), max(c), count(*) FROM g WHERE i4 IN (0, 1, 7);
+BEGIN;
+UPDATE many SET v = 0 WHERE k = 15000;
+SELECT count(*), sum(v), max(v) FROM many WHERE h >= 0;
+ROLLBACK;
+RESET max_parallel_workers_per_gather;
+
 -- a cursor that is read bit by bit beside others
 BEGIN;
 DECLARE c1 CURSOR FOR SELECT h, count(*), sum(v) FROM many WHERE h < 20 GROUP BY h ORDER BY h;
@@ -171,4 +187,21 @@ FETCH 3 FROM c1;
 FETCH c2;
 SELECT count(*), sum(v) FROM many WHERE h = 1;
 FETCH 3 FROM c1;
+ROLLBACK;
+
+-- beside so many open scans that none has a channel of its own
+BEGIN;
+DO $$
+BEGIN
+	FOR i IN 1 .. 150 LOOP
+		EXECUTE format('DECLARE busy%s CURSOR FOR SELECT k, v FROM many ORDER BY k', i);
+		EXECUTE format('MOVE 10 FROM busy%s', i);
+	END LOOP;
+END $$;
+SELECT count(*), sum(c), min(s), max(s), sum(s) FROM (SELECT h, count(*) c, sum(v) s FROM many GROUP BY h) x;
+SELECT count(*), sum(v), sum(v::float8), max(h) FROM many WHERE h > 100;
+SELECT b, count(*), sum(i8), max(c), sum(wide) FROM g GROUP BY b ORDER BY b;
+SELECT k, h FROM many WHERE h = 17 ORDER BY k;
+SELECT count(*), max(length(c)) FROM g WHERE c > 'A' AND i4 >= 0;
+FETCH busy150;
 ROLLBACK;
