@@ -49,7 +49,7 @@ kalam_scan_key(const KalamTable *table, int n)
 }
 
 int
-kalam_find_index(const KalamTable *table, const String *name)
+kalam_find_index(const KalamTable *table, String *name)
 {
 	if (name == NULL)
 		return KALAM_PRIMARY_KEY;

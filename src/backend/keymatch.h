@@ -31,7 +31,7 @@ typedef struct KalamScanKey
 extern KalamScanKey kalam_scan_key(const KalamTable *table, int n);
 
 /* Its number by name, as a plan has it; NULL: the primary key. */
-extern int	kalam_find_index(const KalamTable *table, const String *name);
+extern int	kalam_find_index(const KalamTable *table, String *name);
 
 typedef enum KalamBoundKind
 {
