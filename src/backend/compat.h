@@ -6,6 +6,7 @@
 #define KALAM_COMPAT_H
 
 #include "postgres.h"
+#include "nodes/parsenodes.h"
 #include "optimizer/paths.h"
 
 #if PG_VERSION_NUM < 150000
@@ -22,5 +23,12 @@ kalam_expression_pathkey(PlannerInfo *root, Expr *expr, Oid opno, Relids rel)
 	return build_expression_pathkey(root, expr, opno, rel, false);
 #endif
 }
+
+/*
+ * Whether the row that is there is in the view that an INSERT ... ON CONFLICT DO UPDATE
+ * goes through.  Minor releases brought it, and put it behind what there was; a server
+ * without it has no such checks.
+ */
+#define KALAM_WCO_VIEW_CONFLICT_CHECK	((WCOKind) (WCO_RLS_MERGE_DELETE_CHECK + 1))
 
 #endif							/* KALAM_COMPAT_H */

@@ -20,6 +20,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "src/backend/compat.h"
 #include "src/backend/modify_internal.h"
 #include "src/backend/onconflict.h"
 #include "src/backend/row.h"
@@ -321,6 +322,9 @@ kalam_insert_or_update(EState *estate, ResultRelInfo *info, TupleTableSlot *slot
 	econtext->ecxt_scantuple = existing;
 	econtext->ecxt_innertuple = slot;
 	econtext->ecxt_outertuple = NULL;
+	/* before WHERE can tell of a row that a view hides */
+	if (info->ri_WithCheckOptions != NIL)
+		ExecWithCheckOptions(KALAM_WCO_VIEW_CONFLICT_CHECK, info, existing, estate);
 	if (!ExecQual(on_conflict->oc_WhereClause, econtext))
 	{
 		InstrCountFiltered1(&m->mtstate->ps, 1);
