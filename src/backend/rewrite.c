@@ -227,6 +227,8 @@ kalam_rewrite(Relation rel, KalamTable *table, const KalamCatalogTable *old)
 	uint8		key[KALAM_MAX_KEY_BYTES];
 
 	InitResultRelInfo(info, rel, 0, NULL, 0);
+	/* generated columns may ask for it */
+	new_slot->tts_tableOid = RelationGetRelid(rel);
 	table->object_id = old->record.object_id;
 	table->object_known = true;
 	/* the scan sees commands before this one */
@@ -382,6 +384,8 @@ kalam_validate_rows(Relation rel)
 	const uint8 *key;
 	size_t		key_len;
 
+	/* conditions may ask for it */
+	slot->tts_tableOid = RelationGetRelid(rel);
 	while ((tuple = kalam_whole_scan_next(scan, &key, &key_len)) != NULL)
 	{
 		ExecStoreMinimalTuple(tuple, slot, false);

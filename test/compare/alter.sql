@@ -225,3 +225,13 @@ ALTER STORED TABLE of_domains ADD COLUMN c lax;
 ALTER STORED TABLE of_domains ADD COLUMN d five;
 ALTER STORED TABLE of_domains ADD COLUMN e some_text DEFAULT 'e';
 SELECT * FROM of_domains ORDER BY id;
+
+-- tableoid in what is computed when rows are stored anew or looked at.
+CREATE STORED TABLE of_itself (a int NOT NULL, b bool GENERATED ALWAYS AS (tableoid = 'of_itself'::regclass) STORED) KEY (a);
+INSERT INTO of_itself VALUES (1), (2);
+ALTER STORED TABLE of_itself ADD COLUMN c regclass GENERATED ALWAYS AS (tableoid::regclass) STORED;
+UPDATE of_itself SET a = a + 2 WHERE a = 2;
+SELECT * FROM of_itself ORDER BY a;
+ALTER STORED TABLE of_itself ADD CHECK (tableoid = 'of_itself'::regclass);
+-- fails: it is the table's
+ALTER STORED TABLE of_itself ADD CHECK (tableoid <> 'of_itself'::regclass);

@@ -46,7 +46,9 @@ sub pieces
 		elsif ($text =~ /\G;/gc)
 		{
 			next if $parens || $begins;
-			if ($words =~ /^ copy .* from stdin\b/)
+			# one that fails has no data: what comes next is another statement
+			if ($words =~ /^ copy .* from stdin\b/ &&
+				$text !~ /\G[^\n]*\n\s*(?:--|\\(?!\.)|(?:alter|begin|commit|copy|create|drop|insert|rollback|select|set|truncate)\b)/i)
 			{
 				$text =~ /\G[^\n]*\n(?:.*?\n)??\\\.(?:\n|$)/gcs;
 			}
