@@ -222,4 +222,24 @@ fixture_run(const FixtureTest *tests, size_t n)
 	alarm(0);
 }
 
+/* All of a test program whose argument is the storage program: one store, served. */
+static inline int
+fixture_main(int argc, char **argv, const char *name, const FixtureTest *tests, size_t n)
+{
+	if (argc != 2)
+	{
+		fprintf(stderr, "usage: %s PROGRAM\n", name);
+		return 2;
+	}
+	program = argv[1];
+	fixture_directory();
+	fixture_store("main");
+	start_and_serve();
+	fixture_run(tests, n);
+	test_store_kill(&store, SIGTERM);
+	test_store_free(&store);
+	remove_tree(directory);
+	return check_report(name);
+}
+
 #endif

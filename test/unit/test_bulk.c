@@ -538,18 +538,5 @@ main(int argc, char **argv)
 		TEST(test_kills_at_random_moments),
 	};
 
-	if (argc != 2)
-	{
-		fprintf(stderr, "usage: test_bulk PROGRAM\n");
-		return 2;
-	}
-	program = argv[1];
-	fixture_directory();
-	fixture_store("bulk");
-	start_and_serve();
-	fixture_run(tests, sizeof(tests) / sizeof(tests[0]));
-	test_store_kill(&store, SIGTERM);
-	test_store_free(&store);
-	remove_tree(directory);
-	return check_report("test_bulk");
+	return fixture_main(argc, argv, "test_bulk", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -652,19 +652,5 @@ main(int argc, char **argv)
 		TEST(test_what_is_refused),
 	};
 
-	if (argc != 2)
-	{
-		fprintf(stderr, "usage: test_filter PROGRAM\n");
-		return 2;
-	}
-	program = argv[1];
-	fixture_directory();
-	fixture_store("main");
-	start_and_serve();
-	fixture_run(tests, sizeof(tests) / sizeof(tests[0]));
-	test_store_kill(&store, SIGTERM);
-	test_store_free(&store);
-	remove_tree(directory);
-	free(expected);
-	return check_report("test_filter");
+	return fixture_main(argc, argv, "test_filter", tests, sizeof(tests) / sizeof(tests[0]));
 }

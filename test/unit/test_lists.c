@@ -844,18 +844,5 @@ main(int argc, char **argv)
 		TEST(test_damaged_entries),
 	};
 
-	if (argc != 2)
-	{
-		fprintf(stderr, "usage: test_lists PROGRAM\n");
-		return 2;
-	}
-	program = argv[1];
-	fixture_directory();
-	fixture_store("main");
-	start_and_serve();
-	fixture_run(tests, sizeof(tests) / sizeof(tests[0]));
-	test_store_kill(&store, SIGTERM);
-	test_store_free(&store);
-	remove_tree(directory);
-	return check_report("test_lists");
+	return fixture_main(argc, argv, "test_lists", tests, sizeof(tests) / sizeof(tests[0]));
 }
