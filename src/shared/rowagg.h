@@ -98,7 +98,7 @@ typedef enum KalamTaken
 {
 	KALAM_TAKEN,
 	KALAM_TAKE_FULL,
-	KALAM_TAKE_UNFIT,
+	KALAM_TAKE_UNFIT,			/* what was not looked at may still be damaged */
 	KALAM_TAKE_DAMAGED
 } KalamTaken;
 

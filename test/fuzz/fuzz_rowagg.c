@@ -95,8 +95,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		what = kalam_aggregator_take(a, row, row_len);
 		MUST(what != KALAM_TAKE_FULL);	/* so many rows do not come */
 		taken += what == KALAM_TAKEN;
+		/* its other values are looked at only now: they may be damaged */
 		if (what == KALAM_TAKE_UNFIT)
-			MUST(kalam_aggregate_row(a, row, row_len, results, groups));
+			(void) kalam_aggregate_row(a, row, row_len, results, groups);
 		free(row);
 	}
 	for (uint32_t i = 0; a != NULL && i < kalam_aggregator_groups(a); i++)
