@@ -7,6 +7,7 @@
 
 #include "access/sysattr.h"
 #include "access/table.h"
+#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/paths.h"
@@ -14,6 +15,7 @@
 #include "optimizer/prep.h"
 #include "optimizer/restrictinfo.h"
 #include "parser/parsetree.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "src/backend/keymatch.h"
@@ -117,6 +119,34 @@ limit_of_scan(PlannerInfo *root, RelOptInfo *rel, const ForeignPath *path, List 
 	return (int) root->limit_tuples;
 }
 
+/*
+ * For UPDATE and DELETE core asks for the whole row as a record, and takes that one
+ * also where the query names the row, whose functions want its own type: so it is
+ * made of that type always.
+ */
+static List *
+with_typed_rows(RelOptInfo *rel, Oid relid, List *tlist)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, tlist)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, lc);
+		Var		   *var = (Var *) entry->expr;
+
+		if (IsA(var, Var) && var->varno == (int) rel->relid &&
+			var->varattno == InvalidAttrNumber && var->vartype == RECORDOID)
+		{
+			entry = flatCopyTargetEntry(entry);
+			entry->expr = copyObject(entry->expr);
+			((Var *) entry->expr)->vartype = get_rel_type_id(relid);
+		}
+		result = lappend(result, entry);
+	}
+	return result;
+}
+
 ForeignScan *
 kalam_get_base_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 					List *tlist, List *clauses, Plan *outer_plan)
@@ -184,7 +214,7 @@ kalam_get_base_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *
 		key_quals = list_concat(key_quals, filters);
 		filters = NIL;
 	}
-	return make_foreignscan(tlist, filters, rel->relid,
+	return make_foreignscan(with_typed_rows(rel, relid, tlist), filters, rel->relid,
 							list_concat(exprs, shipped.values), private, NIL,
 							key_quals, outer_plan);
 }

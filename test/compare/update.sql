@@ -112,3 +112,12 @@ UPDATE big SET k = k + 100000 WHERE k % 2 = 0;
 SELECT count(*), min(k), max(k), sum(c) FROM big;
 DO $$ BEGIN FOR i IN 1..1000 LOOP UPDATE big SET c = c + i WHERE k = 1; END LOOP; END $$;
 SELECT c FROM big WHERE k = 1;
+
+-- the whole row, by its name, in the condition of an UPDATE with FROM
+CREATE STORED TABLE whole (id int, n numeric, t text) KEY (id);
+INSERT INTO whole VALUES (1, 1.0, 'a'), (2, 2.0, 'b'), (3, 3.0, 'c');
+CREATE FUNCTION whole_n(whole) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT $1.n';
+UPDATE whole SET t = w.t || x.v FROM (VALUES (2, 'x'), (3, 'y')) x (k, v), whole w
+	WHERE whole_n(whole.*) = x.k AND w.id = whole.id AND whole_n(w.*) = x.k RETURNING whole.*, w.*;
+DELETE FROM whole USING (VALUES (1)) x (k) WHERE whole_n(whole.*) = x.k RETURNING whole.*;
+SELECT * FROM whole ORDER BY id;
