@@ -134,7 +134,7 @@ like($err, qr/Key \(k\)=\(50000\) already exists/, 'is named');
 is(temporary_files(), 0, 'no temporary file is left');
 
 # cancelled
-$s->send('BEGIN; INSERT INTO copy SELECT k + 1000000, v FROM big, generate_series(1, 2)');
+$s->send('BEGIN; INSERT INTO copy SELECT k + 1000000, v FROM big UNION ALL SELECT k + 3000000, v FROM big');
 ok(wait_until(30, sub { temporary_files() > 3 }), 'a session in the middle of it');
 kill 'INT', $pid;
 ($ok, $out, $err) = $s->answer;

@@ -27,8 +27,7 @@ enum KalamBatchJoinPrivate
 {
 	KALAM_JOIN_BOUNDS,			/* list: kalam_alternatives_to_list */
 	KALAM_JOIN_FILTER,			/* list of lists: kalam_ship_steps_to_list */
-	KALAM_JOIN_INDEX,			/* String: name of the index to look in; NULL: the
-								 * primary key */
+	KALAM_JOIN_INDEX,			/* String: kalam_key_for_plan */
 	KALAM_JOIN_TYPE,			/* Integer: JoinType */
 	KALAM_JOIN_SINGLE_MATCH,	/* Boolean: the first match of an outer row is all */
 	KALAM_JOIN_NOUTER,			/* Integer: columns of the outer side */

@@ -555,7 +555,7 @@ explain_batch_join(CustomScanState *css, List *ancestors, ExplainState *es)
 	ExplainPropertyText("Join Type", join_type_name(j->jointype), es);
 	ExplainPropertyText("Inner Relation", inner_name(j, es), es);
 	if (index != NULL)
-		ExplainPropertyText("Index", strVal(index), es);
+		ExplainPropertyText("Index", kalam_planned_index_name(index), es);
 	if (boolVal(list_nth(plan->custom_private, KALAM_JOIN_ONLY)))
 		ExplainPropertyBool("Keys Only", true, es);
 	explain_quals("Key Cond", list_nth(plan->custom_exprs, KALAM_JOIN_KEY_QUALS), css, ancestors,

@@ -170,7 +170,7 @@ kalam_plan_batch_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List
 
 	items[KALAM_JOIN_BOUNDS] = (Node *) kalam_alternatives_to_list(match->alternatives);
 	items[KALAM_JOIN_FILTER] = (Node *) kalam_ship_steps_to_list(shipped.steps);
-	items[KALAM_JOIN_INDEX] = key.index ? (Node *) makeString(pstrdup(key.index->name)) : NULL;
+	items[KALAM_JOIN_INDEX] = (Node *) kalam_key_for_plan(&key);
 	items[KALAM_JOIN_TYPE] = (Node *) makeInteger(jointype);
 	items[KALAM_JOIN_SINGLE_MATCH] = (Node *) makeBoolean(unique || jointype == JOIN_SEMI);
 	items[KALAM_JOIN_ATTNUMS] = (Node *) numbers;

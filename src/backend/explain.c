@@ -13,6 +13,7 @@
 #include "utils/ruleutils.h"
 
 #include "src/backend/directmodify.h"
+#include "src/backend/keymatch.h"
 #include "src/backend/planner.h"
 #include "src/backend/scan.h"
 #include "src/backend/scan_state.h"
@@ -113,13 +114,9 @@ kalam_explain_scan(ForeignScanState *node, ExplainState *es)
 	if (plan->scan.scanrelid == 0)
 		explain_aggregates(plan, es);
 	if (index != NULL)
-		ExplainPropertyText("Index", strVal(index), es);
+		ExplainPropertyText("Index", kalam_planned_index_name(index), es);
 	foreach(lc, (List *) list_nth(plan->fdw_private, KALAM_PRIVATE_PARTS))
-	{
-		String	   *name = linitial(lfirst(lc));
-
-		parts = lappend(parts, name ? strVal(name) : "primary key");
-	}
+		parts = lappend(parts, (char *) kalam_planned_index_name(linitial(lfirst(lc))));
 	if (parts != NIL)
 		ExplainPropertyList("Keys", parts, es);
 	if (list_nth(plan->fdw_private, KALAM_PRIVATE_ONLY) != NIL)

@@ -48,16 +48,40 @@ kalam_scan_key(const KalamTable *table, int n)
 	return key;
 }
 
-int
-kalam_find_index(const KalamTable *table, String *name)
+String *
+kalam_key_for_plan(const KalamScanKey *key)
 {
-	if (name == NULL)
+	if (key->index == NULL)
+		return NULL;
+	return makeString(psprintf("%s%s", key->index->unique ? KALAM_OPTION_UNIQUE : KALAM_OPTION_INDEX,
+							   key->index->name));
+}
+
+int
+kalam_find_index(const KalamTable *table, String *option)
+{
+	const char *name;
+	bool		unique;
+
+	if (option == NULL)
 		return KALAM_PRIMARY_KEY;
-	for (int i = 0; i < table->nindexes; i++)
-		if (strcmp(table->indexes[i].name, strVal(name)) == 0)
-			return i;
-	elog(ERROR, "index \"%s\" of a kalam table is gone", strVal(name));
+	if (kalam_is_index_option(strVal(option), &name, &unique))
+		for (int i = 0; i < table->nindexes; i++)
+			if (table->indexes[i].unique == unique && strcmp(table->indexes[i].name, name) == 0)
+				return i;
+	elog(ERROR, "index \"%s\" of a kalam table is gone", strVal(option));
 	return KALAM_PRIMARY_KEY;	/* not reached */
+}
+
+const char *
+kalam_planned_index_name(String *option)
+{
+	const char *name;
+	bool		unique;
+
+	if (option == NULL)
+		return "primary key";
+	return kalam_is_index_option(strVal(option), &name, &unique) ? name : strVal(option);
 }
 
 /* An arm of an OR: what it bounds. */

@@ -30,8 +30,13 @@ typedef struct KalamScanKey
 /* The primary key, or index number n of table->indexes; may allocate. */
 extern KalamScanKey kalam_scan_key(const KalamTable *table, int n);
 
-/* Its number by name, as a plan has it; NULL: the primary key. */
-extern int	kalam_find_index(const KalamTable *table, String *name);
+/*
+ * What a plan has for a key: the name of the index's option, for the name alone may be that of
+ * two; NULL: the primary key.  Then its number, and the name that EXPLAIN shows.
+ */
+extern String *kalam_key_for_plan(const KalamScanKey *key);
+extern int	kalam_find_index(const KalamTable *table, String *option);
+extern const char *kalam_planned_index_name(String *option);
 
 typedef enum KalamBoundKind
 {

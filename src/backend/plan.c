@@ -196,8 +196,8 @@ kalam_get_base_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *
 	items[KALAM_PRIVATE_NO_COLUMNS] =
 		(Node *) makeBoolean(bms_is_empty(needed) && !lock && !marked &&
 							 scan_path->parts == NIL);
-	if (scan_path->parts == NIL && key.index != NULL)
-		items[KALAM_PRIVATE_INDEX] = (Node *) makeString(pstrdup(key.index->name));
+	if (scan_path->parts == NIL)
+		items[KALAM_PRIVATE_INDEX] = (Node *) kalam_key_for_plan(&key);
 	if (scan_path->only)
 		items[KALAM_PRIVATE_ONLY] = (Node *) attribute_numbers(needed);
 	items[KALAM_PRIVATE_LIMIT] =

@@ -42,8 +42,7 @@ enum KalamScanPrivate
 	KALAM_PRIVATE_BOUNDS,		/* list: kalam_alternatives_to_list */
 	KALAM_PRIVATE_PARTS,		/* list: parts of an OR (scan_parts.h); or NIL */
 	KALAM_PRIVATE_KEY_QUALS,	/* Integer: how many fdw_recheck_quals are key conditions */
-	KALAM_PRIVATE_INDEX,		/* String: name of the index that it follows; NULL:
-								 * the primary key */
+	KALAM_PRIVATE_INDEX,		/* String: kalam_key_for_plan */
 	KALAM_PRIVATE_ONLY,			/* list of attribute numbers to be read from the key
 								 * instead of the row, or NIL */
 	KALAM_PRIVATE_REVERSE,		/* Boolean: against the key's order */

@@ -33,9 +33,9 @@ kalam_parts_to_list(PlannerInfo *root, RelOptInfo *rel, KalamTable *table, List 
 		KalamPathPart *part = lfirst(lc);
 		KalamScanKey key = kalam_scan_key(table, part->key);
 		KalamKeyMatch *match = kalam_match_key(root, rel, &key, part->clauses, true);
-		String	   *name = key.index ? makeString(pstrdup(key.index->name)) : NULL;
 
-		list = lappend(list, list_make2(name, kalam_alternatives_to_list(match->alternatives)));
+		list = lappend(list, list_make2(kalam_key_for_plan(&key),
+										kalam_alternatives_to_list(match->alternatives)));
 		*exprs = list_concat(*exprs, kalam_alternatives_values(match->alternatives));
 		arms = lappend(arms, make_ands_explicit(extract_actual_clauses(part->arm, false)));
 	}

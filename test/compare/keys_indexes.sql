@@ -233,3 +233,17 @@ SELECT k, l, m, n, '[' || o || ']' AS o, p, q FROM ty ORDER BY k DESC, id;
 SELECT m, id FROM ty WHERE r > -0.3 ORDER BY r DESC;
 SELECT '[' || o || ']' AS o, id FROM ty WHERE s IS NOT NULL ORDER BY s DESC;
 SELECT s, w FROM ty ORDER BY s DESC;
+
+-- an index and a unique one of the same name
+CREATE STORED TABLE twins (k int NOT NULL, u int, w text COLLATE "C") KEY (k);
+CREATE STORED UNIQUE INDEX z ON twins (u);
+CREATE STORED INDEX z ON twins (w, u);
+INSERT INTO twins SELECT g, -g, 'w' || g FROM generate_series(1, 3000) g;
+ANALYZE twins;
+SELECT * FROM twins WHERE w = 'w77';
+SELECT * FROM twins WHERE u = -77;
+SELECT w FROM twins ORDER BY w LIMIT 2;
+SELECT * FROM twins WHERE w = 'w77' OR u = -78 ORDER BY k;
+SELECT t.* FROM generate_series(1, 3) g LEFT JOIN twins t ON t.w = 'w' || g ORDER BY k;
+UPDATE twins SET u = u - 10000 WHERE w IN ('w5', 'w6') RETURNING *;
+DROP STORED TABLE twins;
