@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "nodes/makefuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
@@ -16,15 +18,14 @@
 #include "optimizer/planner.h"
 #include "optimizer/prep.h"
 #include "optimizer/tlist.h"
+#include "utils/lsyscache.h"
 #include "utils/selfuncs.h"
 
 #include "src/backend/keymatch.h"
 #include "src/backend/planner.h"
+#include "src/backend/ship.h"
 #include "src/backend/table.h"
 #include "src/backend/upper.h"
-
-/* Past so many groups, storage may send one several times. */
-#define GROUPS_AT_ONCE 500
 
 /* Costs of a value that storage adds, and of a group that comes of it. */
 #define ITEM_FACTOR		0.5 /* of cpu_operator_cost */
@@ -134,6 +135,34 @@ cheapest_scan(RelOptInfo *rel, List *paths, const KalamUpper *upper)
 	return best;
 }
 
+/*
+ * How many groups come from storage.  It holds so many at once, and begins anew when
+ * a row of another one comes: with rows in random order, after n ln(n / (n - held))
+ * of them, of n groups.
+ */
+static double
+estimate_parts(const UpperPath *upper, double ngroups, double rows)
+{
+	Size		bytes = 0;
+	double		held;
+	ListCell   *lc;
+
+	foreach(lc, upper->upper.items)
+	{
+		AttrNumber	attnum = lsecond_int(lfirst(lc));
+
+		bytes += kalam_aggregate_state_bytes(linitial_int(lfirst(lc)),
+											 attnum > 0 ? kalam_field_kind(get_atttype(upper->relid, attnum)) :
+											 KALAM_FIELD_OPAQUE);
+	}
+	foreach(lc, upper->upper.group)
+		bytes += sizeof(uint32) + upper->rel->attr_widths[lfirst_int(lc) - upper->rel->min_attr];
+	held = kalam_aggregator_capacity(bytes);
+	if (ngroups <= held)
+		return ngroups;
+	return Max(ngroups, rows * held / (ngroups * log(ngroups / (ngroups - held))));
+}
+
 static void
 add_paths(PlannerInfo *root, RelOptInfo *grouped_rel, UpperPath *upper, PathTarget *target,
 		  double ngroups, GroupPathExtraData *extra)
@@ -146,7 +175,7 @@ add_paths(PlannerInfo *root, RelOptInfo *grouped_rel, UpperPath *upper, PathTarg
 	AggClauseCosts costs = {0};
 	Path	   *path;
 
-	nparts = ngroups <= GROUPS_AT_ONCE ? ngroups : Max(ngroups, rows);
+	nparts = estimate_parts(upper, ngroups, rows);
 	total = Max(scan->startup_cost, scan->total_cost - kalam_cost_of_sending(rows)) +
 		rows * list_length(upper->exprs) * cpu_operator_cost * ITEM_FACTOR +
 		nparts * cpu_tuple_cost * GROUP_FACTOR;

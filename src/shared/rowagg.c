@@ -166,6 +166,20 @@ state_kind(uint16_t op, uint8_t kind)
 	}
 }
 
+size_t
+kalam_aggregate_state_bytes(KalamAggregateOp op, uint8_t field_kind)
+{
+	return state_sizes[state_kind((uint16_t) op, field_kind)];
+}
+
+uint32_t
+kalam_aggregator_capacity(size_t group_bytes)
+{
+	size_t		n = ARENA_BYTES / (KALAM_ALIGN8(group_bytes) + GROUP_OVERHEAD);
+
+	return (uint32_t) (n < MAX_GROUPS ? n : MAX_GROUPS);
+}
+
 static bool
 parts(const uint8_t *bytes, size_t len, KalamAggregationHeader *head, size_t *group, size_t *items)
 {

@@ -94,6 +94,10 @@ extern size_t kalam_aggregator_memory(const uint8_t *bytes, size_t len);
 extern KalamAggregator *kalam_aggregator_open(const uint8_t *bytes, size_t len, void *memory,
 											  const char **why);
 
+/* For estimates: the size of a state; how many groups of a size are held at once. */
+extern size_t kalam_aggregate_state_bytes(KalamAggregateOp op, uint8_t field_kind);
+extern uint32_t kalam_aggregator_capacity(size_t group_bytes);
+
 typedef enum KalamTaken
 {
 	KALAM_TAKEN,
