@@ -17,6 +17,7 @@
 #include "src/backend/planner.h"
 #include "src/backend/scan.h"
 #include "src/backend/scan_state.h"
+#include "src/backend/sidebyside.h"
 
 /*
  * The conditions that the scan enforces itself.  Those below an aggregate are not
@@ -133,6 +134,7 @@ kalam_explain_scan(ForeignScanState *node, ExplainState *es)
 	{
 		KalamScanCost cost = kalam_merge_cost(&scan->merge);
 
+		kalam_sides_add_cost(scan, &cost);
 		kalam_explain_cost(scan->nranges, &cost, es);
 	}
 }

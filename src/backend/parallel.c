@@ -240,14 +240,31 @@ intersect(KalamKeyRange *r, const uint8 *lower, uint16 lower_len, const uint8 *u
 	return kalam_key_compare(r->lower, r->lower_len, r->upper, r->upper_len) < 0;
 }
 
+KalamKeyRanges
+kalam_ranges_between(const KalamKeyRanges *all, const uint8 *lower, uint16 lower_len,
+					 const uint8 *upper, uint16 upper_len)
+{
+	KalamKeyRanges result = {0};
+
+	for (int i = 0; i < all->n; i++)
+	{
+		KalamKeyRange r = all->ranges[i];
+
+		if (!intersect(&r, lower, lower_len, upper, upper_len))
+			continue;
+		if (result.ranges == NULL)
+			result.ranges = MemoryContextAllocHuge(CurrentMemoryContext,
+												   (all->n - i) * sizeof(KalamKeyRange));
+		result.ranges[result.n++] = r;
+	}
+	return result;
+}
+
 bool
 kalam_take_piece(KalamScan *scan)
 {
 	KalamParallelScan *shared = scan->shared;
 
-	if (scan->ranges.ranges == NULL)
-		scan->ranges.ranges = MemoryContextAllocHuge(scan->range_context,
-													 Max(scan->all.n, 1) * sizeof(KalamKeyRange));
 	for (;;)
 	{
 		uint32		i = pg_atomic_fetch_add_u32(&shared->next, 1);
@@ -255,17 +272,15 @@ kalam_take_piece(KalamScan *scan)
 		uint16		upper_len;
 		const uint8 *lower = find_cut(shared, (int64) i - 1, &lower_len);
 		const uint8 *upper = find_cut(shared, i, &upper_len);
+		MemoryContext old;
 
 		if (i > shared->ncuts)
 			return false;
-		scan->ranges.n = 0;
-		for (int j = 0; j < scan->all.n; j++)
-		{
-			KalamKeyRange r = scan->all.ranges[j];
-
-			if (intersect(&r, lower, lower_len, upper, upper_len))
-				scan->ranges.ranges[scan->ranges.n++] = r;
-		}
+		if (scan->ranges.ranges != NULL)
+			pfree(scan->ranges.ranges);
+		old = MemoryContextSwitchTo(scan->range_context);
+		scan->ranges = kalam_ranges_between(&scan->all, lower, lower_len, upper, upper_len);
+		MemoryContextSwitchTo(old);
 		scan->piece_flags = shared->flags;
 		if (scan->ranges.n > 0)
 			return true;

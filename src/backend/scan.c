@@ -25,6 +25,7 @@
 #include "src/backend/scan.h"
 #include "src/backend/scan_parts.h"
 #include "src/backend/scan_state.h"
+#include "src/backend/sidebyside.h"
 #include "src/backend/snapshot.h"
 
 void
@@ -59,6 +60,7 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 		scan->merge.filter =
 			kalam_filter_begin(kalam_ship_steps_from_list(list_nth(private, KALAM_PRIVATE_FILTER)),
 							   scan->conditions.states, scan->rel);
+	scan->cost = plan->scan.plan.total_cost;
 	scan->range_context = AllocSetContextCreate(estate->es_query_cxt, "kalam key ranges",
 												ALLOCSET_SMALL_SIZES);
 	scan->reverse = boolVal(list_nth(private, KALAM_PRIVATE_REVERSE));
@@ -133,8 +135,8 @@ compute_ranges(KalamScan *scan)
 	MemoryContextSwitchTo(old);
 }
 
-static void
-open_ranges(KalamScan *scan)
+void
+kalam_scan_open_ranges(KalamScan *scan, KalamMerge *merge)
 {
 	KalamRange	range = {0};
 
@@ -145,10 +147,8 @@ open_ranges(KalamScan *scan)
 	range.input = scan->input.len > 0 ? scan->input.bytes : NULL;
 	range.input_len = scan->input.len;
 	if (scan->shared != NULL)
-	{
 		range.first_bytes = KALAM_BLOCK_DATA_BYTES; /* all of it will be read */
-		range.flags |= scan->piece_flags;
-	}
+	range.flags |= scan->piece_flags;
 	if (scan->reverse)
 		range.flags |= KALAM_SCAN_REVERSE;
 	if (scan->index != NULL)
@@ -162,8 +162,7 @@ open_ranges(KalamScan *scan)
 	else if (scan->no_columns && (scan->ranges.n > 1 || scan->ranges.ranges[0].upper_len > 0))
 		range.flags |= KALAM_SCAN_COUNT;
 	scan->nranges += scan->ranges.n;
-	kalam_merge_open_list(&scan->merge, &range, scan->ranges.ranges, scan->ranges.n,
-						  scan->command_id);
+	kalam_merge_open_list(merge, &range, scan->ranges.ranges, scan->ranges.n, scan->command_id);
 }
 
 /* In a scan that processes share: opens the next piece.  False if there is none. */
@@ -177,7 +176,7 @@ next_piece(KalamScan *scan)
 	scan->count_left = 0;
 	if (!kalam_take_piece(scan))
 		return false;
-	open_ranges(scan);
+	kalam_scan_open_ranges(scan, &scan->merge);
 	return true;
 }
 
@@ -193,7 +192,7 @@ next_part(KalamScan *scan)
 		compute_ranges(scan);
 		scan->ranges = scan->all;
 		if (scan->ranges.n > 0)
-			open_ranges(scan);
+			kalam_scan_open_ranges(scan, &scan->merge);
 	}
 	return scan->merge.open;
 }
@@ -223,8 +222,9 @@ start_scan(KalamScan *scan)
 	scan->ranges = scan->all;
 	if (scan->reverse)
 		turn_around(&scan->ranges);
-	if (scan->ranges.n > 0)
-		open_ranges(scan);
+	scan->piece_flags = 0;
+	if (scan->ranges.n > 0 && !kalam_sides_open(scan))
+		kalam_scan_open_ranges(scan, &scan->merge);
 }
 
 /* A row without columns for each row that storage counted. */
@@ -345,6 +345,8 @@ kalam_iterate_scan(ForeignScanState *node)
 
 	if (!scan->started)
 		start_scan(scan);
+	if (scan->sides != NULL)
+		return kalam_sides_next(scan);
 	while (scan->merge.open)
 	{
 		TupleTableSlot *slot = scan->groups != NULL ? kalam_groups_next(scan->groups, &scan->merge) :
@@ -379,6 +381,7 @@ stop_scan(KalamScan *scan)
 		kalam_groups_reset(scan->groups);
 	if (scan->merge.open)
 		kalam_merge_close(&scan->merge);
+	kalam_sides_close(scan);
 	if (scan->newest != NULL)
 	{
 		pfree(scan->newest);

@@ -19,6 +19,7 @@
 #include "src/backend/upper.h"
 
 typedef struct KalamScanPart KalamScanPart; /* scan_parts.h */
+typedef struct KalamSides KalamSides;
 
 typedef struct KalamScan
 {
@@ -39,6 +40,9 @@ typedef struct KalamScan
 	int			lock_mode;		/* rows are locked before they are returned, or
 								 * KALAM_SCAN_LOCKS_NOTHING */
 	KalamGroups *groups;		/* aggregates instead of rows; or NULL */
+	KalamSides *sides;			/* merges over parts of the ranges (sidebyside.c); NULL:
+								 * there is the one below */
+	Cost		cost;			/* of all of it, as planned */
 	KalamMarkedRows *marked;	/* they may be locked later; else NULL */
 	KalamInput	input;			/* of requests: the conditions that storage evaluates */
 	ExprState  *filter;			/* if it locks: conditions beyond the range */
@@ -65,6 +69,9 @@ kalam_scan_locks(const KalamScan *scan)
 {
 	return scan->lock_mode != KALAM_SCAN_LOCKS_NOTHING;
 }
+
+/* Opens a merge over scan->ranges, of which there is one at least. */
+extern void kalam_scan_open_ranges(KalamScan *scan, KalamMerge *merge);
 
 /* The next row as it is merged; false at the end.  For who set want_keys or keys_only. */
 extern bool kalam_scan_next_merged(KalamScan *scan, KalamMergedRow *row);

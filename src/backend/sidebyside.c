@@ -1,0 +1,121 @@
+/*
+ * sidebyside.c
+ *	  Aggregates over parts of a scan at the same time: see sidebyside.h.
+ *
+ * The cursors of all pieces are open together; each takes a channel.  One that gets
+ * none is read when its turn comes, as by a single thread.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "src/backend/parallel.h"
+#include "src/backend/shmem.h"
+#include "src/backend/sidebyside.h"
+#include "src/backend/split.h"
+
+/* A plan that costs less is over before the pieces are known. */
+#define MIN_COST		300.0
+#define PIECE_BYTES		(256 * 1024)
+
+/* storage is told that they are parts of a scan that reads so much */
+#define LONG_SCAN_BYTES	(8 * 1024 * 1024)
+
+struct KalamSides
+{
+	int			n;
+	int			at;				/* that groups come from now */
+	KalamMerge *merges;
+};
+
+/* The pieces of all between the first key and the last one; NULL: it is not worth it. */
+static KalamPieces *
+find_pieces(const KalamScan *scan)
+{
+	const KalamKeyRange *first = &scan->ranges.ranges[0];
+	const KalamKeyRange *last = &scan->ranges.ranges[scan->ranges.n - 1];
+	KalamPieces *pieces;
+
+	if (scan->groups == NULL || kalam_groups_in_order(scan->groups) || kalam_read_threads < 2 ||
+		scan->cost < MIN_COST || scan->reverse || last->upper_len == 0)
+		return NULL;
+	pieces = kalam_split(scan->table->object_id, first->lower, first->lower_len,
+						 last->upper, last->upper_len, (uint32) kalam_read_threads, PIECE_BYTES);
+	return pieces->npieces > 1 ? pieces : NULL;
+}
+
+bool
+kalam_sides_open(KalamScan *scan)
+{
+	MemoryContext old = MemoryContextSwitchTo(scan->range_context);
+	KalamPieces *pieces = find_pieces(scan);
+	KalamKeyRanges all = scan->ranges;
+	KalamSides *sides = NULL;
+
+	if (pieces != NULL)
+	{
+		sides = palloc0(sizeof(KalamSides));
+		sides->merges = palloc0(pieces->npieces * sizeof(KalamMerge));
+		scan->piece_flags = pieces->bytes > LONG_SCAN_BYTES ? KALAM_SCAN_PART : 0;
+		scan->sides = sides;
+	}
+	for (uint32 i = 0; sides != NULL && i < pieces->npieces; i++)
+	{
+		const KalamRangePiece *p = &pieces->pieces[i];
+		KalamMerge *merge = &sides->merges[sides->n];
+
+		/* the first and the last reach to the ends */
+		scan->ranges = kalam_ranges_between(&all, i > 0 ? p->lower : NULL, p->lower_len,
+											i + 1 < pieces->npieces ? p->upper : NULL,
+											p->upper_len);
+		if (scan->ranges.n == 0)
+			continue;
+		merge->context = scan->merge.context;
+		merge->filter = scan->merge.filter;
+		merge->aggregates = scan->merge.aggregates;
+		merge->aggregates_len = scan->merge.aggregates_len;
+		kalam_scan_open_ranges(scan, merge);
+		sides->n++;
+	}
+	scan->ranges = all;
+	MemoryContextSwitchTo(old);
+	return sides != NULL;
+}
+
+TupleTableSlot *
+kalam_sides_next(KalamScan *scan)
+{
+	KalamSides *sides = scan->sides;
+	TupleTableSlot *slot;
+
+	do
+		slot = kalam_groups_next(scan->groups, &sides->merges[sides->at]);
+	while (TupIsNull(slot) && ++sides->at < sides->n);
+	return slot;
+}
+
+void
+kalam_sides_add_cost(const KalamScan *scan, KalamScanCost *cost)
+{
+	for (int i = 0; scan->sides != NULL && i < scan->sides->n; i++)
+	{
+		KalamScanCost one = kalam_merge_cost(&scan->sides->merges[i]);
+
+		cost->read += one.read;
+		cost->seeks += one.seeks;
+		cost->rows += one.rows;
+		cost->blocks += one.blocks;
+		cost->bytes += one.bytes;
+	}
+}
+
+void
+kalam_sides_close(KalamScan *scan)
+{
+	if (scan->sides == NULL)
+		return;
+	kalam_sides_add_cost(scan, &scan->merge.cost);
+	for (int i = 0; i < scan->sides->n; i++)
+		kalam_merge_close(&scan->sides->merges[i]);
+	scan->sides = NULL;
+}
