@@ -61,6 +61,8 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 			kalam_filter_begin(kalam_ship_steps_from_list(list_nth(private, KALAM_PRIVATE_FILTER)),
 							   scan->conditions.states, scan->rel);
 	scan->cost = plan->scan.plan.total_cost;
+	scan->sent_bytes = plan->scan.plan.plan_rows * plan->scan.plan.plan_width;
+	scan->current = &scan->merge;
 	scan->range_context = AllocSetContextCreate(estate->es_query_cxt, "kalam key ranges",
 												ALLOCSET_SMALL_SIZES);
 	scan->reverse = boolVal(list_nth(private, KALAM_PRIVATE_REVERSE));
@@ -146,7 +148,7 @@ kalam_scan_open_ranges(KalamScan *scan, KalamMerge *merge)
 	range.max_rows = scan->limit;
 	range.input = scan->input.len > 0 ? scan->input.bytes : NULL;
 	range.input_len = scan->input.len;
-	if (scan->shared != NULL)
+	if (scan->shared != NULL || scan->sides != NULL)
 		range.first_bytes = KALAM_BLOCK_DATA_BYTES; /* all of it will be read */
 	range.flags |= scan->piece_flags;
 	if (scan->reverse)
@@ -233,7 +235,7 @@ next_counted(KalamScan *scan)
 {
 	if (scan->count_left == 0)
 	{
-		scan->count_left = kalam_merge_next_count(&scan->merge);
+		scan->count_left = kalam_merge_next_count(scan->current);
 		if (scan->count_left == 0)
 			return ExecClearTuple(scan->slot);
 	}
@@ -301,7 +303,7 @@ next_row(KalamScan *scan, ForeignScanState *node)
 			pfree(scan->newest);
 			scan->newest = NULL;
 		}
-		if (!kalam_merge_next(&scan->merge, &row))
+		if (!kalam_merge_next(scan->current, &row))
 			return ExecClearTuple(scan->slot);
 		if (scan->only != NULL)
 		{
@@ -345,14 +347,14 @@ kalam_iterate_scan(ForeignScanState *node)
 
 	if (!scan->started)
 		start_scan(scan);
-	if (scan->sides != NULL)
-		return kalam_sides_next(scan);
-	while (scan->merge.open)
+	while (scan->current->open)
 	{
-		TupleTableSlot *slot = scan->groups != NULL ? kalam_groups_next(scan->groups, &scan->merge) :
-			scan->merge.counting ? next_counted(scan) : next_row(scan, node);
+		TupleTableSlot *slot = scan->groups != NULL ? kalam_groups_next(scan->groups, scan->current) :
+			scan->current->counting ? next_counted(scan) : next_row(scan, node);
 
-		if (!TupIsNull(slot) || !(scan->nparts > 0 ? next_part(scan) : next_piece(scan)))
+		if (!TupIsNull(slot) || !(scan->nparts > 0 ? next_part(scan) :
+								  scan->sides != NULL ? kalam_sides_advance(scan) :
+								  next_piece(scan)))
 			return slot;
 	}
 	return ExecClearTuple(scan->slot);
@@ -363,11 +365,11 @@ kalam_scan_next_merged(KalamScan *scan, KalamMergedRow *row)
 {
 	if (!scan->started)
 		start_scan(scan);
-	while (scan->merge.open)
+	while (scan->current->open)
 	{
-		if (kalam_merge_next(&scan->merge, row))
+		if (kalam_merge_next(scan->current, row))
 			return true;
-		if (scan->nparts == 0 || !next_part(scan))
+		if (!(scan->nparts > 0 ? next_part(scan) : kalam_sides_advance(scan)))
 			break;
 	}
 	return false;

@@ -40,9 +40,8 @@ typedef struct KalamScan
 	int			lock_mode;		/* rows are locked before they are returned, or
 								 * KALAM_SCAN_LOCKS_NOTHING */
 	KalamGroups *groups;		/* aggregates instead of rows; or NULL */
-	KalamSides *sides;			/* merges over parts of the ranges (sidebyside.c); NULL:
-								 * there is the one below */
 	Cost		cost;			/* of all of it, as planned */
+	double		sent_bytes;		/* of rows that it gives, as planned */
 	KalamMarkedRows *marked;	/* they may be locked later; else NULL */
 	KalamInput	input;			/* of requests: the conditions that storage evaluates */
 	ExprState  *filter;			/* if it locks: conditions beyond the range */
@@ -60,6 +59,8 @@ typedef struct KalamScan
 	uint32		piece_flags;	/* which is read with these flags */
 	uint64		count_left;
 	KalamMerge	merge;
+	KalamSides *sides;			/* merges over parts of the ranges instead; or NULL */
+	KalamMerge *current;		/* the merge that rows come from */
 	KalamRow   *newest;			/* a locked row that had changed */
 	struct KalamDirectModify *direct;	/* directmodify.c's */
 } KalamScan;

@@ -1,6 +1,6 @@
 /*
  * sidebyside.c
- *	  Aggregates over parts of a scan at the same time: see sidebyside.h.
+ *	  Parts of a scan at the same time: see sidebyside.h.
  *
  * The cursors of all pieces are open together; each takes a channel.  One that gets
  * none is read when its turn comes, as by a single thread.
@@ -24,9 +24,19 @@
 struct KalamSides
 {
 	int			n;
-	int			at;				/* that groups come from now */
+	int			at;				/* the current one */
 	KalamMerge *merges;
 };
+
+/* Does storage look at many more rows than it sends before its first block is full? */
+static bool
+sends_little(const KalamScan *scan)
+{
+	if (scan->groups != NULL)
+		return !kalam_groups_in_order(scan->groups);
+	return scan->merge.filter != NULL && scan->limit == 0 && !kalam_scan_locks(scan) &&
+		scan->marked == NULL && scan->sent_bytes < KALAM_BLOCK_DATA_BYTES;
+}
 
 /* The pieces of all between the first key and the last one; NULL: it is not worth it. */
 static KalamPieces *
@@ -36,8 +46,8 @@ find_pieces(const KalamScan *scan)
 	const KalamKeyRange *last = &scan->ranges.ranges[scan->ranges.n - 1];
 	KalamPieces *pieces;
 
-	if (scan->groups == NULL || kalam_groups_in_order(scan->groups) || kalam_read_threads < 2 ||
-		scan->cost < MIN_COST || scan->reverse || last->upper_len == 0)
+	if (kalam_read_threads < 2 || scan->cost < MIN_COST || scan->reverse || !sends_little(scan) ||
+		last->upper_len == 0)
 		return NULL;
 	pieces = kalam_split(scan->table->object_id, first->lower, first->lower_len,
 						 last->upper, last->upper_len, (uint32) kalam_read_threads, PIECE_BYTES);
@@ -79,19 +89,21 @@ kalam_sides_open(KalamScan *scan)
 	}
 	scan->ranges = all;
 	MemoryContextSwitchTo(old);
+	if (sides != NULL)
+		scan->current = &sides->merges[0];
 	return sides != NULL;
 }
 
-TupleTableSlot *
-kalam_sides_next(KalamScan *scan)
+bool
+kalam_sides_advance(KalamScan *scan)
 {
 	KalamSides *sides = scan->sides;
-	TupleTableSlot *slot;
 
-	do
-		slot = kalam_groups_next(scan->groups, &sides->merges[sides->at]);
-	while (TupIsNull(slot) && ++sides->at < sides->n);
-	return slot;
+	if (sides == NULL || sides->at + 1 >= sides->n)
+		return false;
+	scan->count_left = 0;
+	scan->current = &sides->merges[++sides->at];
+	return true;
 }
 
 void
@@ -118,4 +130,5 @@ kalam_sides_close(KalamScan *scan)
 	for (int i = 0; i < scan->sides->n; i++)
 		kalam_merge_close(&scan->sides->merges[i]);
 	scan->sides = NULL;
+	scan->current = &scan->merge;
 }

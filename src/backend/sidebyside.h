@@ -1,11 +1,11 @@
 /*
  * sidebyside.h
- *	  Aggregates over parts of a scan at the same time, by several threads of
- *	  storage.
+ *	  Parts of a scan that several threads of storage work on at the same time.
  *
- * Storage computes groups of a range before it sends the first of them, one thread
- * for each request.  So a scan of a large range makes several requests, of pieces
- * of about equal bytes, before it waits for the first one.
+ * One thread of storage serves a request, and does so ahead of its reader as far as
+ * blocks go.  A scan of which few rows, or only groups, come to be sent would wait for
+ * that one thread.  So it makes several requests, of pieces of about equal bytes,
+ * and then reads them one after the other, in the order of the key.
  */
 #ifndef KALAM_SIDEBYSIDE_H
 #define KALAM_SIDEBYSIDE_H
@@ -13,15 +13,17 @@
 #include "src/backend/scan_state.h"
 
 /*
- * Opens merges over the pieces of scan->ranges, which are not open yet.  False: it is
- * one for a single request.
+ * Opens merges over the pieces of scan->ranges, which are not open yet, and makes the
+ * first one current.  False: it is one for a single request.
  */
 extern bool kalam_sides_open(KalamScan *scan);
 
-/* The next partial group of any of them; an empty slot at the end. */
-extern TupleTableSlot *kalam_sides_next(KalamScan *scan);
+/* Makes the next one current; false if there is none. */
+extern bool kalam_sides_advance(KalamScan *scan);
 
 extern void kalam_sides_add_cost(const KalamScan *scan, KalamScanCost *cost);
+
+/* Scan->merge is the current one again. */
 extern void kalam_sides_close(KalamScan *scan);
 
 #endif							/* KALAM_SIDEBYSIDE_H */
