@@ -60,6 +60,8 @@ EXPLAIN (COSTS OFF) SELECT d FROM pi WHERE a IS NULL AND d LIKE 'x%';
 -- An OR over several of them.
 EXPLAIN (COSTS OFF) SELECT * FROM pi WHERE a = 3 OR b = 'k3' AND id < 500 OR c = 7;
 EXPLAIN (COSTS OFF) SELECT * FROM po JOIN pi ON pi.c IN (po.a, po.id) WHERE po.id = 3;
+-- An OR is as selective as its conditions on the key that is followed, not as all of it.
+EXPLAIN (COSTS OFF) SELECT * FROM pi WHERE (a = 1 AND id > 1) OR (a = 2 AND id > 2) OR (a = 3 AND id > 3);
 -- Keys tell all that is wanted.
 EXPLAIN (COSTS OFF) SELECT id, a, c FROM pi WHERE a = 5;
 EXPLAIN (COSTS OFF) SELECT count(*) FROM pi WHERE a BETWEEN 5 AND 9;

@@ -9,13 +9,14 @@
 #include "postgres.h"
 
 #include "access/stratnum.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/restrictinfo.h"
 
 #include "src/backend/keymatch.h"
 #include "src/backend/planner.h"
 
 /* An OR of more arms is left a filter. */
-#define MAX_ALTERNATIVES	100
+#define MAX_ALTERNATIVES	1000
 
 /* What is matched. */
 typedef struct Matching
@@ -249,25 +250,14 @@ combine(const KalamScanKey *key, List *bounds, List *arms)
 static void
 describe_condition(KalamKeyMatch *match, List *bounds, RestrictInfo *rinfo)
 {
-	bool		common = true;
 	bool		exact = true;
 	ListCell   *la;
 
 	if (list_member_ptr(match->used, rinfo))
 		return;
 	foreach(la, match->alternatives)
-	{
-		bool		here = false;
-		ListCell   *lc;
-
-		foreach(lc, (List *) lfirst(la))
-			here |= ((KalamBound *) lfirst(lc))->rinfo == rinfo;
-		common &= here;
 		exact &= enforces(match, lfirst(la), bounds, rinfo);
-	}
 	match->used = lappend(match->used, rinfo);
-	if (common)
-		match->common = lappend(match->common, rinfo);
 	if (exact)
 		match->exact = lappend(match->exact, rinfo);
 }
@@ -387,13 +377,32 @@ kalam_match_key(PlannerInfo *root, RelOptInfo *rel, const KalamScanKey *key, Lis
 	if (or != NULL)
 	{
 		match->used = lappend(match->used, or);
-		match->common = lappend(match->common, or);
 		if (or_exact)
 			match->exact = lappend(match->exact, or);
 	}
 	foreach(lc, match->used)
 		match->param |= bms_membership(lfirst_node(RestrictInfo, lc)->clause_relids) == BMS_MULTIPLE;
 	return match;
+}
+
+/* (What a whole OR leaves may be less than what its arms say of the key.) */
+double
+kalam_match_selectivity(PlannerInfo *root, RelOptInfo *rel, const KalamKeyMatch *match)
+{
+	double		sum = 0;
+	ListCell   *la;
+
+	foreach(la, match->alternatives)
+	{
+		List	   *conditions = NIL;
+		ListCell   *lc;
+
+		foreach(lc, (List *) lfirst(la))
+			conditions = list_append_unique_ptr(conditions, ((KalamBound *) lfirst(lc))->rinfo);
+		sum += clauselist_selectivity(root, conditions, rel->relid, JOIN_INNER, NULL);
+		list_free(conditions);
+	}
+	return Min(sum, 1.0);
 }
 
 /* ---- for plans ---- */

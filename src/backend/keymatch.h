@@ -87,7 +87,6 @@ typedef struct KalamKeyMatch
 	 */
 	List	   *alternatives;
 	List	   *used;			/* the RestrictInfos behind them */
-	List	   *common;			/* those of used that narrow each alternative */
 	List	   *exact;			/* those of used that the ranges enforce */
 	bool		multiple;		/* there may be several ranges */
 	bool		param;			/* some depend on other relations */
@@ -106,6 +105,10 @@ extern KalamKeyMatch *kalam_match_key(PlannerInfo *root, RelOptInfo *rel, const 
 /* Does the condition, or each arm of it, bound some column of the key? */
 extern bool kalam_bounds_key(PlannerInfo *root, RelOptInfo *rel, const KalamScanKey *key,
 							 RestrictInfo *rinfo);
+
+/* The share of the table's rows that the ranges hold: estimate. */
+extern double kalam_match_selectivity(PlannerInfo *root, RelOptInfo *rel,
+									  const KalamKeyMatch *match);
 
 /* ---- keycond.c: single conditions ---- */
 

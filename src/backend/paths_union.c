@@ -58,7 +58,7 @@ best_part(const PathMaking *p, List *arm, List *beside, Union *sum)
 		if (!any_used(match, arm))
 			continue;
 		fetched = p->rel->tuples *
-			clauselist_selectivity(p->root, match->common, p->rel->relid, JOIN_INNER, NULL);
+			kalam_match_selectivity(p->root, p->rel, match);
 		if (match->points)
 			fetched = Min(fetched, match->nranges);
 		fetched = clamp_row_est(fetched);
