@@ -346,6 +346,8 @@ next_batch(BatchJoin *j)
 		range.flags |= KALAM_SCAN_INDEX;
 	if (j->only != NULL)
 		range.flags |= kalam_key_reading_flags(j->only);
+	if (j->css.ss.ps.state->es_instrument & INSTRUMENT_BUFFERS)
+		range.flags |= KALAM_SCAN_MEASURE;
 	range.stamp = j->stamp;
 	range.owner = j->owner;
 	range.input = j->input.len > 0 ? j->input.bytes : NULL;

@@ -80,7 +80,11 @@ typedef struct KalamScanCost
 	uint64		rows;			/* that it sent, or counted */
 	uint64		blocks;
 	uint64		bytes;
+	uint64		cache_hits;		/* KALAM_SCAN_MEASURE: blocks of files found in memory, */
+	uint64		file_reads;		/* and those read */
 } KalamScanCost;
+
+extern void kalam_scan_cost_add(KalamScanCost *sum, const KalamScanCost *cost);
 
 /*
  * Opens a cursor; it and what it allocates live in the current memory context,

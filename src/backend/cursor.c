@@ -44,6 +44,8 @@ struct KalamCursor
 	KalamScanCost cost;			/* of blocks that were taken */
 	uint64		request_read;	/* what the last block of the request said */
 	uint64		request_seeks;
+	uint64		request_cache_hits;
+	uint64		request_file_reads;
 
 	KalamRange	range;			/* its keys are copied below */
 	uint8		lower[KALAM_MAX_KEY_BYTES];
@@ -130,6 +132,7 @@ send_request(KalamCursor *c, KalamChannel *ch, uint32 first_bytes)
 		memcpy(kalam_block(kalam_segment, ch, 0), c->range.input, c->range.input_len);
 	}
 	c->request_read = c->request_seeks = 0;
+	c->request_cache_hits = c->request_file_reads = 0;
 	if (c->resume_len > 0)
 	{
 		req->first_range = c->resume_range;
@@ -198,8 +201,12 @@ note_cost(KalamCursor *c, const KalamBlock *block)
 {
 	c->cost.read += block->read - c->request_read;
 	c->cost.seeks += block->seeks - c->request_seeks;
+	c->cost.cache_hits += block->cache_hits - c->request_cache_hits;
+	c->cost.file_reads += block->file_reads - c->request_file_reads;
 	c->request_read = block->read;
 	c->request_seeks = block->seeks;
+	c->request_cache_hits = block->cache_hits;
+	c->request_file_reads = block->file_reads;
 	c->cost.rows += block->nrows;
 	c->cost.blocks++;
 	c->cost.bytes += block->used;
@@ -382,13 +389,21 @@ kalam_cursor_next_count(KalamCursor *c)
 }
 
 void
+kalam_scan_cost_add(KalamScanCost *sum, const KalamScanCost *cost)
+{
+	sum->read += cost->read;
+	sum->seeks += cost->seeks;
+	sum->rows += cost->rows;
+	sum->blocks += cost->blocks;
+	sum->bytes += cost->bytes;
+	sum->cache_hits += cost->cache_hits;
+	sum->file_reads += cost->file_reads;
+}
+
+void
 kalam_cursor_add_cost(const KalamCursor *c, KalamScanCost *cost)
 {
-	cost->read += c->cost.read;
-	cost->seeks += c->cost.seeks;
-	cost->rows += c->cost.rows;
-	cost->blocks += c->cost.blocks;
-	cost->bytes += c->cost.bytes;
+	kalam_scan_cost_add(cost, &c->cost);
 }
 
 void

@@ -89,6 +89,12 @@ kalam_explain_cost(uint64 nranges, const KalamScanCost *cost, ExplainState *es)
 						 " seeks=" UINT64_FORMAT " rows sent=" UINT64_FORMAT " blocks=" UINT64_FORMAT
 						 " bytes=" UINT64_FORMAT "\n",
 						 nranges, cost->read, cost->seeks, cost->rows, cost->blocks, cost->bytes);
+		if (es->buffers)
+		{
+			appendStringInfoSpaces(es->str, es->indent * 2);
+			appendStringInfo(es->str, "Storage Buffers: hit=" UINT64_FORMAT " read=" UINT64_FORMAT "\n",
+							 cost->cache_hits, cost->file_reads);
+		}
 		return;
 	}
 	ExplainPropertyUInteger("Key Ranges", NULL, nranges, es);
@@ -97,6 +103,11 @@ kalam_explain_cost(uint64 nranges, const KalamScanCost *cost, ExplainState *es)
 	ExplainPropertyUInteger("Rows Sent by Storage", NULL, cost->rows, es);
 	ExplainPropertyUInteger("Blocks Sent by Storage", NULL, cost->blocks, es);
 	ExplainPropertyUInteger("Bytes Sent by Storage", NULL, cost->bytes, es);
+	if (es->buffers)
+	{
+		ExplainPropertyUInteger("Storage Cache Hits", NULL, cost->cache_hits, es);
+		ExplainPropertyUInteger("Storage File Reads", NULL, cost->file_reads, es);
+	}
 }
 
 void

@@ -61,6 +61,7 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 			kalam_filter_begin(kalam_ship_steps_from_list(list_nth(private, KALAM_PRIVATE_FILTER)),
 							   scan->conditions.states, scan->rel);
 	scan->cost = plan->scan.plan.total_cost;
+	scan->measure = estate->es_instrument & INSTRUMENT_BUFFERS ? KALAM_SCAN_MEASURE : 0;
 	scan->sent_bytes = plan->scan.plan.plan_rows * plan->scan.plan.plan_width;
 	scan->current = &scan->merge;
 	scan->range_context = AllocSetContextCreate(estate->es_query_cxt, "kalam key ranges",
@@ -150,7 +151,7 @@ kalam_scan_open_ranges(KalamScan *scan, KalamMerge *merge)
 	range.input_len = scan->input.len;
 	if (scan->shared != NULL || scan->sides != NULL)
 		range.first_bytes = KALAM_BLOCK_DATA_BYTES; /* all of it will be read */
-	range.flags |= scan->piece_flags;
+	range.flags |= scan->piece_flags | scan->measure;
 	if (scan->reverse)
 		range.flags |= KALAM_SCAN_REVERSE;
 	if (scan->index != NULL)

@@ -40,6 +40,7 @@ typedef struct KalamScan
 	int			lock_mode;		/* rows are locked before they are returned, or
 								 * KALAM_SCAN_LOCKS_NOTHING */
 	KalamGroups *groups;		/* aggregates instead of rows; or NULL */
+	uint32		measure;		/* KALAM_SCAN_MEASURE if EXPLAIN wants it */
 	Cost		cost;			/* of all of it, as planned */
 	double		sent_bytes;		/* of rows that it gives, as planned */
 	KalamMarkedRows *marked;	/* they may be locked later; else NULL */

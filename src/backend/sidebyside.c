@@ -113,11 +113,7 @@ kalam_sides_add_cost(const KalamScan *scan, KalamScanCost *cost)
 	{
 		KalamScanCost one = kalam_merge_cost(&scan->sides->merges[i]);
 
-		cost->read += one.read;
-		cost->seeks += one.seeks;
-		cost->rows += one.rows;
-		cost->blocks += one.blocks;
-		cost->bytes += one.bytes;
+		kalam_scan_cost_add(cost, &one);
 	}
 }
 

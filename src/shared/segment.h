@@ -132,6 +132,7 @@ typedef enum KalamOp
 #define KALAM_SCAN_INPUT		0x4000	/* input_len bytes of sections: protocol.h */
 #define KALAM_SPLIT_RANDOM		0x0800	/* SPLIT: pieces at random places */
 #define KALAM_SCAN_PART			0x8000	/* of a scan that reads much all in all */
+#define KALAM_SCAN_MEASURE		0x10000 /* blocks tell what was read of files */
 #define KALAM_COMMIT_SYNC		0x0100	/* on disk before the answer */
 #define KALAM_RESOLVE_APPLY		0x0200	/* else drop */
 #define KALAM_COMMIT_BULK		0x0400	/* a large one: object changes first, then
@@ -260,6 +261,8 @@ typedef struct KalamBlock
 	uint64_t	read;			/* SCAN: keys that were read so far, those of rows that
 								 * were not sent and of index entries included */
 	uint64_t	seeks;			/* SCAN: keys looked up, and ranges begun, so far */
+	uint64_t	cache_hits;		/* MEASURE: blocks of files found in memory so far, */
+	uint64_t	file_reads;		/* and those read */
 	uint8_t		data[];			/* 8-aligned */
 } KalamBlock;
 

@@ -49,6 +49,7 @@ struct Cursor
 	BlockPlace	place;
 	uint64_t	read;
 	uint64_t	seeks;
+	EngineReads reads;			/* MEASURE */
 	uint8_t		row_key[KALAM_MAX_KEY_BYTES];
 
 	uint8_t		lower[KALAM_MAX_KEY_BYTES + 1];
@@ -694,8 +695,8 @@ step_groups(Cursor *c, KalamBlock *b, EngineError *err)
 	}
 }
 
-CursorStep
-cursor_step(Cursor *c, KalamBlock *block, EngineError *err)
+static CursorStep
+take_step(Cursor *c, KalamBlock *block, EngineError *err)
 {
 	if (c->out.big)
 		return step_big(c, block);
@@ -707,4 +708,19 @@ cursor_step(Cursor *c, KalamBlock *block, EngineError *err)
 	if (aggregator(c) != NULL)
 		return step_groups(c, block, err);
 	return counts(c) ? step_count(c, block, err) : step_rows(c, block, err);
+}
+
+CursorStep
+cursor_step(Cursor *c, KalamBlock *block, EngineError *err)
+{
+	CursorStep	result;
+
+	if (c->flags & KALAM_SCAN_MEASURE)
+		engine_measure_begin();
+	result = take_step(c, block, err);
+	if (c->flags & KALAM_SCAN_MEASURE)
+		engine_measure_end(&c->reads);
+	block->cache_hits = c->reads.cache_hits;
+	block->file_reads = c->reads.file_reads;
+	return result;
 }

@@ -419,3 +419,26 @@ engine_iter_end(EngineIter *it, EngineError *err)
 	}
 	return engine_ok(message, err) ? ENGINE_ITER_END : ENGINE_ITER_ERROR;
 }
+
+/* ---- measuring ---- */
+
+void
+engine_measure_begin(void)
+{
+	rocksdb_perfcontext_t *context = rocksdb_perfcontext_create();
+
+	rocksdb_set_perf_level(rocksdb_enable_count);
+	rocksdb_perfcontext_reset(context);
+	rocksdb_perfcontext_destroy(context);
+}
+
+void
+engine_measure_end(EngineReads *reads)
+{
+	rocksdb_perfcontext_t *context = rocksdb_perfcontext_create();
+
+	reads->cache_hits += rocksdb_perfcontext_metric(context, rocksdb_block_cache_hit_count);
+	reads->file_reads += rocksdb_perfcontext_metric(context, rocksdb_block_read_count);
+	rocksdb_perfcontext_destroy(context);
+	rocksdb_set_perf_level(rocksdb_disable);
+}

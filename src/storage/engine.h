@@ -184,6 +184,19 @@ typedef enum EngineIterEnd
 /* Why an iterator is not valid. */
 extern EngineIterEnd engine_iter_end(EngineIter *it, EngineError *err);
 
+/*
+ * Blocks of files that the calling thread looks at between begin and end, which adds
+ * them up.  Not nested.
+ */
+typedef struct EngineReads
+{
+	uint64_t	cache_hits;
+	uint64_t	file_reads;
+} EngineReads;
+
+extern void engine_measure_begin(void);
+extern void engine_measure_end(EngineReads *reads);
+
 /* ---- upkeep ---- */
 
 extern bool engine_flush(Engine *e, EngineFamily *f, EngineError *err);
