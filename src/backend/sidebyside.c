@@ -18,6 +18,9 @@
 #define MIN_COST		300.0
 #define PIECE_BYTES		(256 * 1024)
 
+/* Of the gain of further threads, the part that is left by what they share. */
+#define SPEEDUP			0.7
+
 /* storage is told that they are parts of a scan that reads so much */
 #define LONG_SCAN_BYTES	(8 * 1024 * 1024)
 
@@ -27,6 +30,12 @@ struct KalamSides
 	int			at;				/* the current one */
 	KalamMerge *merges;
 };
+
+Cost
+kalam_sides_cost(Cost by_one)
+{
+	return by_one < MIN_COST ? by_one : by_one / (1 + SPEEDUP * (kalam_read_threads - 1));
+}
 
 /* Does storage look at many more rows than it sends before its first block is full? */
 static bool

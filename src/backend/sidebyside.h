@@ -12,6 +12,9 @@
 
 #include "src/backend/scan_state.h"
 
+/* For the planner: what such a scan costs that costs so much by one thread. */
+extern Cost kalam_sides_cost(Cost by_one);
+
 /*
  * Opens merges over the pieces of scan->ranges, which are not open yet, and makes the
  * first one current.  False: it is one for a single request.

@@ -24,6 +24,7 @@
 #include "src/backend/keymatch.h"
 #include "src/backend/planner.h"
 #include "src/backend/ship.h"
+#include "src/backend/sidebyside.h"
 #include "src/backend/table.h"
 #include "src/backend/upper.h"
 
@@ -179,6 +180,8 @@ add_paths(PlannerInfo *root, RelOptInfo *grouped_rel, UpperPath *upper, PathTarg
 	total = Max(scan->startup_cost, scan->total_cost - kalam_cost_of_sending(rows)) +
 		rows * list_length(upper->exprs) * cpu_operator_cost * ITEM_FACTOR +
 		nparts * cpu_tuple_cost * GROUP_FACTOR;
+	if (!upper->upper.in_order && !scan->parallel_aware)
+		total = scan->startup_cost + kalam_sides_cost(total - scan->startup_cost);
 	path = (Path *) create_foreign_upper_path(root, grouped_rel, target, nparts,
 											  total, total, NIL, NULL, list_make1(upper));
 	if (scan->parallel_aware)
