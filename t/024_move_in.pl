@@ -118,7 +118,7 @@ $to->safe_psql('postgres', q(
 $to->safe_psql($_, 'CREATE EXTENSION kalam_fdw') foreach 'latin', 'next';
 my $import = 'IMPORT FOREIGN SCHEMA public LIMIT TO (%s) FROM SERVER kalam INTO public OPTIONS (database $$postgres$$)';
 ($ret, $out, $err) = $to->psql('latin', sprintf($import, 'plain'));
-like($err, qr/cannot be attached to this database\n.*encoding is UTF8, that of the database LATIN1/, 'another encoding is refused');
+like($err, qr/cannot be attached to this database\n.*encoding is \w+, that of the database LATIN1/, 'another encoding is refused');
 ($ret, $out, $err) = $to->psql('next', sprintf($import, 'moods'));
 like($err, qr/column "m" of stored table "moods" cannot be attached/, 'so are types of another database');
 $to->safe_psql('next', sprintf($import, 'plain'));

@@ -68,6 +68,10 @@ extern void kalam_validate_domain(Oid domain);
 
 /* ---- rowtype.c ---- */
 
+/* Is the type the domain, or a domain over it?  Has it values of the other type within? */
+extern bool kalam_is_over_domain(Oid type, Oid domain);
+extern bool kalam_type_contains(Oid type, Oid part);
+
 /* Raises if the statement has changed a row type that stored values have. */
 extern void kalam_check_altered_row_type(const AlterTableStmt *stmt);
 

@@ -2,45 +2,22 @@
  * domain.c
  *	  New constraints of a domain against the rows of stored tables.
  *
- * ALTER DOMAIN looks at heap tables only.  Runs after it, in the same command.
+ * ALTER DOMAIN looks at heap tables only.  Runs after it, in the same command: rows
+ * are checked where the domain is the type of a column, and it is refused, as on
+ * heap, where it is within one.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "src/backend/ddl.h"
 #include "src/backend/wholescan.h"
-
-/* Is the type the domain, or a domain over it? */
-static bool
-is_over_domain(Oid type, Oid domain)
-{
-	while (OidIsValid(type))
-	{
-		HeapTuple	tuple;
-		Form_pg_type form;
-		Oid			base;
-
-		if (type == domain)
-			return true;
-		tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
-		if (!HeapTupleIsValid(tuple))
-			return false;
-		form = (Form_pg_type) GETSTRUCT(tuple);
-		base = form->typtype == TYPTYPE_DOMAIN ? form->typbasetype : InvalidOid;
-		ReleaseSysCache(tuple);
-		type = base;
-	}
-	return false;
-}
 
 static void
 check_value(Relation rel, int attnum, DomainConstraintRef *ref, ExprContext *econtext,
@@ -121,14 +98,23 @@ kalam_validate_domain(Oid domain)
 			continue;
 		for (uint32 i = 0; i < t->record.ncolumns; i++)
 		{
+			Oid			type = t->columns[i].type_oid;
 			Relation	rel;
 
-			if (!is_over_domain(t->columns[i].type_oid, domain))
+			if (!OidIsValid(type) || !kalam_type_contains(type, domain))
 				continue;
 			/* as ALTER DOMAIN locks the heap tables that it checks */
 			rel = try_table_open(t->record.relid, ShareLock);
 			if (rel == NULL)
 				break;
+			/* older minor versions refuse that of tables with storage of their own only */
+			if (!kalam_is_over_domain(type, domain))
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("cannot alter type \"%s\" because column \"%s.%s\" uses it",
+								format_type_be(domain), RelationGetRelationName(rel),
+								NameStr(TupleDescAttr(RelationGetDescr(rel),
+													  t->columns[i].attnum - 1)->attname))));
 			check_column(rel, t->columns[i].attnum, t->columns[i].type_oid);
 			table_close(rel, NoLock);
 		}

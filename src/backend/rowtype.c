@@ -24,26 +24,52 @@
 
 #include "src/backend/ddl.h"
 
-static bool
-contains(Oid type, Oid row_type)
+/* The type that a domain is over; invalid if it is none. */
+static Oid
+domain_base(Oid type)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	Oid			base = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_type form = (Form_pg_type) GETSTRUCT(tuple);
+
+		if (form->typtype == TYPTYPE_DOMAIN)
+			base = form->typbasetype;
+		ReleaseSysCache(tuple);
+	}
+	return base;
+}
+
+bool
+kalam_is_over_domain(Oid type, Oid domain)
+{
+	while (OidIsValid(type) && type != domain)
+		type = domain_base(type);
+	return OidIsValid(type);
+}
+
+bool
+kalam_type_contains(Oid type, Oid part)
 {
 	Oid			inner;
 
 	check_stack_depth();
-	type = getBaseType(type);
-	if (type == row_type)
+	if (type == part)
 		return true;
-	if (OidIsValid(inner = get_element_type(type)) ||
+	if (OidIsValid(inner = domain_base(type)) ||
+		OidIsValid(inner = get_element_type(type)) ||
 		OidIsValid(inner = get_range_subtype(type)) ||
 		OidIsValid(inner = get_multirange_range(type)))
-		return contains(inner, row_type);
+		return kalam_type_contains(inner, part);
 	if (type_is_rowtype(type) && type != RECORDOID)
 	{
 		TupleDesc	desc = lookup_rowtype_tupdesc_copy(type, -1);
 
 		for (int i = 0; i < desc->natts; i++)
 			if (!TupleDescAttr(desc, i)->attisdropped &&
-				contains(TupleDescAttr(desc, i)->atttypid, row_type))
+				kalam_type_contains(TupleDescAttr(desc, i)->atttypid, part))
 				return true;
 	}
 	return false;
@@ -85,7 +111,7 @@ check_columns(Oid user_id, Oid relid, Oid row_type)
 
 			if (!att->attisdropped &&
 				(arrays_only ? get_element_type(att->atttypid) == row_type :
-				 contains(att->atttypid, row_type)))
+				 kalam_type_contains(att->atttypid, row_type)))
 				refuse(relid, RelationGetRelationName(user), NameStr(att->attname));
 		}
 	}
@@ -107,7 +133,7 @@ check_kept(Oid relid, Oid row_type)
 			Oid			type = t->columns[i].type_oid;
 
 			if (OidIsValid(type) && SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(type)) &&
-				contains(type, row_type))
+				kalam_type_contains(type, row_type))
 				refuse(relid, kalam_string_dup(t->record.name),
 					   kalam_string_dup(t->columns[i].name));
 		}
