@@ -429,29 +429,6 @@ store_anew(Relation rel, KalamTable *table, KalamCatalogTable *t, const int *map
 
 /* ---- the relation ---- */
 
-static void
-take_options_away(Oid relid, List *others)
-{
-	Relation	pg_foreign_table = table_open(ForeignTableRelationId, RowExclusiveLock);
-	HeapTuple	tuple = SearchSysCacheCopy1(FOREIGNTABLEREL, ObjectIdGetDatum(relid));
-	Datum		values[Natts_pg_foreign_table] = {0};
-	bool		nulls[Natts_pg_foreign_table] = {0};
-	bool		replace[Natts_pg_foreign_table] = {0};
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for foreign table %u", relid);
-	values[Anum_pg_foreign_table_ftoptions - 1] =
-		transformGenericOptions(ForeignTableRelationId, PointerGetDatum(NULL), others, InvalidOid);
-	nulls[Anum_pg_foreign_table_ftoptions - 1] =
-		DatumGetPointer(values[Anum_pg_foreign_table_ftoptions - 1]) == NULL;
-	replace[Anum_pg_foreign_table_ftoptions - 1] = true;
-	tuple = heap_modify_tuple(tuple, RelationGetDescr(pg_foreign_table), values, nulls, replace);
-	CatalogTupleUpdate(pg_foreign_table, &tuple->t_self, tuple);
-	table_close(pg_foreign_table, RowExclusiveLock);
-	CacheInvalidateRelcacheByRelid(relid);
-	CommandCounterIncrement();
-}
-
 void
 kalam_refuse_attach(Oid relid)
 {
@@ -479,7 +456,7 @@ kalam_attach(Oid relid, bool *check)
 
 	if (!read_wanted(GetForeignTable(relid)->options, &wanted, &others))
 		return NULL;
-	take_options_away(relid, others);
+	kalam_write_table_options(relid, others);
 	rel = table_open(relid, AccessShareLock);
 	table = kalam_table_open(rel);
 

@@ -387,9 +387,10 @@ kalam_match_key(PlannerInfo *root, RelOptInfo *rel, const KalamScanKey *key, Lis
 
 /* (What a whole OR leaves may be less than what its arms say of the key.) */
 double
-kalam_match_selectivity(PlannerInfo *root, RelOptInfo *rel, const KalamKeyMatch *match)
+kalam_match_rows(PlannerInfo *root, RelOptInfo *rel, const KalamKeyMatch *match)
 {
-	double		sum = 0;
+	double		selectivity = 0;
+	double		rows;
 	ListCell   *la;
 
 	foreach(la, match->alternatives)
@@ -399,10 +400,13 @@ kalam_match_selectivity(PlannerInfo *root, RelOptInfo *rel, const KalamKeyMatch 
 
 		foreach(lc, (List *) lfirst(la))
 			conditions = list_append_unique_ptr(conditions, ((KalamBound *) lfirst(lc))->rinfo);
-		sum += clauselist_selectivity(root, conditions, rel->relid, JOIN_INNER, NULL);
+		selectivity += clauselist_selectivity(root, conditions, rel->relid, JOIN_INNER, NULL);
 		list_free(conditions);
 	}
-	return Min(sum, 1.0);
+	rows = rel->tuples * Min(selectivity, 1.0);
+	if (match->points)
+		rows = Min(rows, match->nranges);
+	return clamp_row_est(rows);
 }
 
 /* ---- for plans ---- */

@@ -106,9 +106,8 @@ extern KalamKeyMatch *kalam_match_key(PlannerInfo *root, RelOptInfo *rel, const 
 extern bool kalam_bounds_key(PlannerInfo *root, RelOptInfo *rel, const KalamScanKey *key,
 							 RestrictInfo *rinfo);
 
-/* The share of the table's rows that the ranges hold: estimate. */
-extern double kalam_match_selectivity(PlannerInfo *root, RelOptInfo *rel,
-									  const KalamKeyMatch *match);
+/* How many rows the ranges hold: estimate. */
+extern double kalam_match_rows(PlannerInfo *root, RelOptInfo *rel, const KalamKeyMatch *match);
 
 /* ---- keycond.c: single conditions ---- */
 

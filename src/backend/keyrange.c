@@ -13,8 +13,10 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 #include "src/backend/keyrange.h"
+#include "src/shared/run.h"
 
 /* A bound with its values. */
 typedef struct BoundValue
@@ -494,4 +496,46 @@ kalam_whole_range(const KalamTable *table, const KalamScanKey *key)
 	range.upper = bytes + w.len;
 	range.upper_len = (uint16) kalam_key_successor(bytes + w.len, w.len);
 	return range;
+}
+
+/* What lies of the range in [lower, upper).  False: nothing. */
+static bool
+intersect(KalamKeyRange *r, const uint8 *lower, uint16 lower_len, const uint8 *upper,
+		  uint16 upper_len)
+{
+	if (upper != NULL && kalam_key_compare(r->lower, r->lower_len, upper, upper_len) >= 0)
+		return false;
+	if (r->upper_len == 0)
+		return lower == NULL || kalam_key_compare(r->lower, r->lower_len, lower, lower_len) >= 0;
+	if (lower != NULL && kalam_key_compare(r->lower, r->lower_len, lower, lower_len) < 0)
+	{
+		r->lower = lower;
+		r->lower_len = lower_len;
+	}
+	if (upper != NULL && kalam_key_compare(r->upper, r->upper_len, upper, upper_len) > 0)
+	{
+		r->upper = upper;
+		r->upper_len = upper_len;
+	}
+	return kalam_key_compare(r->lower, r->lower_len, r->upper, r->upper_len) < 0;
+}
+
+KalamKeyRanges
+kalam_ranges_between(const KalamKeyRanges *all, const uint8 *lower, uint16 lower_len,
+					 const uint8 *upper, uint16 upper_len)
+{
+	KalamKeyRanges result = {0};
+
+	for (int i = 0; i < all->n; i++)
+	{
+		KalamKeyRange r = all->ranges[i];
+
+		if (!intersect(&r, lower, lower_len, upper, upper_len))
+			continue;
+		if (result.ranges == NULL)
+			result.ranges = MemoryContextAllocHuge(CurrentMemoryContext,
+												   (all->n - i) * sizeof(KalamKeyRange));
+		result.ranges[result.n++] = r;
+	}
+	return result;
 }

@@ -38,6 +38,14 @@ extern KalamKeyRanges kalam_compute_ranges(const KalamConditions *conditions);
 /* All keys of that kind. */
 extern KalamKeyRange kalam_whole_range(const KalamTable *table, const KalamScanKey *key);
 
+/*
+ * What lies of ranges in [lower, upper); NULL: an end of the key space.  In the
+ * current memory context.
+ */
+extern KalamKeyRanges kalam_ranges_between(const KalamKeyRanges *all, const uint8 *lower,
+										   uint16 lower_len, const uint8 *upper,
+										   uint16 upper_len);
+
 /* Begins a key of that kind. */
 extern void kalam_scan_key_begin(const KalamTable *table, const KalamScanKey *key,
 								 KalamKeyWriter *w, uint8 *buf);

@@ -9,6 +9,10 @@
 #include "postgres.h"
 
 #include "access/reloptions.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
@@ -19,8 +23,10 @@
 #include "parser/scansup.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "src/backend/attach.h"
 #include "src/backend/table.h"
@@ -359,4 +365,29 @@ kalam_table_read_options(KalamTable *table, Relation rel, List *options)
 		else if (kalam_is_index_option(def->defname, &name, &unique))
 			read_index(table, rel, def, name, unique);
 	}
+}
+
+/* ---- options that follow their table ---- */
+
+void
+kalam_write_table_options(Oid relid, List *options)
+{
+	Relation	pg_foreign_table = table_open(ForeignTableRelationId, RowExclusiveLock);
+	HeapTuple	tuple = SearchSysCacheCopy1(FOREIGNTABLEREL, ObjectIdGetDatum(relid));
+	Datum		values[Natts_pg_foreign_table] = {0};
+	bool		nulls[Natts_pg_foreign_table] = {0};
+	bool		replace[Natts_pg_foreign_table] = {0};
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for foreign table %u", relid);
+	values[Anum_pg_foreign_table_ftoptions - 1] =
+		transformGenericOptions(ForeignTableRelationId, PointerGetDatum(NULL), options, InvalidOid);
+	nulls[Anum_pg_foreign_table_ftoptions - 1] =
+		DatumGetPointer(values[Anum_pg_foreign_table_ftoptions - 1]) == NULL;
+	replace[Anum_pg_foreign_table_ftoptions - 1] = true;
+	tuple = heap_modify_tuple(tuple, RelationGetDescr(pg_foreign_table), values, nulls, replace);
+	CatalogTupleUpdate(pg_foreign_table, &tuple->t_self, tuple);
+	table_close(pg_foreign_table, RowExclusiveLock);
+	CacheInvalidateRelcacheByRelid(relid);
+	CommandCounterIncrement();
 }

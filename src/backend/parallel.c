@@ -32,9 +32,6 @@
 #define MAX_PIECES			1000
 #define SMALL_PIECE_BYTES	(128 * 1024)
 
-/* storage is told that they are parts of a scan that reads so much */
-#define LONG_SCAN_BYTES		(8 * 1024 * 1024)
-
 typedef struct KalamParallelScan
 {
 	uint64		stamp;			/* at which everyone reads */
@@ -137,8 +134,7 @@ cut(KalamScan *scan, KalamParallelScan *shared, int nworkers)
 		wanted = Min(Max(wanted, bytes / LARGE_PIECE_BYTES), MAX_PIECES);
 		pieces = kalam_split(scan->table->object_id, first->lower, first->lower_len,
 							 last->upper, last->upper_len, (uint32) wanted, SMALL_PIECE_BYTES);
-		if (pieces->bytes > LONG_SCAN_BYTES)
-			shared->flags = KALAM_SCAN_PART;
+		shared->flags = kalam_piece_flags(pieces);
 		for (uint32 stride = 1; !write_cuts(shared, pieces, stride); stride *= 2)
 			;
 	}
@@ -216,48 +212,6 @@ find_cut(const KalamParallelScan *shared, int64 i, uint16 *len)
 			return at + sizeof(uint16);
 		at += sizeof(uint16) + *len;
 	}
-}
-
-/* What lies of the range in [lower, upper).  False: nothing. */
-static bool
-intersect(KalamKeyRange *r, const uint8 *lower, uint16 lower_len, const uint8 *upper,
-		  uint16 upper_len)
-{
-	if (upper != NULL && kalam_key_compare(r->lower, r->lower_len, upper, upper_len) >= 0)
-		return false;
-	if (r->upper_len == 0)
-		return lower == NULL || kalam_key_compare(r->lower, r->lower_len, lower, lower_len) >= 0;
-	if (lower != NULL && kalam_key_compare(r->lower, r->lower_len, lower, lower_len) < 0)
-	{
-		r->lower = lower;
-		r->lower_len = lower_len;
-	}
-	if (upper != NULL && kalam_key_compare(r->upper, r->upper_len, upper, upper_len) > 0)
-	{
-		r->upper = upper;
-		r->upper_len = upper_len;
-	}
-	return kalam_key_compare(r->lower, r->lower_len, r->upper, r->upper_len) < 0;
-}
-
-KalamKeyRanges
-kalam_ranges_between(const KalamKeyRanges *all, const uint8 *lower, uint16 lower_len,
-					 const uint8 *upper, uint16 upper_len)
-{
-	KalamKeyRanges result = {0};
-
-	for (int i = 0; i < all->n; i++)
-	{
-		KalamKeyRange r = all->ranges[i];
-
-		if (!intersect(&r, lower, lower_len, upper, upper_len))
-			continue;
-		if (result.ranges == NULL)
-			result.ranges = MemoryContextAllocHuge(CurrentMemoryContext,
-												   (all->n - i) * sizeof(KalamKeyRange));
-		result.ranges[result.n++] = r;
-	}
-	return result;
 }
 
 bool

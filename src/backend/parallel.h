@@ -15,8 +15,6 @@
 #include "access/parallel.h"
 #include "foreign/fdwapi.h"
 
-#include "src/backend/keyrange.h"
-
 /* ---- planner ---- */
 
 /* May scans of stored tables be planned for workers? */
@@ -38,11 +36,6 @@ extern void kalam_reinitialize_parallel(ForeignScanState *node, ParallelContext 
 										void *coordinate);
 extern void kalam_initialize_worker(ForeignScanState *node, shm_toc *toc, void *coordinate);
 extern void kalam_shutdown_scan(ForeignScanState *node);
-
-/* What lies of ranges in [lower, upper); NULL: an end of the key space. */
-extern KalamKeyRanges kalam_ranges_between(const KalamKeyRanges *all, const uint8 *lower,
-										   uint16 lower_len, const uint8 *upper,
-										   uint16 upper_len);
 
 struct KalamScan;
 

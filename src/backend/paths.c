@@ -213,10 +213,7 @@ add_matched_paths(const PathMaking *p, int n, const KalamScanKey *key,
 		only = false;
 	local = list_difference_ptr(p->clauses, shipped);
 
-	fetched = rel->tuples * kalam_match_selectivity(root, rel, match);
-	if (match->points)
-		fetched = Min(fetched, match->nranges);
-	fetched = clamp_row_est(fetched);
+	fetched = kalam_match_rows(root, rel, match);
 	rows = Min(rows, fetched);
 	sent = fetched * clauselist_selectivity(root, shipped, rel->relid, JOIN_INNER, NULL);
 	sent = Max(sent, rows);

@@ -57,11 +57,7 @@ best_part(const PathMaking *p, List *arm, List *beside, Union *sum)
 
 		if (!any_used(match, arm))
 			continue;
-		fetched = p->rel->tuples *
-			kalam_match_selectivity(p->root, p->rel, match);
-		if (match->points)
-			fetched = Min(fetched, match->nranges);
-		fetched = clamp_row_est(fetched);
+		fetched = kalam_match_rows(p->root, p->rel, match);
 		cost = (match->nranges - 1) * SEEK_COST + kalam_read_cost(p, &key, fetched, false) +
 			kalam_disk_cost(p->rel, &key, fetched);
 		if (part == NULL)

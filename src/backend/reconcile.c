@@ -166,11 +166,6 @@ follow_options(Oid relid, const KalamCatalogTable *old)
 	ForeignTable *ft = GetForeignTable(relid);
 	ListCell   *lc;
 	bool		changed = false;
-	Relation	pg_foreign_table;
-	HeapTuple	tuple;
-	Datum		values[Natts_pg_foreign_table] = {0};
-	bool		nulls[Natts_pg_foreign_table] = {0};
-	bool		replace[Natts_pg_foreign_table] = {0};
 
 	foreach(lc, ft->options)
 	{
@@ -180,23 +175,8 @@ follow_options(Oid relid, const KalamCatalogTable *old)
 			ft->options = foreach_delete_current(ft->options, lc);
 		changed |= followed != FOLLOWED_SAME;
 	}
-	if (!changed)
-		return;
-
-	pg_foreign_table = table_open(ForeignTableRelationId, RowExclusiveLock);
-	tuple = SearchSysCacheCopy1(FOREIGNTABLEREL, ObjectIdGetDatum(relid));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for foreign table %u", relid);
-	values[Anum_pg_foreign_table_ftoptions - 1] =
-		transformGenericOptions(ForeignTableRelationId, PointerGetDatum(NULL), ft->options, InvalidOid);
-	nulls[Anum_pg_foreign_table_ftoptions - 1] =
-		DatumGetPointer(values[Anum_pg_foreign_table_ftoptions - 1]) == NULL;
-	replace[Anum_pg_foreign_table_ftoptions - 1] = true;
-	tuple = heap_modify_tuple(tuple, RelationGetDescr(pg_foreign_table), values, nulls, replace);
-	CatalogTupleUpdate(pg_foreign_table, &tuple->t_self, tuple);
-	table_close(pg_foreign_table, RowExclusiveLock);
-	CacheInvalidateRelcacheByRelid(relid);
-	CommandCounterIncrement();
+	if (changed)
+		kalam_write_table_options(relid, ft->options);
 }
 
 /*

@@ -36,6 +36,7 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	List	   *private = plan->fdw_private;
 	List	   *columns;
 	KalamScan  *scan;
+	int			number;
 
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
@@ -47,11 +48,10 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 		scan->rel = ExecGetRangeTableRelation(estate, bms_singleton_member(plan->fs_relids));
 	scan->table = kalam_table_open(scan->rel);
 	scan->conditions.table = scan->table;
-	scan->conditions.key = kalam_scan_key(scan->table,
-										  kalam_find_index(scan->table,
-														   list_nth(private, KALAM_PRIVATE_INDEX)));
-	if (scan->conditions.key.index != NULL)
-		scan->index = &scan->table->indexes[scan->conditions.key.index - scan->table->indexes];
+	number = kalam_find_index(scan->table, list_nth(private, KALAM_PRIVATE_INDEX));
+	scan->conditions.key = kalam_scan_key(scan->table, number);
+	if (number != KALAM_PRIMARY_KEY)
+		scan->index = &scan->table->indexes[number];
 	scan->conditions.alternatives =
 		kalam_alternatives_from_list(list_nth(private, KALAM_PRIVATE_BOUNDS));
 	scan->conditions.states = ExecInitExprList(kalam_scan_values(plan), (PlanState *) node);

@@ -9,7 +9,6 @@
 
 #include "utils/memutils.h"
 
-#include "src/backend/parallel.h"
 #include "src/backend/shmem.h"
 #include "src/backend/sidebyside.h"
 #include "src/backend/split.h"
@@ -20,9 +19,6 @@
 
 /* Of the gain of further threads, the part that is left by what they share. */
 #define SPEEDUP			0.7
-
-/* storage is told that they are parts of a scan that reads so much */
-#define LONG_SCAN_BYTES	(8 * 1024 * 1024)
 
 struct KalamSides
 {
@@ -75,7 +71,7 @@ kalam_sides_open(KalamScan *scan)
 	{
 		sides = palloc0(sizeof(KalamSides));
 		sides->merges = palloc0(pieces->npieces * sizeof(KalamMerge));
-		scan->piece_flags = pieces->bytes > LONG_SCAN_BYTES ? KALAM_SCAN_PART : 0;
+		scan->piece_flags = kalam_piece_flags(pieces);
 		scan->sides = sides;
 	}
 	for (uint32 i = 0; sides != NULL && i < pieces->npieces; i++)

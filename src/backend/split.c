@@ -9,6 +9,9 @@
 #include "src/backend/shmem.h"
 #include "src/backend/split.h"
 
+/* pieces of so much: storage is told that they are parts of a long read */
+#define LONG_SCAN_BYTES		(8 * 1024 * 1024)
+
 /* The whole range as one piece. */
 static KalamPieces *
 one_piece(const uint8 *lower, uint16 lower_len, const uint8 *upper, uint16 upper_len)
@@ -101,4 +104,10 @@ kalam_sample_pieces(uint32 object_id, const uint8 *lower, uint16 lower_len, cons
 							  KALAM_SPLIT_RANDOM, seed);
 
 	return pieces != NULL ? pieces : palloc0(sizeof(KalamPieces));
+}
+
+uint32
+kalam_piece_flags(const KalamPieces *pieces)
+{
+	return pieces->bytes > LONG_SCAN_BYTES ? KALAM_SCAN_PART : 0;
 }

@@ -45,4 +45,7 @@ extern KalamPieces *kalam_sample_pieces(uint32 object_id, const uint8 *lower, ui
 										const uint8 *upper, uint16 upper_len,
 										uint32 wanted, uint32 grain_bytes, uint64 seed);
 
+/* With which flags (KALAM_SCAN_*) such pieces are read, if all of them are. */
+extern uint32 kalam_piece_flags(const KalamPieces *pieces);
+
 #endif							/* KALAM_SPLIT_H */

@@ -154,6 +154,9 @@ extern bool kalam_is_index_option(const char *option, const char **name, bool *u
 extern List *kalam_parse_key_list(const char *option, const char *value);
 extern char *kalam_format_key_list(List *items);
 
+/* Makes these (DefElems) the options of a foreign table, for the commands that follow. */
+extern void kalam_write_table_options(Oid relid, List *options);
+
 /* Fills the parts of *table that options determine. */
 extern void kalam_table_read_options(KalamTable *table, Relation rel, List *options);
 

@@ -187,6 +187,12 @@ typedef struct Reader
 	bool		ok;
 } Reader;
 
+static Reader
+read_from(const uint8_t *data, size_t len, size_t offset)
+{
+	return (Reader) {data + offset, data + len, true};
+}
+
 static uint64_t
 get_varint(Reader *in)
 {
@@ -291,9 +297,7 @@ kalam_table_record_column(const uint8_t *data, size_t len, size_t *offset,
 
 	if (*offset > len)
 		return false;
-	in.p = data + *offset;
-	in.end = data + len;
-	in.ok = true;
+	in = read_from(data, len, *offset);
 
 	column->attnum = unzigzag(get_varint32(&in));
 	column->name = get_string(&in);
@@ -317,9 +321,7 @@ kalam_table_record_indexes(const uint8_t *data, size_t len, size_t *offset, Kala
 		return false;
 	if (*offset == len)
 		return true;			/* there never was one */
-	in.p = data + *offset;
-	in.end = data + len;
-	in.ok = true;
+	in = read_from(data, len, *offset);
 
 	r->nindexes = get_varint32(&in);
 	r->next_index = get_varint32(&in);
@@ -336,9 +338,7 @@ kalam_table_record_index(const uint8_t *data, size_t len, size_t *offset, KalamT
 
 	if (*offset > len)
 		return false;
-	in.p = data + *offset;
-	in.end = data + len;
-	in.ok = true;
+	in = read_from(data, len, *offset);
 
 	index->id = get_varint32(&in);
 	index->flags = get_varint32(&in);
