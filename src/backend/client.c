@@ -319,6 +319,10 @@ code_sqlstate(KalamCode code)
 			return ERRCODE_CANNOT_CONNECT_NOW;
 		case KALAM_ERR_PROTOCOL:
 			return ERRCODE_INTERNAL_ERROR;
+		case KALAM_ERR_DUPLICATE:
+			return ERRCODE_UNIQUE_VIOLATION;
+		case KALAM_ERR_NO_LOAD:
+			return ERRCODE_CONNECTION_FAILURE;
 	}
 	return ERRCODE_INTERNAL_ERROR;
 }
@@ -381,6 +385,8 @@ kalam_rpc_begin(KalamOp op)
 static KalamLaneKind
 lane_of(KalamOp op)
 {
+	if (op == KALAM_OP_LOAD || op == KALAM_OP_LOAD_READ || op == KALAM_OP_LOAD_DROP)
+		return KALAM_LANE_LOAD;
 	return op == KALAM_OP_RESOLVE || op == KALAM_OP_SERVE ? KALAM_LANE_COMMIT : KALAM_LANE_READ;
 }
 

@@ -22,10 +22,12 @@ char	   *kalam_data_directory;
 int			kalam_block_cache_size = 128 * 1024;
 int			kalam_write_buffer_size = 64 * 1024;
 int			kalam_read_threads = 2;
+int			kalam_load_threads = 2;
 int			kalam_background_jobs = 2;
 int			kalam_max_families = 200;
 int			kalam_bulk_load_threshold = 8 * 1024;
 int			kalam_staged_memory = 64 * 1024;
+int			kalam_load_memory = 128 * 1024;
 bool		kalam_enable_multirange = true;
 bool		kalam_enable_indexscan = true;
 bool		kalam_enable_indexonlyscan = true;
@@ -77,6 +79,15 @@ kalam_settings_define(void)
 							0,
 							NULL, NULL, NULL);
 
+	DefineCustomIntVariable("kalam.load_threads",
+							"Sets the number of storage threads that sort and write what is loaded.",
+							NULL,
+							&kalam_load_threads,
+							2, 1, 16,
+							PGC_POSTMASTER,
+							0,
+							NULL, NULL, NULL);
+
 	DefineCustomIntVariable("kalam.background_jobs",
 							"Sets the number of flushes and compactions that may run at once.",
 							NULL,
@@ -109,6 +120,15 @@ kalam_settings_define(void)
 							"What finds them there takes about as much again at most.",
 							&kalam_staged_memory,
 							64 * 1024, 1, MAX_KILOBYTES,
+							PGC_USERSET,
+							GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kalam.load_memory",
+							"Sets the memory of the storage process for rows that one statement loads.",
+							"Larger pieces are sorted at once then, and less is merged.",
+							&kalam_load_memory,
+							128 * 1024, 1024, MAX_KILOBYTES,
 							PGC_USERSET,
 							GUC_UNIT_KB,
 							NULL, NULL, NULL);

@@ -102,6 +102,7 @@ create_segment(void)
 	config.nslots = MaxBackends + 1;
 	config.nextra = Max(64, MaxBackends);
 	config.read_threads = kalam_read_threads;
+	config.load_threads = kalam_load_threads;
 	config.background_jobs = kalam_background_jobs;
 	config.max_families = kalam_max_families;
 	config.block_cache_bytes = (uint64) kalam_block_cache_size * 1024;

@@ -16,10 +16,12 @@ extern char *kalam_data_directory;
 extern int	kalam_block_cache_size; /* kB */
 extern int	kalam_write_buffer_size;	/* kB */
 extern int	kalam_read_threads;
+extern int	kalam_load_threads;
 extern int	kalam_background_jobs;
 extern int	kalam_max_families;
 extern int	kalam_bulk_load_threshold;	/* kB, of a transaction's staged changes */
 extern int	kalam_staged_memory;	/* kB, of these in the backend's memory */
+extern int	kalam_load_memory;	/* kB, of storage for a load */
 
 /* ---- shmem.c ---- */
 

@@ -92,8 +92,11 @@ typedef enum KalamChangeOp
 	KALAM_CHANGE_LOCKS,			/* PREPARE: first, if at all; no key; value: the row
 								 * locks of a prepared transaction, KalamLockRecord
 								 * each.  Nothing to apply: kept for a restart */
-	KALAM_CHANGE_DROP_INDEX		/* key: 4 bytes object id; value: 2 bytes index id,
+	KALAM_CHANGE_DROP_INDEX,	/* key: 4 bytes object id; value: 2 bytes index id,
 								 * big-endian: all entries of the index go */
+	KALAM_CHANGE_LOAD			/* no key; value: 8 bytes number of a load of this
+								 * backend, whose keys come into the store.  Before
+								 * any PUT, with KALAM_COMMIT_BULK only */
 } KalamChangeOp;
 
 /*
@@ -133,6 +136,50 @@ typedef struct KalamObjectOptions
 	uint32_t	compression;	/* KalamCompression */
 	uint32_t	bloom_fpr_ppm;	/* false positives per million look-ups, 0: no filter */
 } KalamObjectOptions;
+
+/* ---- load streams: LOAD and LOAD_READ requests ---- */
+
+/*
+ * What a statement inserts, sent while it runs.  Blocks hold whole records, each
+ * 8-aligned, one behind the other.  A record that fits in no block comes in
+ * blocks of its own with KALAM_BLOCK_BIG: pieces of `used` bytes, big_total in
+ * all, each block saying so.  Records may come in any order of keys, of many targets; each
+ * target is declared by a record of its own (KALAM_LOAD_TARGET) before the first
+ * record that names it.  Targets are numbered from 0 in the order in which they
+ * are declared.
+ */
+typedef struct KalamLoadRecord
+{
+	uint32_t	size;			/* of the record, a multiple of 8 */
+	uint16_t	key_len;
+	uint16_t	target;			/* number of its target */
+	uint32_t	value_len;		/* value header included */
+	uint16_t	value_offset;	/* from the record's beginning; what lies between key and
+								 * value is nobody's, so that a row can be formed in place */
+	uint16_t	flags;			/* KALAM_LOAD_TARGET */
+	uint64_t	tag;			/* comes back with a duplicate: line or row number */
+	/* key_len bytes of key at offset 24 */
+} KalamLoadRecord;
+
+#define KALAM_LOAD_KEY_OFFSET	24
+
+/* KalamLoadRecord.flags */
+#define KALAM_LOAD_TARGET		0x0001	/* declares `target`: no key, the value is a
+										 * KalamLoadTarget */
+
+typedef struct KalamLoadTarget
+{
+	uint32_t	object_id;
+	uint16_t	index_id;		/* 0: the rows */
+	uint16_t	flags;			/* KALAM_TARGET_* */
+	KalamObjectOptions options; /* of an object that is NEW, else what the store says */
+} KalamLoadTarget;
+
+/* KalamLoadTarget.flags */
+#define KALAM_TARGET_UNIQUE		0x0001	/* no key twice, and none that is stored */
+#define KALAM_TARGET_NEW		0x0002	/* made by this transaction: nothing is stored */
+
+#define KALAM_MAX_LOAD_TARGETS	65535
 
 /* An EXISTS stream: entries of uint16 key_len and the key, without padding. */
 
@@ -216,6 +263,15 @@ static inline uint64_t
 kalam_get_be64(const uint8_t *p)
 {
 	return (uint64_t) kalam_get_be32(p) << 32 | kalam_get_be32(p + 4);
+}
+
+/* Writes the first 8 bytes of a value. */
+static inline void
+kalam_put_value_header(uint8_t *value, uint64_t serial)
+{
+	uint64_t	header = serial << 8 | KALAM_VALUE_FORMAT;
+
+	memcpy(value, &header, sizeof(header));
 }
 
 /* Writes the 5 byte prefix of a key. */

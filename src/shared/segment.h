@@ -62,7 +62,7 @@ typedef struct KalamConfig
 	uint32_t	read_threads;
 	uint32_t	background_jobs;
 	uint32_t	max_families;	/* tables beyond that share column families */
-	uint32_t	reserved;
+	uint32_t	load_threads;	/* that sort and write what is loaded */
 	uint64_t	block_cache_bytes;
 	uint64_t	write_buffer_bytes;
 	uint64_t	system_identifier;	/* of the cluster; 0 when a test made it */
@@ -82,6 +82,7 @@ typedef enum KalamLaneKind
 {
 	KALAM_LANE_READ = 0,		/* any read thread */
 	KALAM_LANE_COMMIT,			/* the commit thread */
+	KALAM_LANE_LOAD,			/* the threads that take loads in */
 	KALAM_LANES
 } KalamLaneKind;
 
@@ -107,7 +108,15 @@ typedef enum KalamOp
 	KALAM_OP_COMMIT,			/* a stream of changes; see protocol.h */
 	KALAM_OP_PREPARE,			/* the same stream, kept pending under full_xid */
 	KALAM_OP_RESOLVE,			/* COMMIT lane: apply or drop pending full_xid */
-	KALAM_OP_SERVE				/* COMMIT lane, supervisor: RECOVERING to READY */
+	KALAM_OP_SERVE,				/* COMMIT lane, supervisor: RECOVERING to READY */
+	KALAM_OP_LOAD,				/* LOAD lane: a stream of records (protocol.h), sorted and
+								 * kept in files under the number `load`, of at most
+								 * `memory` bytes, until a COMMIT or PREPARE of this slot
+								 * names it, LOAD_DROP, or the slot's next owner */
+	KALAM_OP_LOAD_READ,			/* LOAD lane: the records of load `load` of this slot,
+								 * target by target in key order, declarations first */
+	KALAM_OP_LOAD_DROP			/* LOAD lane: forgets all loads of this slot with numbers
+								 * load .. load_last, also one that is still sent */
 } KalamOp;
 
 /* KalamRequest.flags */
@@ -150,7 +159,14 @@ typedef enum KalamCode
 	KALAM_ERR_MEMORY,
 	KALAM_ERR_PROTOCOL,			/* a request that no backend should send */
 	KALAM_ERR_CANCELED,			/* the backend asked for it */
-	KALAM_ERR_NOT_READY			/* RECOVERING, and the caller is no supervisor */
+	KALAM_ERR_NOT_READY,		/* RECOVERING, and the caller is no supervisor */
+	KALAM_ERR_DUPLICATE,		/* LOAD, COMMIT, PREPARE: a key of a UNIQUE target twice, or
+								 * stored.  result.position is the tag of the later one,
+								 * result.target its target; the stored value of the row
+								 * (its own, or the one that its index entry leads to) lies
+								 * raw in the channel's blocks from the address of block 0
+								 * on, result.bytes long; 0: it fits not or is not known */
+	KALAM_ERR_NO_LOAD			/* LOAD_READ, COMMIT, PREPARE: this slot has no such load */
 } KalamCode;
 
 /* [B] writes it before it raises the channel's generation. */
@@ -170,6 +186,10 @@ typedef struct KalamRequest
 								 * and one for each index */
 	uint32_t	first_bytes;	/* SCAN: size after which the first block goes out;
 								 * SPLIT: smallest piece that is worth making, 0: 64 KB */
+	uint64_t	load;			/* LOAD, LOAD_READ, LOAD_DROP: number of a load, from
+								 * next_serial */
+	uint64_t	load_last;		/* LOAD_DROP */
+	uint64_t	memory;			/* LOAD: bytes that storage may hold for it */
 	uint32_t	input_len;		/* SCAN_INPUT: bytes in the channel's blocks */
 	uint32_t	first_range;	/* SCAN with RANGES: begin with this one, and in it
 								 * behind the key `lower` (AFTER_LOWER) or `upper`
@@ -181,17 +201,37 @@ typedef struct KalamRequest
 	uint8_t		upper[KALAM_MAX_KEY_BYTES];
 } KalamRequest;
 
-/* [S] writes it before it raises `done`, commit_stamp earlier. */
+typedef enum KalamLoadPhase
+{
+	KALAM_LOAD_RECEIVES = 0,	/* takes records in, sorts and writes what is there */
+	KALAM_LOAD_MERGES,			/* all is there: what overlaps is merged */
+	KALAM_LOAD_CHECKS			/* compares with earlier loads of the transaction */
+} KalamLoadPhase;
+
+/* How far a LOAD is: changes while it runs. */
+typedef struct KalamLoadProgress
+{
+	_Atomic uint64_t rows;		/* records taken in, of rows of tables */
+	_Atomic uint64_t bytes;		/* of all records taken in */
+	_Atomic uint64_t file_bytes;	/* written so far */
+	_Atomic uint32_t files;		/* that exist now */
+	_Atomic uint32_t phase;		/* KalamLoadPhase */
+} KalamLoadProgress;
+
+/* [S] writes it before it raises `done`, commit_stamp and load earlier. */
 typedef struct KalamResult
 {
 	uint32_t	code;			/* KalamCode */
-	uint32_t	reserved;
+	uint32_t	target;			/* DUPLICATE: number of the target */
 	uint64_t	position;		/* EXISTS: index of the first key that exists, or
-								 * UINT64_MAX */
+								 * UINT64_MAX; DUPLICATE: tag */
+	uint64_t	load_number;	/* DUPLICATE: the load in which it is */
 	uint64_t	rows;			/* STAT: estimate of rows */
-	uint64_t	bytes;			/* STAT, SPLIT: estimate of bytes, memory included */
+	uint64_t	bytes;			/* STAT, SPLIT: estimate of bytes, memory included;
+								 * DUPLICATE: of the row in the blocks */
 	uint64_t	row_bytes;		/* STAT: the same of rows alone, not compressed */
 	_Atomic uint64_t commit_stamp;	/* COMMIT, PREPARE: set before the write */
+	KalamLoadProgress load;		/* LOAD, relaxed */
 	char		message[KALAM_MESSAGE_BYTES];	/* code != OK: one line, UTF-8 or not */
 } KalamResult;
 
@@ -207,7 +247,8 @@ typedef struct KalamResult
  *
  * Blocks form a ring: block i of a stream is blocks[i % KALAM_CHANNEL_BLOCKS].
  * filled and consumed count from 0 for each request.  SCAN: storage fills, the
- * owner consumes.  COMMIT, PREPARE, EXISTS: the owner fills, storage consumes.
+ * owner consumes; so LOAD_READ.  COMMIT, PREPARE, EXISTS, LOAD: the owner fills, storage
+ * consumes.  The owner posts the channel after each block that it filled or consumed.
  */
 typedef struct KalamChannel
 {
@@ -236,7 +277,8 @@ typedef struct KalamChannel
 
 /* KalamBlock.flags */
 #define KALAM_BLOCK_LAST		0x0001	/* nothing follows in this stream */
-#define KALAM_BLOCK_BIG			0x0002	/* a piece of one row too large for a block */
+#define KALAM_BLOCK_BIG			0x0002	/* a piece of one row, or record of a load, too large
+										 * for a block */
 
 /*
  * 128 KB of stream.  Valid for the consumer until it raises `consumed`.

@@ -61,8 +61,8 @@ static inline KalamConfig
 test_config(const char *directory)
 {
 	KalamConfig c = {
-		.nslots = 24, .nextra = 80, .read_threads = 2, .background_jobs = 2, .max_families = 200,
-		.block_cache_bytes = 256 << 20, .write_buffer_bytes = 256 << 20
+		.nslots = 24, .nextra = 80, .read_threads = 2, .load_threads = 2, .background_jobs = 2,
+		.max_families = 200, .block_cache_bytes = 256 << 20, .write_buffer_bytes = 256 << 20
 	};
 
 	snprintf(c.data_directory, sizeof(c.data_directory), "%s", directory);
