@@ -137,7 +137,7 @@ report_loads()
 				for (s = 1; s <= n_sides; s++)
 				{
 					slash = s > 1 ? " / " : ""
-					cpu = cpu slash sprintf("%.1f", middle(w[i], sides[s], 5))
+					cpu = cpu slash sprintf("%.2f", middle(w[i], sides[s], 5))
 					written = written slash sprintf("%.0f", middle(w[i], sides[s], 6) / 1e6)
 					session = session slash sprintf("%.0f", highest(w[i], sides[s], 7) / 1024)
 					left = left slash sprintf("%.0f", middle(w[i], sides[s], 10) / 1e6)
