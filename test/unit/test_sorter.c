@@ -253,24 +253,15 @@ value_bytes(uint64_t number)
 static void
 add(Owner *o, uint64_t number, uint64_t tag, size_t len)
 {
-	static _Thread_local uint8_t *value;
-	static _Thread_local size_t size;
+	uint8_t		small[2 * VALUE_BYTES];
+	uint8_t    *value = len <= sizeof(small) ? small : malloc(len);
 	uint8_t		key[KEY_BYTES];
 
-	if (size < len)
-	{
-		free(value);
-		value = malloc(size = len);
-	}
 	make_key(key, number);
 	make_value(value, len, number, tag);
 	sorter_add(o->sorter, tag, key, sizeof(key), value, len);
-	if (len > 100000)
-	{
-		free(value);			/* nothing is left for the end of the thread */
-		value = NULL;
-		size = 0;
-	}
+	if (value != small)
+		free(value);
 }
 
 /* Numbers in this order, tags from 1 on, within the memory as a loader would. */
@@ -1070,6 +1061,7 @@ expect_failure(uint64_t memory, uint64_t distance, KalamCode code, void (*fail) 
 		if (when == 0)
 			fail(true);
 		add_all(&o, a, n / 2, memory);
+		wait_for(&o, true, 0);
 		if (when == 1)
 			fail(true);
 		add_all(&o, a + n / 2, n / 2, memory);
