@@ -120,11 +120,13 @@ for my $target (100, 2)
 SELECT correlation > 0.99 FROM pg_stats WHERE tablename = 'k' AND attname = 'a'
 E
 	for my $where ('a < 200', 'a BETWEEN 500 AND 1500', 'b = 7', 'd = 3', 'd < 2 AND a > 1000',
-		"c < '8'", $target == 100 ? 'a = 77' : ())
+		"c < '8'")
 	{
 		near(expected("SELECT * FROM k WHERE $where"), expected("SELECT * FROM h WHERE $where"),
 			$target == 100 ? 1.5 : 4, "$where, target $target");
 	}
+	# a sample has 15 of its rows, or so: each side errs by itself
+	near(expected('SELECT * FROM k WHERE a = 77'), 100, 2, "a = 77, target $target") if $target == 100;
 	near(expected('SELECT DISTINCT d FROM k'), 7, 1, "distinct values, target $target");
 	near(expected('SELECT * FROM k JOIN h USING (a, b)'), expected('SELECT * FROM h JOIN h i USING (a, b)'),
 		$target == 100 ? 1.5 : 4, "join by key, target $target");

@@ -36,8 +36,11 @@ extern void kalam_index_key_prefix(const KalamTable *table, const KalamIndex *in
 
 /*
  * Forms the entry of the slot's row, which has this key.  Raises 54000 if it is
- * too long.  The entry's key is palloc'd.
+ * too long.  The entry's key is in room, of KALAM_MAX_KEY_BYTES, or palloc'd.
  */
+extern void kalam_index_entry_in(const KalamTable *table, const KalamIndex *index, Relation rel,
+								 TupleTableSlot *slot, const uint8 *row_key, size_t row_key_len,
+								 uint8 *room, KalamIndexEntry *entry);
 extern void kalam_index_entry(const KalamTable *table, const KalamIndex *index, Relation rel,
 							  TupleTableSlot *slot, const uint8 *row_key, size_t row_key_len,
 							  KalamIndexEntry *entry);

@@ -26,16 +26,15 @@ kalam_index_relname(const KalamIndex *index, Relation rel)
 }
 
 void
-kalam_index_entry(const KalamTable *table, const KalamIndex *index, Relation rel,
-				  TupleTableSlot *slot, const uint8 *row_key, size_t row_key_len,
-				  KalamIndexEntry *entry)
+kalam_index_entry_in(const KalamTable *table, const KalamIndex *index, Relation rel,
+					 TupleTableSlot *slot, const uint8 *row_key, size_t row_key_len,
+					 uint8 *room, KalamIndexEntry *entry)
 {
-	uint8		key[KALAM_MAX_KEY_BYTES];
 	KalamKeyWriter w;
 	bool		has_null = false;
 
-	kalam_key_begin(&w, key, sizeof(key));
-	kalam_index_key_prefix(table, index, key);
+	kalam_key_begin(&w, room, KALAM_MAX_KEY_BYTES);
+	kalam_index_key_prefix(table, index, room);
 	w.len = KALAM_INDEX_KEY_PREFIX_BYTES;
 	for (int i = 0; i < index->ncolumns; i++)
 	{
@@ -62,8 +61,19 @@ kalam_index_entry(const KalamTable *table, const KalamIndex *index, Relation rel
 						   KALAM_MAX_KEY_BYTES),
 				 errtable(rel)));
 	entry->key_len = w.len;
-	entry->key = palloc(w.len);
-	memcpy(entry->key, key, w.len);
+	entry->key = room;
+}
+
+void
+kalam_index_entry(const KalamTable *table, const KalamIndex *index, Relation rel,
+				  TupleTableSlot *slot, const uint8 *row_key, size_t row_key_len,
+				  KalamIndexEntry *entry)
+{
+	uint8		key[KALAM_MAX_KEY_BYTES];
+
+	kalam_index_entry_in(table, index, rel, slot, row_key, row_key_len, key, entry);
+	entry->key = palloc(entry->key_len);
+	memcpy(entry->key, key, entry->key_len);
 }
 
 size_t

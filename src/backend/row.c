@@ -1,10 +1,9 @@
 /*
  * row.c
- *	  Forming rows, and asking what became of them.
+ *	  Asking what became of rows; messages about their keys.
  */
 #include "postgres.h"
 
-#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "miscadmin.h"
@@ -18,70 +17,6 @@
 #include "src/backend/moved.h"
 #include "src/backend/row.h"
 #include "src/backend/shmem.h"
-
-/* A row must fit a palloc of a block stream with room to spare. */
-#define MAX_ROW_BYTES	((Size) 1000 * 1024 * 1024)
-
-KalamStagedVersion *
-kalam_stage_slot(TupleTableSlot *slot, const uint8 *key, size_t key_len)
-{
-	TupleDesc	desc = slot->tts_tupleDescriptor;
-	int			natts = desc->natts;
-	Datum	   *values;
-	bool	   *isnull;
-	bool		hasnull = false;
-	Datum	   *flat = NULL;
-	Size		hoff;
-	Size		data_len;
-	MinimalTuple tuple;
-	KalamStagedVersion *version;
-
-	slot_getallattrs(slot);
-	values = slot->tts_values;
-	isnull = slot->tts_isnull;
-	for (int i = 0; i < natts; i++)
-	{
-		if (isnull[i])
-			hasnull = true;
-		else if (TupleDescAttr(desc, i)->attlen == -1 &&
-				 (VARATT_IS_EXTERNAL(DatumGetPointer(values[i])) ||
-				  VARATT_IS_COMPRESSED(DatumGetPointer(values[i]))))
-		{
-			if (flat == NULL)
-			{
-				flat = palloc(natts * sizeof(Datum));
-				memcpy(flat, values, natts * sizeof(Datum));
-			}
-			flat[i] = PointerGetDatum(detoast_attr((struct varlena *) DatumGetPointer(values[i])));
-		}
-	}
-	if (flat != NULL)
-		values = flat;
-
-	hoff = SizeofMinimalTupleHeader;
-	if (hasnull)
-		hoff += BITMAPLEN(natts);
-	hoff = MAXALIGN(hoff);
-	data_len = heap_compute_data_size(desc, values, isnull);
-	if (data_len > MAX_ROW_BYTES)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("row is too large: %zu bytes, maximum %zu", data_len, MAX_ROW_BYTES)));
-
-	tuple = kalam_stage_row(key, key_len, hoff + data_len, &version);
-	HeapTupleHeaderSetNatts(tuple, natts);
-	tuple->t_hoff = hoff + MINIMAL_TUPLE_OFFSET;
-	heap_fill_tuple(desc, values, isnull, (char *) tuple + hoff, data_len,
-					&tuple->t_infomask, hasnull ? tuple->t_bits : NULL);
-	if (flat != NULL)
-	{
-		for (int i = 0; i < natts; i++)
-			if (!isnull[i] && flat[i] != slot->tts_values[i])
-				pfree(DatumGetPointer(flat[i]));
-		pfree(flat);
-	}
-	return version;
-}
 
 /* With heap's messages. */
 static void pg_attribute_noreturn()

@@ -48,8 +48,28 @@ kalam_row_bytes(const KalamRow *row, size_t *len)
 	return (const uint8 *) row + KALAM_ROW_TUPLE_OFFSET + KALAM_TUPLE_BODY_OFFSET;
 }
 
-/* Stages the slot's row under a key, flat and without pointers to toast. */
+/* ---- rowform.c ---- */
+
+/*
+ * The slot's row as it is stored, flat, nothing in it toasted or compressed: a
+ * MinimalTuple of so many bytes.  Forming fills it from t_infomask2 on; nothing may
+ * have changed the slot since it was measured.  Raises 54000 for a row that is too
+ * large.
+ */
+extern Size kalam_row_tuple_size(TupleTableSlot *slot);
+extern void kalam_row_form_tuple(TupleTableSlot *slot, MinimalTuple tuple, Size size);
+
+/*
+ * The same as a stored value (protocol.h).  dest is 2 behind a multiple of 8, so that
+ * the row's columns are aligned where they lie.
+ */
+extern Size kalam_row_stored_size(TupleTableSlot *slot);
+extern void kalam_row_form_stored(TupleTableSlot *slot, uint64 serial, uint8 *dest, Size size);
+
+/* Stages the slot's row under a key. */
 extern KalamStagedVersion *kalam_stage_slot(TupleTableSlot *slot, const uint8 *key, size_t key_len);
+
+/* ---- row.c ---- */
 
 /*
  * Was surely nothing committed under a locked key since a stamp?  Answered without

@@ -603,3 +603,36 @@ kalam_row_lock(uint32 object_id, const uint8 *key, size_t key_len,
 		LockRelease(&req.queue_tag, queue_modes[mode], false);
 	return req.waited ? KALAM_LOCK_GRANTED_AFTER_WAIT : KALAM_LOCK_GRANTED;
 }
+
+/* Locks all that is locked under an id. */
+static void
+lock_all(Request *req)
+{
+	LocalObject *object = local_object(req->key.object_id);
+	KalamRowLockHolder self = me(InvalidSubTransactionId);
+	KalamRowLockHolder holder;
+	uint32		bucket = 0;
+
+	if (object->mode < (int) req->mode)
+		(void) lock_object(req, object);
+	if (!kalam_object_has_other_rows(req->key.object_id))
+		return;
+	while (kalam_row_entries_of_others(req->key.object_id, &self, &bucket, &req->key, &holder))
+		(void) wait_for(req, &holder, false);
+}
+
+void
+kalam_row_lock_object(uint32 object_id, Oid relid, const char *relname)
+{
+	Request		req;
+
+	memset(&req, 0, sizeof(req));
+	req.mode = KALAM_LOCK_UPDATE;
+	req.policy = LockWaitBlock;
+	req.relid = relid;
+	req.relname = relname;
+	req.key.object_id = object_id;
+	lock_all(&req);
+	req.key.object_id = object_id | VALUES_OF_OBJECT;
+	lock_all(&req);
+}

@@ -44,6 +44,14 @@ extern KalamRowLockResult kalam_row_lock(uint32 object_id, const uint8 *key, siz
 										 Oid relid, const char *relname);
 
 /*
+ * Locks all rows of a table for this transaction, and the values of its unique
+ * indexes: when it returns, nobody else holds any of them, and who wants one
+ * waits.  It waits for all that hold one, even if only to read.  Raises what
+ * kalam_row_lock does.
+ */
+extern void kalam_row_lock_object(uint32 object_id, Oid relid, const char *relname);
+
+/*
  * Gives back what the current subtransaction has locked since a mark.  Who waits
  * for it already waits on, for the end of the transaction.
  */

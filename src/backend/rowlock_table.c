@@ -694,3 +694,30 @@ kalam_object_has_other_rows(uint32 object_id)
 
 	return pg_atomic_read_u32(&table->row_counts[counter]) != own_row_counts[counter];
 }
+
+bool
+kalam_row_entries_of_others(uint32 object_id, const KalamRowLockHolder *self, uint32 *bucket,
+							KalamRowLockKey *key, KalamRowLockHolder *holder)
+{
+	for (; *bucket < table->nbuckets; (*bucket)++)
+	{
+		LWLock	   *lock = &partition_locks[*bucket & (PARTITIONS - 1)].lock;
+		uint32		n;
+
+		if (row_buckets[*bucket] == KALAM_NO_ENTRY)
+			continue;			/* an entry from before ours would be seen */
+		LWLockAcquire(lock, LW_SHARED);
+		for (n = row_buckets[*bucket]; n != KALAM_NO_ENTRY; n = rows[n].next)
+			if (rows[n].object_id == object_id && !kalam_same_holder(&rows[n].holder, self))
+			{
+				memcpy(key->hash, rows[n].hash, sizeof(key->hash));
+				key->object_id = object_id;
+				*holder = rows[n].holder;
+				break;
+			}
+		LWLockRelease(lock);
+		if (n != KALAM_NO_ENTRY)
+			return true;
+	}
+	return false;
+}

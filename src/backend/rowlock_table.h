@@ -139,4 +139,14 @@ extern void kalam_entries_forget_xid(TransactionId xid);
 /* Can there be row entries of others for the object?  Exact if false. */
 extern bool kalam_object_has_other_rows(uint32 object_id);
 
+/*
+ * The next row entry of another transaction for the object.  *bucket is where to
+ * look from, 0 at first; it is moved to the bucket of what was found, where more
+ * may be.  Who holds an object entry of the strongest mode meets all there are,
+ * for there come no more.  False: no entry is left.
+ */
+extern bool kalam_row_entries_of_others(uint32 object_id, const KalamRowLockHolder *self,
+										uint32 *bucket, KalamRowLockKey *key,
+										KalamRowLockHolder *holder);
+
 #endif							/* KALAM_ROWLOCK_TABLE_H */

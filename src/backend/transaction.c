@@ -136,14 +136,6 @@ add_version(const void *key, size_t key_len, uint8 op, size_t value_len)
 							 GetCurrentSubTransactionId(), value_len);
 }
 
-static void
-put_value_header(uint8 *value)
-{
-	uint64		header = serial << 8 | KALAM_VALUE_FORMAT;
-
-	memcpy(value, &header, sizeof(header));
-}
-
 MinimalTuple
 kalam_stage_row(const uint8 *key, size_t key_len, size_t tuple_len, KalamStagedVersion **version)
 {
@@ -152,8 +144,8 @@ kalam_stage_row(const uint8 *key, size_t key_len, size_t tuple_len, KalamStagedV
 	MinimalTuple tuple = (MinimalTuple) (v->value + KALAM_VALUE_HEADER_BYTES);
 
 	kalam_count_change(kalam_get_be32(key), false);
-	put_value_header(v->value);
-	memset(tuple, 0, tuple_len);
+	kalam_put_value_header(v->value, serial);
+	memset(tuple, 0, offsetof(MinimalTupleData, t_infomask2));
 	tuple->t_len = tuple_len;
 	v->flags = KALAM_STAGED_ROW;
 	*version = v;
@@ -173,7 +165,7 @@ kalam_stage_bytes(const uint8 *key, size_t key_len, const void *bytes, size_t le
 	KalamStagedVersion *v = add_version(key, key_len, KALAM_CHANGE_PUT,
 										KALAM_VALUE_HEADER_BYTES + len);
 
-	put_value_header(v->value);
+	kalam_put_value_header(v->value, serial);
 	memcpy(v->value + KALAM_VALUE_HEADER_BYTES, bytes, len);
 }
 
@@ -185,7 +177,7 @@ kalam_stage_entry(const uint8 *key, size_t key_len, const void *bytes, size_t le
 											  GetCurrentSubTransactionId(),
 											  KALAM_VALUE_HEADER_BYTES + len);
 
-	put_value_header(v->value);
+	kalam_put_value_header(v->value, serial);
 	memcpy(v->value + KALAM_VALUE_HEADER_BYTES, bytes, len);
 	return v;
 }

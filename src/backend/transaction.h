@@ -32,7 +32,7 @@ extern KalamStagedVersion *kalam_own_object_change(uint32 object_id);
 
 /*
  * Stages a change by the current command.  For a row the caller gets room for
- * a MinimalTuple of tuple_len bytes, 8-aligned, zeroed, to fill at once.
+ * a MinimalTuple of tuple_len bytes, 8-aligned, to fill at once from t_infomask2 on.
  * Staging may spill: then nothing that was in memory lies where it was.
  */
 extern MinimalTuple kalam_stage_row(const uint8 *key, size_t key_len, size_t tuple_len,

@@ -135,6 +135,19 @@ run_limits(size_t memory_bytes)
 	return l;
 }
 
+static void
+copy_to_half(KalamChanges *c, const KalamStagedVersion *v)
+{
+	size_t		len;
+	const uint8_t *key = kalam_staged_key_bytes(v->key, &len);
+	KalamStagedVersion *copy = kalam_staged_add(c->half_staged, key, len, v->op,
+												v->command_id, v->value_len);
+
+	copy->flags = v->flags;
+	copy->sub = v->sub;
+	memcpy(copy->value, v->value, v->value_len);
+}
+
 /* Memory with what stays there only, in half_staged; marks are not touched. */
 static void
 copy_what_stays(KalamChanges *c)
@@ -146,16 +159,19 @@ copy_what_stays(KalamChanges *c)
 	kalam_staged_walk(&walk, c->staged, 0);
 	while ((v = kalam_staged_walk_next(&walk)) != NULL)
 		if (stays_in_memory(v))
-		{
-			size_t		len;
-			const uint8_t *key = kalam_staged_key_bytes(v->key, &len);
-			KalamStagedVersion *copy = kalam_staged_add(c->half_staged, key, len, v->op,
-														v->command_id, v->value_len);
+			copy_to_half(c, v);
+}
 
-			copy->flags = v->flags;
-			copy->sub = v->sub;
-			memcpy(copy->value, v->value, v->value_len);
-		}
+/* half_staged takes the place of memory. */
+static void
+replace_memory(KalamChanges *c)
+{
+	KalamStaged *old = c->staged;
+
+	c->staged = c->half_staged;
+	c->half_staged = NULL;
+	kalam_staged_destroy(old);
+	c->generation++;
 }
 
 static void
@@ -218,6 +234,8 @@ replace_runs(KalamChanges *c, uint32_t first, uint32_t level)
 		kalam_run_free(c->runs[--c->nruns].run);
 	if (run != NULL)
 	{
+		if (kalam_run_max_sub(run) > c->spilled_max_sub)
+			c->spilled_max_sub = kalam_run_max_sub(run);
 		c->runs[c->nruns].run = run;
 		c->runs[c->nruns].level = level;
 		c->nruns++;
@@ -261,29 +279,83 @@ last_level(const KalamChanges *c)
 	return first;
 }
 
+/* Before a run comes.  A rollback has no memory to ask for; until the next it needs one more. */
+static void
+ready_for_run(KalamChanges *c)
+{
+	drop_halves(c);
+	c->dead = one_more(c, c->dead, c->ndead, &c->dead_room, sizeof(KalamDeadRange));
+}
+
+static void
+merge_levels(KalamChanges *c, const KalamRunLimits *limits)
+{
+	while (c->nruns - last_level(c) >= KALAM_RUNS_PER_LEVEL)
+		merge_runs(c, last_level(c), limits);
+}
+
 void
 kalam_changes_spill(KalamChanges *c, size_t memory_bytes)
 {
 	KalamRunLimits limits = run_limits(memory_bytes);
-	KalamStaged *old = c->staged;
 
-	drop_halves(c);
-	/* A rollback has no memory to ask for; between two spills it needs one more. */
-	c->dead = one_more(c, c->dead, c->ndead, &c->dead_room, sizeof(KalamDeadRange));
+	ready_for_run(c);
 	copy_what_stays(c);
 	write_what_goes(c, &limits);
 
-	if (c->half_run != NULL && kalam_run_max_sub(c->half_run) > c->spilled_max_sub)
-		c->spilled_max_sub = kalam_run_max_sub(c->half_run);
 	move_marks(c);
-	c->staged = c->half_staged;
-	c->half_staged = NULL;
+	replace_memory(c);
 	c->kept_bytes = kalam_staged_bytes(c->staged);
-	kalam_staged_destroy(old);
 	replace_runs(c, c->nruns, 0);
+	merge_levels(c, &limits);
+}
 
-	while (c->nruns - last_level(c) >= KALAM_RUNS_PER_LEVEL)
-		merge_runs(c, last_level(c), &limits);
+void
+kalam_changes_run_begin(KalamChanges *c, size_t memory_bytes, uint64_t max_versions)
+{
+	KalamRunLimits limits = run_limits(memory_bytes);
+
+	/* (now: what raises at the end must not leave the run there) */
+	ready_for_run(c);
+	merge_levels(c, &limits);
+	kalam_run_create(&c->half_run, &c->memory, &c->files, &limits, max_versions);
+}
+
+void
+kalam_changes_run_put(KalamChanges *c, const KalamVersion *v)
+{
+	kalam_run_put(c->half_run, v);
+}
+
+void
+kalam_changes_run_end(KalamChanges *c)
+{
+	if (kalam_run_count(c->half_run) > 0)
+	{
+		kalam_run_finish(c->half_run);
+		replace_runs(c, c->nruns, 0);
+	}
+	drop_halves(c);
+}
+
+void
+kalam_changes_pop_to(KalamChanges *c, KalamStagedMark mark)
+{
+	uint64_t	popped = kalam_staged_count(c->staged) - mark.nversions;
+	KalamStagedWalk walk;
+	KalamStagedVersion *v;
+
+	drop_halves(c);
+	if (mark.nversions >= popped)
+	{
+		kalam_staged_pop_to(c->staged, mark);
+		return;
+	}
+	c->half_staged = kalam_staged_create(&c->memory);
+	kalam_staged_walk(&walk, c->staged, 0);
+	while (walk.position < mark.nversions && (v = kalam_staged_walk_next(&walk)) != NULL)
+		copy_to_half(c, v);
+	replace_memory(c);
 }
 
 /* ---- subtransactions ---- */

@@ -16,6 +16,8 @@
  * higher than its own: so a rollback pops what is in memory, and what is in runs
  * is dead from then on if its number lies between the rolled back one's and the
  * highest spilled.
+ *
+ * What a statement inserted elsewhere (load.h of the backend) may come back as a run.
  */
 #ifndef KALAM_CHANGES_H
 #define KALAM_CHANGES_H
@@ -49,6 +51,23 @@ extern bool kalam_changes_full(const KalamChanges *c, size_t memory_bytes);
  * raises, nothing is lost, and the subtransaction must be rolled back.
  */
 extern void kalam_changes_spill(KalamChanges *c, size_t memory_bytes);
+
+/*
+ * A run of versions from elsewhere, none of whose keys has a version yet: begun,
+ * filled in the order of keys, ended.  All of one subtransaction that is not rolled
+ * back.  Nothing else is done with the changes in between but looking into what is
+ * in memory.  If it raises, nothing of the run is there.
+ */
+extern void kalam_changes_run_begin(KalamChanges *c, size_t memory_bytes, uint64_t max_versions);
+extern void kalam_changes_run_put(KalamChanges *c, const KalamVersion *v);
+extern void kalam_changes_run_end(KalamChanges *c);
+
+/*
+ * Takes versions off the end of the log in memory, down to a mark that is not below the
+ * current subtransaction's first.  Their keys go as well, if they were most of
+ * what is there.
+ */
+extern void kalam_changes_pop_to(KalamChanges *c, KalamStagedMark mark);
 
 extern void kalam_changes_sub_committed(KalamChanges *c, uint32_t sub, uint32_t parent);
 extern void kalam_changes_sub_aborted(KalamChanges *c, uint32_t sub);

@@ -265,6 +265,15 @@ kalam_get_be64(const uint8_t *p)
 	return (uint64_t) kalam_get_be32(p) << 32 | kalam_get_be32(p + 4);
 }
 
+/* Writes the first 8 bytes of a value. */
+static inline void
+kalam_put_value_header(uint8_t *value, uint64_t serial)
+{
+	uint64_t	header = serial << 8 | KALAM_VALUE_FORMAT;
+
+	memcpy(value, &header, sizeof(header));
+}
+
 /* Writes the 5 byte prefix of a key. */
 static inline void
 kalam_put_key_prefix(uint8_t *key, uint32_t object_id, uint8_t kind)

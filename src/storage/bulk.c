@@ -139,12 +139,15 @@ static bool
 finish_file(BulkLoad *l, EngineError *err)
 {
 	EngineFile *w = l->writer;
+	uint64_t	bytes;
 
 	if (w == NULL)
 		return true;
-	l->file_bytes += engine_file_bytes(w);
 	l->writer = NULL;
-	return engine_file_finish(w, err);
+	if (!engine_file_finish(w, &bytes, err))
+		return false;
+	l->file_bytes += bytes;
+	return true;
 }
 
 /* May rows go to the object, and how are they stored? */
@@ -194,7 +197,7 @@ next_file(BulkLoad *l, uint32_t id, EngineError *err)
 		engine_error(err, KALAM_ERR_IO, "file \"%s\" exists already", path);
 		return false;
 	}
-	l->writer = engine_file_create(storage.engine, options, path, err);
+	l->writer = engine_file_create(storage.engine, options, path, ENGINE_FILE_LASTING, err);
 	return l->writer != NULL;
 }
 

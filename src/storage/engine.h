@@ -102,16 +102,45 @@ extern bool engine_family_of_file(Engine *e, const char *text, char *name, size_
 
 typedef struct EngineFile EngineFile;	/* being written, keys ascending */
 
+typedef enum EngineFileKind
+{
+	ENGINE_FILE_LASTING,		/* to be taken in */
+	ENGINE_FILE_TEMPORARY		/* to be read once: has no filter */
+} EngineFileKind;
+
 extern EngineFile *engine_file_create(Engine *e, KalamObjectOptions options, const char *path,
-									  EngineError *err);
+									  EngineFileKind kind, EngineError *err);
 extern bool engine_file_put(EngineFile *f, const void *key, size_t key_len, const void *value,
 							size_t value_len, EngineError *err);
 extern bool engine_file_delete(EngineFile *f, const void *key, size_t key_len, EngineError *err);
 extern uint64_t engine_file_bytes(EngineFile *f);	/* so far */
-extern bool engine_file_finish(EngineFile *f, EngineError *err);	/* synced; f is gone */
+
+/* Synced; tells its bytes; f is gone. */
+extern bool engine_file_finish(EngineFile *f, uint64_t *bytes, EngineError *err);
 extern void engine_file_abandon(EngineFile *f); /* the path stays */
 
-/* Makes copies of whole files part of a family; the files stay as they are. */
+/* One that is complete, for reading by any number of cursors. */
+typedef struct EngineSorted EngineSorted;
+typedef struct EngineCursor EngineCursor;
+
+extern EngineSorted *engine_sorted_open(const char *path, EngineError *err);
+extern void engine_sorted_close(EngineSorted *s);	/* its cursors are closed */
+
+/* Over lower <= key < upper (upper_len 0: to the end); upper is not copied. */
+extern EngineCursor *engine_cursor_open(EngineSorted *s, const uint8_t *lower, size_t lower_len,
+										const uint8_t *upper, size_t upper_len, size_t readahead);
+extern void engine_cursor_close(EngineCursor *c);
+
+/* The entry it stands on, valid until it moves; false if there is none. */
+extern bool engine_cursor_entry(EngineCursor *c, const uint8_t **key, size_t *key_len,
+								const uint8_t **value, size_t *value_len);
+extern void engine_cursor_move(EngineCursor *c);	/* only if it stands on one */
+extern bool engine_cursor_end(EngineCursor *c, EngineError *err);	/* false: an error ended it */
+
+/*
+ * Makes whole files part of a family, by links, or as copies where the file
+ * system has none.  The files stay as they are, and under their names.
+ */
 extern bool engine_ingest(Engine *e, EngineFamily *f, const char *const *paths, size_t n,
 						  EngineError *err);
 

@@ -3,46 +3,38 @@
  *	  Sorted files: of our own, to be taken in, and of RocksDB's, to be looked after.
  */
 #include <ctype.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "src/storage/engine_internal.h"
+#include "src/storage/engine_sst.h"
+#include "src/storage/stop_point.h"
 
 #define COUNT_REST	50			/* so many times as long as counting took */
 
 /* ---- sorted files ---- */
 
-struct EngineFile
-{
-	rocksdb_sstfilewriter_t *writer;
-	rocksdb_options_t *options;
-	rocksdb_envoptions_t *env;
-};
-
-void
-engine_file_abandon(EngineFile *f)
-{
-	rocksdb_sstfilewriter_destroy(f->writer);
-	rocksdb_envoptions_destroy(f->env);
-	rocksdb_options_destroy(f->options);
-	free(f);
-}
+/* (An EngineFile is an SstWriter, and so on.) */
+#define WRITER(f) ((SstWriter *) (f))
+#define SORTED(s) ((SstReader *) (s))
+#define CURSOR(c) ((SstIter *) (c))
 
 EngineFile *
-engine_file_create(Engine *e, KalamObjectOptions options, const char *path, EngineError *err)
+engine_file_create(Engine *e, KalamObjectOptions options, const char *path, EngineFileKind kind,
+				   EngineError *err)
 {
-	EngineFile *f = malloc(sizeof(EngineFile));
+	rocksdb_options_t *o = engine_family_options(e, options);
 	char	   *message = NULL;
+	SstWriter  *w = sst_writer_open(o, path, kind == ENGINE_FILE_TEMPORARY, &message);
 
-	f->options = engine_family_options(e, options);
-	f->env = rocksdb_envoptions_create();
-	f->writer = rocksdb_sstfilewriter_create(f->env, f->options);
-	rocksdb_sstfilewriter_open(f->writer, path, &message);
+	rocksdb_options_destroy(o);
 	if (engine_ok(message, err))
-		return f;
-	engine_file_abandon(f);
+		return (EngineFile *) w;
+	sst_writer_close(w);
 	return NULL;
 }
 
@@ -52,8 +44,8 @@ engine_file_put(EngineFile *f, const void *key, size_t key_len, const void *valu
 {
 	char	   *message = NULL;
 
-	rocksdb_sstfilewriter_put(f->writer, key, key_len, value, value_len, &message);
-	return engine_ok(message, err);
+	sst_writer_put(WRITER(f), key, key_len, value, value_len, &message);
+	return message == NULL || engine_ok(message, err);
 }
 
 bool
@@ -61,44 +53,179 @@ engine_file_delete(EngineFile *f, const void *key, size_t key_len, EngineError *
 {
 	char	   *message = NULL;
 
-	rocksdb_sstfilewriter_delete(f->writer, key, key_len, &message);
-	return engine_ok(message, err);
+	sst_writer_delete(WRITER(f), key, key_len, &message);
+	return message == NULL || engine_ok(message, err);
 }
 
 uint64_t
 engine_file_bytes(EngineFile *f)
 {
-	uint64_t	bytes;
-
-	rocksdb_sstfilewriter_file_size(f->writer, &bytes);
-	return bytes;
+	return sst_writer_bytes(WRITER(f));
 }
 
 bool
-engine_file_finish(EngineFile *f, EngineError *err)
+engine_file_finish(EngineFile *f, uint64_t *bytes, EngineError *err)
 {
 	char	   *message = NULL;
-	bool		good;
 
-	rocksdb_sstfilewriter_finish(f->writer, &message);
-	good = engine_ok(message, err);
-	engine_file_abandon(f);
-	return good;
+	sst_writer_finish(WRITER(f), &message);
+	*bytes = sst_writer_bytes(WRITER(f));
+	sst_writer_close(WRITER(f));
+	return engine_ok(message, err);
+}
+
+void
+engine_file_abandon(EngineFile *f)
+{
+	sst_writer_close(WRITER(f));
+}
+
+EngineSorted *
+engine_sorted_open(const char *path, EngineError *err)
+{
+	char	   *message = NULL;
+	SstReader  *r = sst_reader_open(path, &message);
+
+	return engine_ok(message, err) ? (EngineSorted *) r : NULL;
+}
+
+void
+engine_sorted_close(EngineSorted *s)
+{
+	sst_reader_close(SORTED(s));
+}
+
+EngineCursor *
+engine_cursor_open(EngineSorted *s, const uint8_t *lower, size_t lower_len, const uint8_t *upper,
+				   size_t upper_len, size_t readahead)
+{
+	SstIter    *it = sst_iter_open(SORTED(s), upper, upper_len, readahead);
+
+	sst_iter_seek(it, lower, lower_len);
+	return (EngineCursor *) it;
+}
+
+void
+engine_cursor_close(EngineCursor *c)
+{
+	sst_iter_close(CURSOR(c));
+}
+
+bool
+engine_cursor_entry(EngineCursor *c, const uint8_t **key, size_t *key_len, const uint8_t **value,
+					size_t *value_len)
+{
+	return sst_iter_entry(CURSOR(c), key, key_len, value, value_len);
+}
+
+void
+engine_cursor_move(EngineCursor *c)
+{
+	sst_iter_next(CURSOR(c));
+}
+
+bool
+engine_cursor_end(EngineCursor *c, EngineError *err)
+{
+	char	   *message = NULL;
+
+	sst_iter_status(CURSOR(c), &message);
+	return engine_ok(message, err);
+}
+
+/* ---- taking files in ---- */
+
+#define LINK_SUFFIX ".in"
+
+#ifdef KALAM_STOP_POINTS
+/*
+ * RocksDB's own steps of taking a file in: its link in the database before the
+ * MANIFEST names it, and the removal of the name that was given to it, after.
+ * The calls of a library come here as well, for a program's symbols come first.
+ */
+static _Thread_local bool taking_in;
+
+__attribute__((visibility("default"))) int
+link(const char *from, const char *to)
+{
+	int			result = linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
+
+	if (taking_in)
+		STOP_POINT("after_db_link");
+	return result;
+}
+
+__attribute__((visibility("default"))) int
+unlink(const char *path)
+{
+	if (taking_in)
+		STOP_POINT("before_db_unlink");
+	return unlinkat(AT_FDCWD, path, 0);
+}
+
+#define TAKING_IN(yes) (taking_in = (yes))
+#else
+#define TAKING_IN(yes) ((void) 0)
+#endif
+
+static void
+remove_links(char **links, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+	{
+		(void) unlink(links[i]);
+		free(links[i]);
+	}
+	free(links);
+}
+
+/*
+ * Second names of files, for RocksDB to move: the first are needed once more if
+ * the process dies.  NULL if the file system has no such thing, or a file is
+ * missing.
+ */
+static char **
+make_links(const char *const *paths, size_t n)
+{
+	char	  **links = calloc(n, sizeof(char *));
+
+	for (size_t i = 0; i < n; i++)
+	{
+		size_t		size = strlen(paths[i]) + sizeof(LINK_SUFFIX);
+
+		links[i] = malloc(size);
+		snprintf(links[i], size, "%s" LINK_SUFFIX, paths[i]);
+		(void) unlink(links[i]);	/* of a process that died */
+		if (link(paths[i], links[i]) != 0)
+		{
+			remove_links(links, i + 1);
+			return NULL;
+		}
+	}
+	return links;
 }
 
 bool
 engine_ingest(Engine *e, EngineFamily *f, const char *const *paths, size_t n, EngineError *err)
 {
 	rocksdb_ingestexternalfileoptions_t *o = rocksdb_ingestexternalfileoptions_create();
+	char	  **links = make_links(paths, n);
 	char	   *message = NULL;
 
+	STOP_POINT("after_link");
 	/*
-	 * Copies: a linked file would be changed in place (RocksDB writes a sequence
-	 * number into it), and after a crash in between it would be refused for ever.
+	 * RocksDB must not write a sequence number into a file: after a death in
+	 * between, the file would be refused for ever.
 	 */
-	rocksdb_ingestexternalfileoptions_set_move_files(o, 0);
-	rocksdb_ingest_external_file_cf(e->db, f->handle, paths, n, o, &message);
+	sst_ingest_unchanged(o);
+	rocksdb_ingestexternalfileoptions_set_move_files(o, links != NULL);
+	TAKING_IN(true);
+	rocksdb_ingest_external_file_cf(e->db, f->handle,
+									links != NULL ? (const char *const *) links : paths, n, o, &message);
+	TAKING_IN(false);
 	rocksdb_ingestexternalfileoptions_destroy(o);
+	if (links != NULL)
+		remove_links(links, n);
 	return engine_ok(message, err);
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "src/storage/engine_internal.h"
+#include "src/storage/engine_sst.h"
 
 /* ---- options ---- */
 
@@ -192,8 +193,14 @@ family_names(Engine *e, const EngineConfig *config, size_t *n, EngineError *err)
 static Engine *
 engine_begin(const EngineConfig *config, EngineError *err)
 {
-	Engine	   *e = calloc(1, sizeof(Engine));
+	Engine	   *e;
 
+	if (!sst_layout_is_known())
+	{
+		engine_error(err, KALAM_ERR_IO, "this version of RocksDB is not known");
+		return NULL;
+	}
+	e = calloc(1, sizeof(Engine));
 	e->base = database_options(config, err);
 	if (e->base == NULL)
 	{

@@ -17,6 +17,7 @@
 #include "src/storage/group.h"
 #include "src/storage/log.h"
 #include "src/storage/pending.h"
+#include "src/storage/store_dir.h"
 
 /* The store names the load's files from now on. */
 static void
@@ -66,8 +67,8 @@ complete(uint64_t full_xid, ChangeSet *set, EngineError *err)
 
 /*
  * The group becomes the one that makes the load's entry.  False if there is no
- * room: then the request is answered.  (Files are copied when they are taken in,
- * so there must be room once more.)
+ * room: then the request is answered.  (Where files cannot be linked they are
+ * copied when they are taken in, so there must be room once more.)
  */
 static bool
 begin_entry(Chan *c, ChangeSet *set, uint64_t full_xid)
@@ -75,7 +76,7 @@ begin_entry(Chan *c, ChangeSet *set, uint64_t full_xid)
 	EngineError err;
 
 	group_begin(set);
-	if (!group_space_left(bulk_bytes(c->load), &err))
+	if (!group_space_left(store_dir_can_link() ? 0 : bulk_bytes(c->load), &err))
 	{
 		chan_finish(c, &err);
 		return false;

@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,6 +139,24 @@ store_dir_has_current(void)
 
 	snprintf(path, sizeof(path), "%s/CURRENT", db_path);
 	return access(path, F_OK) == 0;
+}
+
+bool
+store_dir_can_link(void)
+{
+	static _Atomic int known;	/* 1: yes, -1: no */
+	char		name[KALAM_PATH_BYTES + 24];
+	struct stat bulk,
+				db;
+
+	if (atomic_load(&known) != 0)
+		return atomic_load(&known) > 0;
+	snprintf(name, sizeof(name), "%s/link", bulk_path);
+	(void) unlink(name);
+	atomic_store(&known, stat(bulk_path, &bulk) == 0 && stat(db_path, &db) == 0 &&
+				 bulk.st_dev == db.st_dev && linkat(root_fd, "FORMAT", AT_FDCWD, name, 0) == 0 ? 1 : -1);
+	(void) unlink(name);
+	return atomic_load(&known) > 0;
 }
 
 /* ---- the operator's word ---- */

@@ -46,6 +46,9 @@ extern bool store_dir_has_current(void);
 
 extern const char *store_dir_db(void);
 extern const char *store_dir_bulk(void);
+
+/* Can files in bulk be given a second name in db?  (Else they are copied.) */
+extern bool store_dir_can_link(void);
 extern uint64_t store_dir_free_bytes(void);
 
 /*

@@ -5,7 +5,7 @@
 
 # To build and run the extension.
 # shellcheck disable=SC2034
-KALAM_BUILD_PACKAGES=(gcc libc6-dev make binutils
+KALAM_BUILD_PACKAGES=(gcc g++ libc6-dev make binutils
 	postgresql-15 postgresql-server-dev-15
 	librocksdb-dev libxxhash-dev)
 

@@ -76,6 +76,7 @@ typedef struct World
 	uint32_t	command_id;
 	WorldScan	scans[WORLD_SCANS];
 	uint32_t	spills;
+	uint32_t	last_of_run;
 } World;
 
 static inline void
@@ -372,6 +373,17 @@ world_key(World *w, uint8_t *key)
 }
 
 static inline void
+world_note(World *w, const WorldVersion *m)
+{
+	if (w->count == w->room)
+	{
+		w->room = w->room == 0 ? 64 : 2 * w->room;
+		w->versions = realloc(w->versions, w->room * sizeof(WorldVersion));
+	}
+	w->versions[w->count++] = *m;
+}
+
+static inline void
 world_add(World *w)
 {
 	WorldVersion m;
@@ -403,12 +415,58 @@ world_add(World *w)
 	v = kalam_changes_add(w->changes, m.key, m.key_len, m.op, m.command_id, m.sub, m.value_len);
 	memset(v->value, m.fill, m.value_len);
 	v->flags = m.fill & 3;
-	if (w->count == w->room)
+	world_note(w, &m);
+}
+
+/* Keys that have no version come as a run, in the name of some subtransaction. */
+static inline void
+world_add_run(World *w)
+{
+	uint32_t	n = (uint32_t) w->number(w->arg, 40);
+	uint32_t	command_id = 1 + (uint32_t) w->number(w->arg, w->command_id);
+	uint32_t	sub = w->subs[w->number(w->arg, w->nsubs)];
+	size_t		before = w->count;
+	uint8_t		first = 'a';
+
+	kalam_changes_run_begin(w->changes, w->bound, n);
+	for (uint32_t i = 0; i < n; i++)
 	{
-		w->room = w->room == 0 ? 64 : 2 * w->room;
-		w->versions = realloc(w->versions, w->room * sizeof(WorldVersion));
+		WorldVersion m = {.op = KALAM_CHANGE_PUT, .key_len = 6, .command_id = command_id,
+						  .sub = sub, .fill = (uint8_t) w->number(w->arg, 256)};
+		uint8_t		value[2000];
+		KalamVersion v = {.key = m.key, .key_len = m.key_len, .value = value, .op = m.op,
+						  .command_id = command_id, .sub = sub, .flags = m.fill & 3};
+
+		first += (uint8_t) (first < 'e' && w->number(w->arg, 8) == 0);
+		m.key[0] = first;
+		m.key[1] = 1;			/* as no other key */
+		kalam_put_be32(m.key + 2, ++w->last_of_run);
+		v.value_len = m.value_len = (uint32_t) w->number(w->arg, m.fill % 32 == 0 ? 2000 : 50);
+		memset(value, m.fill, m.value_len);
+		kalam_changes_run_put(w->changes, &v);
+		world_note(w, &m);
 	}
-	w->versions[w->count++] = m;
+	kalam_changes_run_end(w->changes);
+	for (; before < w->count; before++)
+		w->versions[before].alive = true;
+}
+
+/* Versions come and are taken back. */
+static inline void
+world_pop(World *w)
+{
+	KalamStagedMark mark = kalam_staged_mark(kalam_changes_in_memory(w->changes));
+	uint32_t	n = (uint32_t) w->number(w->arg, 200);
+	uint8_t		key[WORLD_MAX_KEY];
+
+	while (n-- > 0)
+	{
+		size_t		len = world_key(w, key);
+
+		(void) kalam_changes_add(w->changes, key, len, KALAM_CHANGE_PUT, w->command_id,
+								 w->subs[w->nsubs - 1], 0);
+	}
+	kalam_changes_pop_to(w->changes, mark);
 }
 
 /* Everything, in both directions. */
@@ -496,11 +554,21 @@ world_step(World *w)
 				world_close_scan(w, (int) (what % WORLD_SCANS));
 		}
 	}
-	else if (w->number(w->arg, 16) == 0)
-	{
-		kalam_changes_spill(w->changes, w->bound);
-		w->spills++;
-	}
+	else
+		switch (w->number(w->arg, 16))
+		{
+			case 0:
+				kalam_changes_spill(w->changes, w->bound);
+				w->spills++;
+				break;
+			case 1:
+				world_add_run(w);
+				break;
+			case 2:
+			case 3:
+				world_pop(w);
+				break;
+		}
 	w->fail_in = 0;
 	return good;
 }

@@ -194,6 +194,65 @@ many_versions_of_a_key_span_blocks(void)
 }
 
 static void
+a_run_from_elsewhere_is_of_its_subtransaction(void)
+{
+	World	   *w = world_new(64 * 1024);
+	KalamVersion v = {.value = (uint8_t *) "12345678", .value_len = 8, .op = KALAM_CHANGE_PUT,
+					  .command_id = 3};
+	uint8_t		key[4];
+
+	put_number(w, 1, 1);
+	put_number(w, 5000, 7);
+	v.key = key;
+	v.key_len = sizeof(key);
+	for (v.sub = 1; v.sub <= 8; v.sub += 7)
+	{
+		kalam_changes_run_begin(w->changes, w->bound, 1000);
+		for (uint32_t i = 0; i < 1000; i++)
+		{
+			kalam_put_be32(key, v.sub * 10000 + i);
+			kalam_changes_run_put(w->changes, &v);
+		}
+		kalam_changes_run_end(w->changes);
+	}
+	kalam_changes_run_begin(w->changes, w->bound, 0);
+	kalam_changes_run_end(w->changes);
+	CHECK(kalam_changes_count(w->changes) == 2002);
+	kalam_put_be32(key, 10999);
+	CHECK(kalam_changes_find(w->changes, key, 4, 4, &v) && v.command_id == 3);
+	CHECK(!kalam_changes_find(w->changes, key, 4, 3, &v));
+	kalam_changes_sub_aborted(w->changes, 7);
+	CHECK(has_number(w, 1) && has_number(w, 10000) && has_number(w, 10999));
+	CHECK(!has_number(w, 5000) && !has_number(w, 80000));
+	CHECK(kalam_changes_count(w->changes) == 1001);
+	world_done(w);
+}
+
+static void
+what_is_taken_off_the_log_leaves_no_keys(void)
+{
+	World	   *w = world_new(64 << 20);
+	KalamStagedMark mark;
+	size_t		bytes = 0;
+
+	put_number(w, 2000000, 1);
+	put_number(w, 2000000, 1);
+	mark = kalam_staged_mark(kalam_changes_in_memory(w->changes));
+	for (uint32_t round = 0; round < 20; round++)
+	{
+		for (uint32_t i = 0; i < 5000; i++)
+			put_number(w, round * 5000 + i, 1);
+		kalam_changes_pop_to(w->changes, mark);
+		if (round == 0)
+			bytes = w->counted.bytes;
+		CHECK(w->counted.bytes == bytes);
+	}
+	CHECK(kalam_changes_count(w->changes) == 2 && has_number(w, 2000000));
+	CHECK(!kalam_changes_any_in(w->changes, (uint8_t *) "", 0, (uint8_t *) "\0\020", 2));
+	world_done(w);
+}
+
+static void
 a_filter_has_every_key_and_few_others(void)
 {
 	KalamKeyFilter f;
@@ -247,6 +306,8 @@ main(void)
 	unit_run(a_run_that_is_rolled_back_goes_at_once);
 	unit_run(a_loop_of_rolled_back_subtransactions_does_not_grow);
 	unit_run(many_versions_of_a_key_span_blocks);
+	unit_run(a_run_from_elsewhere_is_of_its_subtransaction);
+	unit_run(what_is_taken_off_the_log_leaves_no_keys);
 	unit_run(a_filter_has_every_key_and_few_others);
 	unit_run(random_work_agrees_with_the_model);
 	return unit_finish("changes");
