@@ -18,13 +18,11 @@
 #include <unistd.h>
 
 #include "src/storage/bulk.h"
+#include "src/storage/load_watch.h"
 #include "src/storage/reclaim.h"
 #include "src/storage/stop_point.h"
 #include "src/storage/store_dir.h"
 #include "src/storage/storage.h"
-
-/* more written keys than this are stamped as "everything" */
-#define MAX_BUCKETS 4096
 
 /* a transaction of deletes only is let through on a full disk up to this */
 #define SMALL_BYTES (64 * 1024)
@@ -37,8 +35,6 @@ typedef struct Marks
 	uint32_t	ncreated;
 	uint32_t	ndropped;
 	uint32_t	ndropped_indexes;
-	uint32_t	nbuckets;
-	bool		many_keys;
 } Marks;
 
 typedef struct DroppedIndex
@@ -68,10 +64,11 @@ struct ChangeSet
 	uint32_t	ningested;		/* of them in the store already */
 	uint32_t	max_object_id;
 	Marks		now;
-	uint32_t	buckets[MAX_BUCKETS];
+	KeyNotes	keys;			/* that are written */
 
 	/* the current transaction */
 	Marks		before;
+	KeyNotesMark keys_before;
 	uint32_t	ningests_before;
 	bool		lenient;
 	bool		writes;
@@ -128,6 +125,7 @@ change_set_destroy(ChangeSet *s)
 	free(s->deferred);
 	forget_ingests(s, 0);
 	free(s->ingests);
+	key_notes_free(&s->keys);
 	free(s);
 }
 
@@ -137,6 +135,7 @@ void
 change_set_begin(ChangeSet *s, bool lenient)
 {
 	s->before = s->now;
+	s->keys_before = key_notes_mark(&s->keys);
 	s->ningests_before = s->ningests;
 	s->lenient = lenient;
 	s->writes = false;
@@ -152,6 +151,7 @@ change_set_undo(ChangeSet *s)
 	forget_ingests(s, s->ningests_before);
 	abandon_created(s, s->before.ncreated);
 	s->now = s->before;
+	key_notes_undo(&s->keys, &s->keys_before);
 	s->deferred_len = 0;
 }
 
@@ -214,18 +214,6 @@ create_object(ChangeSet *s, const Change *c, EngineError *err)
 	object_record_value(o, value);
 	engine_batch_put(s->batch, objects_catalog(), key, sizeof(key), value, sizeof(value));
 	return true;
-}
-
-static void
-note_bucket(ChangeSet *s, const Change *c)
-{
-	if (s->now.many_keys)
-		return;
-	if (s->now.nbuckets == MAX_BUCKETS)
-		s->now.many_keys = true;
-	else
-		s->buckets[s->now.nbuckets++] =
-			(uint32_t) kalam_hash(c->key, c->key_len, 0) & (KALAM_BUCKETS - 1);
 }
 
 /* May a backend write this key and value? */
@@ -302,7 +290,7 @@ write_row(ChangeSet *s, const Change *c, bool *known, EngineError *err)
 		engine_batch_put(s->batch, object_family(o), c->key, c->key_len, c->value, c->value_len);
 	else
 		engine_batch_delete(s->batch, object_family(o), c->key, c->key_len);
-	note_bucket(s, c);
+	key_notes_add(&s->keys, c->key, c->key_len);
 	return true;
 }
 
@@ -339,7 +327,7 @@ note_ingest(ChangeSet *s, const Change *c, EngineError *err)
 	s->ingests[s->ningests].object_id = kalam_get_be32(c->key);
 	s->ingests[s->ningests].path = strdup(path);
 	s->ningests++;
-	s->now.many_keys = true;
+	key_notes_add_object(&s->keys, kalam_get_be32(c->key));
 	return true;
 }
 
@@ -554,14 +542,20 @@ change_set_max_object_id(const ChangeSet *s)
 void
 change_set_stamp(const ChangeSet *s, uint64_t stamp)
 {
-	if (s->now.many_keys)
+	if (s->keys.many)
 	{
 		atomic_store_explicit(&storage.seg->all_stamp, stamp, memory_order_release);
 		return;
 	}
-	for (uint32_t i = 0; i < s->now.nbuckets; i++)
-		atomic_store_explicit(kalam_bucket(storage.seg, s->buckets[i]), stamp,
+	for (uint32_t i = 0; i < s->keys.nkeys; i++)
+		atomic_store_explicit(kalam_bucket(storage.seg, s->keys.keys[i].hash), stamp,
 							  memory_order_release);
+}
+
+void
+change_set_tell(const ChangeSet *s)
+{
+	load_watch_tell(&s->keys);
 }
 
 void
@@ -608,6 +602,7 @@ change_set_finish(ChangeSet *s)
 	forget_ingests(s, 0);
 	s->max_object_id = 0;
 	memset(&s->now, 0, sizeof(s->now));
+	key_notes_clear(&s->keys);
 	engine_batch_clear(s->batch);
 }
 

@@ -44,6 +44,9 @@ extern uint32_t change_set_max_object_id(const ChangeSet *s);
 /* After the write: stamps the buckets of all keys, or all_stamp. */
 extern void change_set_stamp(const ChangeSet *s, uint64_t stamp);
 
+/* After publishing, before anybody is answered: those who watch its objects. */
+extern void change_set_tell(const ChangeSet *s);
+
 /* After the write, before publishing: what was created is seen, dropped not. */
 extern void change_set_install(ChangeSet *s);
 

@@ -5,11 +5,13 @@
  * Whoever holds the group alone writes to the store and to pub, all_stamp and
  * the buckets' stamps.  The order is
  *
- *	 a. each member learns its stamp      d. take a snapshot
- *	 b. write to the store                e. publish the stamp
- *	 c. stamp the keys' buckets           f. acknowledge
+ *	 a. each member learns its stamp      e. publish the stamp
+ *	 b. write to the store                f. tell who watches the objects
+ *	 c. stamp the keys' buckets           g. acknowledge
+ *	 d. take a snapshot
  *
- * which is what lets caches and pins be checked without a lock.  A stamp is
+ * which is what lets caches and pins be checked without a lock, and loads see what
+ * comes behind their look-ups (load_watch.c).  A stamp is
  * used for one write only, also if that fails.
  */
 #include "src/storage/group.h"
@@ -249,6 +251,7 @@ group_write(void)
 	change_set_stamp(group.set, last_stamp);
 	change_set_install(group.set);
 	stamps_publish(last_stamp);
+	change_set_tell(group.set);
 	STOP_POINT("after_publish");
 	for (uint32_t i = 0; i < group.nadded; i++)
 		pending_add(group.added[i]);
