@@ -84,11 +84,13 @@ extern bool kalam_index_changes_unique(const KalamIndexChanges *changes);
 
 /*
  * Locks the unique values that go or come, and gives the index in which one that
- * comes is taken by a row of this transaction, or NULL.  look_up: also by a row
- * that is stored; else kalam_index_stage has that looked up later.  With a
- * snapshot, a stored one that it does not see is 40001 from repeatable read on.
+ * comes is taken by a row of this transaction, or NULL.  is_new: the object is, so
+ * that nobody else knows it.  look_up: also by a row that is stored; else
+ * kalam_index_stage has that looked up later.  With a snapshot, a stored one that it
+ * does not see is 40001 from repeatable read on.
  */
-extern KalamIndex *kalam_index_claim(KalamIndexChanges *changes, bool look_up, Snapshot snapshot);
+extern KalamIndex *kalam_index_claim(KalamIndexChanges *changes, bool is_new, bool look_up,
+									 Snapshot snapshot);
 
 /*
  * Stages them, directly behind their row: row is what was staged for it, or NULL

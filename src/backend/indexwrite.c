@@ -72,7 +72,8 @@ kalam_index_changes(KalamTable *table, Relation rel,
 
 	if (table->nindexes == 0)
 		return NULL;
-	changes = palloc(offsetof(KalamIndexChanges, change) + table->nindexes * sizeof(IndexChange));
+	changes = palloc(offsetof(KalamIndexChanges, change) + table->nindexes * sizeof(IndexChange) +
+					 new_len);
 	changes->table = table;
 	changes->rel = rel;
 	changes->n = 0;
@@ -103,12 +104,10 @@ kalam_index_changes(KalamTable *table, Relation rel,
 	}
 	if (changes->n == 0)
 		return NULL;
-	if (new != NULL)
-	{
-		changes->row_key = palloc(new_len);
+	changes->row_key = (uint8 *) &changes->change[table->nindexes];
+	changes->row_key_len = new_len;
+	if (new_len > 0)
 		memcpy(changes->row_key, new_key, new_len);
-		changes->row_key_len = new_len;
-	}
 	return changes;
 }
 
@@ -149,13 +148,10 @@ is_stored(const KalamIndexEntry *entry, Snapshot snapshot)
 }
 
 KalamIndex *
-kalam_index_claim(KalamIndexChanges *changes, bool look_up, Snapshot snapshot)
+kalam_index_claim(KalamIndexChanges *changes, bool is_new, bool look_up, Snapshot snapshot)
 {
-	bool		is_new;
-
 	if (changes == NULL)
 		return NULL;
-	is_new = kalam_object_is_new(changes->table->object_id);
 	for (int i = 0; i < changes->n; i++)
 	{
 		IndexChange *c = &changes->change[i];

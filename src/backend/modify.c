@@ -53,6 +53,20 @@ add_update_targets(PlannerInfo *root, Index rtindex, RangeTblEntry *rte, Relatio
 
 /* ---- begin and end ---- */
 
+static void
+find_constraints(KalamModify *m)
+{
+	TupleDesc	desc = RelationGetDescr(m->rel);
+
+	if (desc->constr == NULL)
+		return;
+	m->has_checks = desc->constr->num_check > 0;
+	m->not_null = palloc(desc->natts * sizeof(int));
+	for (int i = 0; i < desc->natts; i++)
+		if (TupleDescAttr(desc, i)->attnotnull)
+			m->not_null[m->nnot_null++] = i;
+}
+
 static KalamModify *
 begin_modify_state(ResultRelInfo *info, ModifyTableState *mtstate)
 {
@@ -71,6 +85,7 @@ begin_modify_state(ResultRelInfo *info, ModifyTableState *mtstate)
 	m->table = kalam_table_open(m->rel);
 	m->mtstate = mtstate;
 	m->on_conflict = m->table->on_conflict;
+	find_constraints(m);
 	kalam_on_conflict_begin(m, info);
 	info->ri_FdwState = m;
 	if (triggers != NULL)
@@ -159,6 +174,14 @@ begin_insert(ModifyTableState *mtstate, ResultRelInfo *info)
 
 /* ---- INSERT ---- */
 
+/* Have the row's values led here?  Then they fit, unless a trigger has changed them. */
+static inline bool
+is_routed(const ResultRelInfo *info)
+{
+	return info->ri_RootResultRelInfo != NULL &&
+		(info->ri_TrigDesc == NULL || !info->ri_TrigDesc->trig_insert_before_row);
+}
+
 static TupleTableSlot *
 insert_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTableSlot *plan_slot)
 {
@@ -170,7 +193,8 @@ insert_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 	slot->tts_tableOid = RelationGetRelid(m->rel);
 	kalam_modify_check_constraints(estate, info, slot,
 								   m->mtstate != NULL && m->mtstate->operation == CMD_UPDATE ?
-								   WCO_RLS_UPDATE_CHECK : WCO_RLS_INSERT_CHECK);
+								   WCO_RLS_UPDATE_CHECK : WCO_RLS_INSERT_CHECK,
+								   is_routed(info));
 	if (m->table->nkeys == 0)
 	{
 		uint64		row_id = kalam_next_row_id();

@@ -33,6 +33,9 @@ typedef struct KalamModify
 	bool		ready;			/* the object exists */
 	bool		object_is_new;
 	bool		check_each;		/* uniqueness at once, not in batches */
+	bool		has_checks;		/* CHECK constraints */
+	int			nnot_null;
+	int		   *not_null;		/* columns from 0 on */
 	bool		scan_locked;	/* row triggers: the scan has locked the rows */
 	AttrNumber	wholerow_attno;
 	AttrNumber	ctid_attno;
@@ -53,9 +56,12 @@ extern void kalam_modify_make_ready(KalamModify *m);
 
 /* ---- modify_row.c ---- */
 
-/* Row security is that of a partitioned table: kalam tables have none of their own. */
+/*
+ * Row security is that of a partitioned table: kalam tables have none of their own.
+ * routed: the row's values have led to this partition.
+ */
 extern void kalam_modify_check_constraints(EState *estate, ResultRelInfo *info,
-										   TupleTableSlot *slot, WCOKind security);
+										   TupleTableSlot *slot, WCOKind security, bool routed);
 
 /*
  * Puts the slot's row under a key that must not be taken, and its unique values

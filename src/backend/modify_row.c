@@ -25,17 +25,30 @@
 
 /* ---- constraints and keys ---- */
 
+/* Is there a constraint that the row may violate? */
+static bool
+may_violate(const KalamModify *m, const TupleTableSlot *slot)
+{
+	if (m->has_checks)
+		return true;
+	for (int i = 0; i < m->nnot_null; i++)
+		if (slot->tts_isnull[m->not_null[i]])
+			return true;
+	return false;
+}
+
 void
 kalam_modify_check_constraints(EState *estate, ResultRelInfo *info, TupleTableSlot *slot,
-							   WCOKind security)
+							   WCOKind security, bool routed)
 {
-	Relation	rel = info->ri_RelationDesc;
+	const KalamModify *m = info->ri_FdwState;
 
+	slot_getallattrs(slot);		/* which is stored next */
 	if (info->ri_WithCheckOptions != NIL)
 		ExecWithCheckOptions(security, info, slot, estate);
-	if (rel->rd_att->constr != NULL)
+	if (may_violate(m, slot))
 		ExecConstraints(info, slot, estate);
-	if (rel->rd_rel->relispartition)
+	if (m->rel->rd_rel->relispartition && !routed)
 		ExecPartitionCheck(info, slot, estate, true);
 }
 
@@ -185,7 +198,7 @@ static bool
 put_claimed(EState *estate, KalamModify *m, KalamIndexChanges *changes, TupleTableSlot *slot,
 			const uint8 *key, size_t key_len, bool ignore, bool look_up, bool at_once)
 {
-	KalamIndex *conflict = kalam_index_claim(changes, ignore,
+	KalamIndex *conflict = kalam_index_claim(changes, m->object_is_new, ignore,
 											 ignore ? ignoring_snapshot(estate) : NULL);
 	KalamStagedVersion *version;
 
@@ -295,7 +308,7 @@ new_row_key(EState *estate, ResultRelInfo *info, TupleTableSlot *slot,
 {
 	KalamModify *m = info->ri_FdwState;
 
-	kalam_modify_check_constraints(estate, info, slot, WCO_RLS_UPDATE_CHECK);
+	kalam_modify_check_constraints(estate, info, slot, WCO_RLS_UPDATE_CHECK, false);
 	if (m->table->nkeys == 0)
 	{
 		memcpy(new_key, old_key, old_len);
@@ -359,7 +372,7 @@ kalam_modify_remove(KalamModify *m, TupleTableSlot *old, const uint8 *key, size_
 	KalamIndexChanges *changes = kalam_index_changes(m->table, m->rel, old, key, key_len,
 													 NULL, NULL, 0);
 
-	(void) kalam_index_claim(changes, false, NULL);
+	(void) kalam_index_claim(changes, m->object_is_new, false, NULL);
 	kalam_stage_delete(key, key_len);
 	kalam_index_stage(changes, NULL);
 }

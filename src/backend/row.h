@@ -66,6 +66,12 @@ extern void kalam_row_form_tuple(TupleTableSlot *slot, MinimalTuple tuple, Size 
 extern Size kalam_row_stored_size(TupleTableSlot *slot);
 extern void kalam_row_form_stored(TupleTableSlot *slot, uint64 serial, uint8 *dest, Size size);
 
+/*
+ * The same where there is room for most rows: without measuring first.  Returns the
+ * size, or 0 if it may not fit; then dest holds no row.
+ */
+extern Size kalam_row_form_within(TupleTableSlot *slot, uint64 serial, uint8 *dest, Size room);
+
 /* Stages the slot's row under a key. */
 extern KalamStagedVersion *kalam_stage_slot(TupleTableSlot *slot, const uint8 *key, size_t key_len);
 

@@ -56,19 +56,30 @@ Size
 kalam_row_tuple_size(TupleTableSlot *slot)
 {
 	TupleDesc	desc = slot->tts_tupleDescriptor;
+	const Datum *values;
+	const bool *isnull;
+	bool		hasnull = false;
 	Size		at = 0;
 	Size		size;
 
 	slot_getallattrs(slot);
-	for (int i = 0; i < desc->natts; i++)
+	values = slot->tts_values;
+	isnull = slot->tts_isnull;
+	for (Form_pg_attribute att = desc->attrs, end = att + desc->natts; att < end; att++)
 	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-		Datum		value = slot->tts_values[i];
+		Datum		value = *values++;
 
-		if (slot->tts_isnull[i])
+		if (*isnull++)
+		{
+			hasnull = true;
 			continue;
-		if (att->attlen > 0)
-			at = att_align_nominal(at, att->attalign) + att->attlen;
+		}
+		if (att->attbyval)
+		{
+			Size		len = att->attlen;
+
+			at = ((at + len - 1) & -len) + len; /* aligned by its length, says pg_type */
+		}
 		else if (att->attlen == -1)
 		{
 			struct varlena *v = (struct varlena *) DatumGetPointer(value);
@@ -86,9 +97,10 @@ kalam_row_tuple_size(TupleTableSlot *slot)
 			}
 		}
 		else
-			at = att_align_nominal(at, att->attalign) + strlen(DatumGetCString(value)) + 1;
+			at = att_align_nominal(at, att->attalign) +
+				(att->attlen > 0 ? att->attlen : strlen(DatumGetCString(value)) + 1);
 	}
-	size = header_size(desc->natts, any_null(slot)) + at;
+	size = header_size(desc->natts, hasnull) + at;
 	if (size > MAX_ROW_BYTES)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -96,20 +108,53 @@ kalam_row_tuple_size(TupleTableSlot *slot)
 	return size;
 }
 
-/* Zeroes what lies between at and its next multiple of the alignment. */
+/* Zeroes what lies between at and where something of this alignment may lie. */
 static inline char *
-pad(char *start, char *at, char attalign)
+pad(char *at, uintptr_t align)
 {
-	char	   *aligned = start + att_align_nominal(at - start, attalign);
-
-	while (at < aligned)
+	while (((uintptr_t) at & (align - 1)) != 0)
 		*at++ = 0;
 	return at;
 }
 
-/* A value of variable length; returns what is behind it. */
-static char *
-put_varlena(char *start, char *at, Form_pg_attribute att, Datum value)
+static inline char *
+pad_for(char *at, Form_pg_attribute att)
+{
+	return pad(at, att_align_nominal(1, att->attalign));
+}
+
+static inline char *
+put_byval(char *at, int16 len, Datum value)
+{
+	at = pad(at, len);
+	switch (len)
+	{
+		case 1:
+			*(uint8 *) at = DatumGetUInt8(value);
+			break;
+		case 2:
+			*(uint16 *) at = DatumGetUInt16(value);
+			break;
+		case 4:
+			*(uint32 *) at = DatumGetUInt32(value);
+			break;
+		default:
+			*(Datum *) at = value;
+			break;
+	}
+	return at + len;
+}
+
+/* Is there room for so many bytes and what aligns them? */
+static inline bool
+fits(const char *at, Size len, const char *end)
+{
+	return len + MAXIMUM_ALIGNOF <= (Size) (end - at);
+}
+
+/* A value of variable length; returns what is behind it, or NULL: it does not fit. */
+static pg_attribute_always_inline char *
+put_varlena(char *at, const char *end, Form_pg_attribute att, Datum value)
 {
 	struct varlena *in = (struct varlena *) DatumGetPointer(value);
 	struct varlena *v = in;
@@ -118,16 +163,20 @@ put_varlena(char *start, char *at, Form_pg_attribute att, Datum value)
 	if (is_short(in))
 	{
 		len = VARSIZE_SHORT(in);
+		if (end != NULL && !fits(at, len, end))
+			return NULL;
 		memcpy(at, in, len);
 		return at + len;
 	}
+	len = long_size(in);
+	if (end != NULL && !fits(at, len, end))
+		return NULL;
 	if (unlikely(VARATT_IS_EXTENDED(in)))
 	{
 		v = detoast_attr(in);
-		if (VARSIZE(v) != long_size(in))
-			elog(ERROR, "toasted value has %u bytes instead of %zu", VARSIZE(v), long_size(in));
+		if (VARSIZE(v) != len)
+			elog(ERROR, "toasted value has %u bytes instead of %zu", VARSIZE(v), len);
 	}
-	len = VARSIZE(v);
 	if (becomes_short(att, len))
 	{
 		len = len - VARHDRSZ + VARHDRSZ_SHORT;
@@ -136,7 +185,7 @@ put_varlena(char *start, char *at, Form_pg_attribute att, Datum value)
 	}
 	else
 	{
-		at = pad(start, at, att->attalign);
+		at = pad_for(at, att);
 		memcpy(at, v, len);
 	}
 	if (v != in)
@@ -144,58 +193,78 @@ put_varlena(char *start, char *at, Form_pg_attribute att, Datum value)
 	return at + len;
 }
 
-static inline char *
-put_fixed(char *at, Form_pg_attribute att, Datum value)
+/*
+ * Forms the tuple from t_infomask2 on and returns what is behind it.  With an end it
+ * gives up (NULL) where something may not fit in front of that.
+ */
+static pg_attribute_always_inline char *
+form(TupleTableSlot *slot, MinimalTuple tuple, const char *end)
 {
-	if (!att->attbyval)
-		memcpy(at, DatumGetPointer(value), att->attlen);
+	Form_pg_attribute att = slot->tts_tupleDescriptor->attrs;
+	int			natts = slot->tts_tupleDescriptor->natts;
+	const Datum *values = slot->tts_values;
+	const bool *isnull = slot->tts_isnull;
+	bool		hasnull = any_null(slot);
+	Size		hoff = header_size(natts, hasnull);
+	uint16		infomask = hasnull ? HEAP_HASNULL : 0;
+	char	   *at = (char *) tuple;
+
+	if (end != NULL && !fits(at, hoff, end))
+		return NULL;
+	at += hoff;
+	if (hasnull)
+		memset(tuple->t_bits, 0, hoff - SizeofMinimalTupleHeader);
 	else
-		store_att_byval(at, value, att->attlen);
-	return at + att->attlen;
+		tuple->t_bits[0] = 0;	/* padding */
+	tuple->t_infomask2 = natts;
+	tuple->t_hoff = hoff + MINIMAL_TUPLE_OFFSET;
+	for (int i = 0; i < natts; i++, att++)
+	{
+		Datum		value = values[i];
+
+		if (isnull[i])
+			continue;
+		if (hasnull)
+			tuple->t_bits[i >> 3] |= 1 << (i & 7);
+		if (att->attbyval)
+		{
+			if (end != NULL && !fits(at, sizeof(Datum), end))
+				return NULL;
+			at = put_byval(at, att->attlen, value);
+		}
+		else if (att->attlen == -1)
+		{
+			infomask |= HEAP_HASVARWIDTH;
+			at = put_varlena(at, end, att, value);
+			if (at == NULL)
+				return NULL;
+		}
+		else
+		{
+			Size		len = att->attlen;
+
+			if (att->attlen < 0)
+			{
+				infomask |= HEAP_HASVARWIDTH;
+				len = strlen(DatumGetCString(value)) + 1;
+			}
+			if (end != NULL && !fits(at, len, end))
+				return NULL;
+			at = pad_for(at, att);
+			memcpy(at, DatumGetPointer(value), len);
+			at += len;
+		}
+	}
+	tuple->t_infomask = infomask;
+	return at;
 }
 
 void
 kalam_row_form_tuple(TupleTableSlot *slot, MinimalTuple tuple, Size size)
 {
-	TupleDesc	desc = slot->tts_tupleDescriptor;
-	bool		hasnull = any_null(slot);
-	Size		hoff = header_size(desc->natts, hasnull);
-	uint16		infomask = hasnull ? HEAP_HASNULL : 0;
-	char	   *start = (char *) tuple + hoff;
-	char	   *at = start;
+	char	   *end PG_USED_FOR_ASSERTS_ONLY = form(slot, tuple, NULL);
 
-	memset((char *) tuple + offsetof(MinimalTupleData, t_infomask2), 0,
-		   hoff - offsetof(MinimalTupleData, t_infomask2));
-	tuple->t_infomask2 = desc->natts;
-	tuple->t_hoff = hoff + MINIMAL_TUPLE_OFFSET;
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-		Datum		value = slot->tts_values[i];
-
-		if (slot->tts_isnull[i])
-			continue;
-		if (hasnull)
-			tuple->t_bits[i >> 3] |= 1 << (i & 7);
-		if (att->attlen > 0)
-		{
-			at = put_fixed(pad(start, at, att->attalign), att, value);
-			continue;
-		}
-		infomask |= HEAP_HASVARWIDTH;
-		if (att->attlen == -1)
-			at = put_varlena(start, at, att, value);
-		else
-		{
-			Size		len = strlen(DatumGetCString(value)) + 1;
-
-			at = pad(start, at, att->attalign);
-			memcpy(at, DatumGetCString(value), len);
-			at += len;
-		}
-	}
-	tuple->t_infomask = infomask;
-	Assert(at == (char *) tuple + size);
+	Assert(end == (char *) tuple + size);
 }
 
 Size
@@ -205,15 +274,36 @@ kalam_row_stored_size(TupleTableSlot *slot)
 		offsetof(MinimalTupleData, t_infomask2);
 }
 
-void
-kalam_row_form_stored(TupleTableSlot *slot, uint64 serial, uint8 *dest, Size size)
+/* Where a tuple would begin whose stored value begins at dest. */
+static MinimalTuple
+tuple_of_value(uint8 *dest)
 {
-	/* where a whole tuple would begin: attributes are aligned from there */
 	uint8	   *tuple = dest + KALAM_VALUE_HEADER_BYTES - offsetof(MinimalTupleData, t_infomask2);
 
 	Assert((uintptr_t) tuple % MAXIMUM_ALIGNOF == 0);
+	return (MinimalTuple) tuple;
+}
+
+void
+kalam_row_form_stored(TupleTableSlot *slot, uint64 serial, uint8 *dest, Size size)
+{
+	MinimalTuple tuple = tuple_of_value(dest);
+
 	kalam_put_value_header(dest, serial);
-	kalam_row_form_tuple(slot, (MinimalTuple) tuple, dest + size - tuple);
+	kalam_row_form_tuple(slot, tuple, dest + size - (uint8 *) tuple);
+}
+
+Size
+kalam_row_form_within(TupleTableSlot *slot, uint64 serial, uint8 *dest, Size room)
+{
+	char	   *end;
+
+	slot_getallattrs(slot);
+	end = form(slot, tuple_of_value(dest), (char *) dest + room);
+	if (end == NULL)
+		return 0;
+	kalam_put_value_header(dest, serial);
+	return end - (char *) dest;
 }
 
 KalamStagedVersion *

@@ -413,7 +413,7 @@ kalam_table_row_key(KalamTable *table, Relation rel, TupleTableSlot *slot, uint8
 		bool		isnull;
 		Datum		value = slot_getattr(slot, key->attnum, &isnull);
 
-		if (isnull)
+		if (unlikely(isnull))
 			ereport(ERROR,
 					(errcode(ERRCODE_NOT_NULL_VIOLATION),
 					 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",

@@ -239,15 +239,18 @@ typedef struct OwnAnalyze
 static OwnCount *counts = NULL;
 static int	ncounts = 0;
 static int	counts_size = 0;
+static int	count_places[64];	/* where an object's may lie: partitions come in turns */
 static List *analyses = NIL;	/* OwnAnalyze, in TopTransactionContext */
 
 void
 kalam_count_change(uint32 object_id, bool is_delete)
 {
 	SubTransactionId sub = GetCurrentSubTransactionId();
+	int		   *place = &count_places[object_id % lengthof(count_places)];
 	OwnCount   *c = NULL;
 
-	/* (most often the one that was used last) */
+	if (*place < ncounts && counts[*place].object_id == object_id && counts[*place].sub == sub)
+		c = &counts[*place];
 	for (int i = ncounts; c == NULL && i-- > 0;)
 		if (counts[i].object_id == object_id && counts[i].sub == sub)
 			c = &counts[i];
@@ -265,6 +268,7 @@ kalam_count_change(uint32 object_id, bool is_delete)
 		c = &counts[ncounts++];
 		*c = (OwnCount) {.object_id = object_id, .sub = sub, .relid = kalam_table_of_object(object_id)};
 	}
+	*place = c - counts;
 	if (is_delete)
 		c->deletes++;
 	else

@@ -11,111 +11,6 @@
 
 #include <string.h>
 
-#define TAG_VALUE	0x01
-#define TAG_NULL	0x02
-
-static inline void
-put(KalamKeyWriter *w, const uint8_t *bytes, size_t n)
-{
-	if (w->overflow || n > w->cap - w->len)
-	{
-		w->overflow = true;
-		return;
-	}
-	if (w->desc)
-	{
-		uint8_t    *out = w->buf + w->len;
-
-		for (size_t i = 0; i < n; i++)
-			out[i] = (uint8_t) ~bytes[i];
-	}
-	else if (n > 0)
-		memcpy(w->buf + w->len, bytes, n);
-	w->len += n;
-}
-
-static inline void
-put_be16(KalamKeyWriter *w, uint16_t v)
-{
-	uint8_t		b[2] = {(uint8_t) (v >> 8), (uint8_t) v};
-
-	put(w, b, sizeof(b));
-}
-
-static inline void
-put_be32(KalamKeyWriter *w, uint32_t v)
-{
-	uint32_t	b = __builtin_bswap32(v);
-
-	put(w, (const uint8_t *) &b, sizeof(b));
-}
-
-static inline void
-put_be64(KalamKeyWriter *w, uint64_t v)
-{
-	uint64_t	b = __builtin_bswap64(v);
-
-	put(w, (const uint8_t *) &b, sizeof(b));
-}
-
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "big-endian hosts need no swapping");
-
-void
-kalam_key_null(KalamKeyWriter *w, bool desc)
-{
-	uint8_t		tag = TAG_NULL;
-
-	w->desc = desc;
-	put(w, &tag, 1);
-}
-
-void
-kalam_key_value(KalamKeyWriter *w, bool desc)
-{
-	uint8_t		tag = TAG_VALUE;
-
-	w->desc = desc;
-	put(w, &tag, 1);
-}
-
-void
-kalam_key_raw(KalamKeyWriter *w, const void *bytes, size_t len)
-{
-	put(w, bytes, len);
-}
-
-void
-kalam_key_bool(KalamKeyWriter *w, bool v)
-{
-	uint8_t		b = v ? 1 : 0;
-
-	put(w, &b, 1);
-}
-
-void
-kalam_key_int16(KalamKeyWriter *w, int16_t v)
-{
-	put_be16(w, (uint16_t) v ^ UINT16_C(0x8000));
-}
-
-void
-kalam_key_int32(KalamKeyWriter *w, int32_t v)
-{
-	put_be32(w, (uint32_t) v ^ UINT32_C(0x80000000));
-}
-
-void
-kalam_key_int64(KalamKeyWriter *w, int64_t v)
-{
-	put_be64(w, (uint64_t) v ^ UINT64_C(0x8000000000000000));
-}
-
-void
-kalam_key_uint32(KalamKeyWriter *w, uint32_t v)
-{
-	put_be32(w, v);
-}
-
 void
 kalam_key_float4(KalamKeyWriter *w, float v)
 {
@@ -127,7 +22,7 @@ kalam_key_float4(KalamKeyWriter *w, float v)
 		bits = 0;
 	else
 		memcpy(&bits, &v, sizeof(bits));
-	put_be32(w, bits & UINT32_C(0x80000000) ? ~bits : bits | UINT32_C(0x80000000));
+	kalam_key_uint32(w, bits & UINT32_C(0x80000000) ? ~bits : bits | UINT32_C(0x80000000));
 }
 
 void
@@ -141,14 +36,14 @@ kalam_key_float8(KalamKeyWriter *w, double v)
 		bits = 0;
 	else
 		memcpy(&bits, &v, sizeof(bits));
-	put_be64(w, bits & UINT64_C(0x8000000000000000) ? ~bits : bits | UINT64_C(0x8000000000000000));
+	kalam_key_uint64(w, bits & UINT64_C(0x8000000000000000) ? ~bits : bits | UINT64_C(0x8000000000000000));
 }
 
 void
 kalam_key_int128(KalamKeyWriter *w, __int128 v)
 {
-	put_be64(w, (uint64_t) ((unsigned __int128) v >> 64) ^ UINT64_C(0x8000000000000000));
-	put_be64(w, (uint64_t) v);
+	kalam_key_uint64(w, (uint64_t) ((unsigned __int128) v >> 64) ^ UINT64_C(0x8000000000000000));
+	kalam_key_uint64(w, (uint64_t) v);
 }
 
 /*
@@ -168,16 +63,16 @@ kalam_key_bytes(KalamKeyWriter *w, const void *bytes, size_t len)
 
 		if (zero == NULL)
 		{
-			put(w, p, len);
+			kalam_key_raw(w, p, len);
 			break;
 		}
 		n = (size_t) (zero - p) + 1;
-		put(w, p, n);
-		put(w, &escape, 1);
+		kalam_key_raw(w, p, n);
+		kalam_key_raw(w, &escape, 1);
 		p += n;
 		len -= n;
 	}
-	put(w, end, sizeof(end));
+	kalam_key_raw(w, end, sizeof(end));
 }
 
 /*
@@ -228,7 +123,7 @@ kalam_key_numeric(KalamKeyWriter *w, int sign, int weight,
 	if (sign == 0 || ndigits == 0)
 	{
 		first = NUMERIC_ZERO;
-		put(w, &first, 1);
+		kalam_key_raw(w, &first, 1);
 		return;
 	}
 
@@ -237,16 +132,16 @@ kalam_key_numeric(KalamKeyWriter *w, int sign, int weight,
 	if (weight >= -NUMERIC_NEAR_WEIGHT && weight <= NUMERIC_NEAR_WEIGHT)
 	{
 		first = (uint8_t) (NUMERIC_WEIGHT_0 + weight);
-		put(w, &first, 1);
+		kalam_key_raw(w, &first, 1);
 	}
 	else
 	{
 		first = weight > 0 ? NUMERIC_HIGH_WEIGHT : NUMERIC_LOW_WEIGHT;
-		put(w, &first, 1);
-		put_be32(w, (uint32_t) weight ^ UINT32_C(0x80000000));
+		kalam_key_raw(w, &first, 1);
+		kalam_key_uint32(w, (uint32_t) weight ^ UINT32_C(0x80000000));
 	}
 	for (int i = 0; i < ndigits && !w->overflow; i++)
-		put_be16(w, (uint16_t) (digits[i] << 1 | (i + 1 < ndigits ? 1 : 0)));
+		kalam_key_uint16(w, (uint16_t) (digits[i] << 1 | (i + 1 < ndigits ? 1 : 0)));
 	w->desc = desc;
 }
 
@@ -259,7 +154,7 @@ kalam_key_numeric_special(KalamKeyWriter *w, KalamNumericSpecial special)
 		first = NUMERIC_INF;
 	else if (special == KALAM_NUMERIC_NEG_INF)
 		first = (uint8_t) ~NUMERIC_INF;
-	put(w, &first, 1);
+	kalam_key_raw(w, &first, 1);
 }
 
 size_t

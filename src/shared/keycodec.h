@@ -36,6 +36,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Appends to buf[0 .. cap); len may exceed nothing: see overflow. */
 typedef struct KalamKeyWriter
@@ -58,18 +59,101 @@ kalam_key_begin(KalamKeyWriter *w, uint8_t *buf, size_t cap)
 }
 
 /*
+ * Bytes as they are, in the direction of the column.  This and what numbers need is
+ * inline: of keys that are built by the million, most are numbers.
+ */
+static inline void
+kalam_key_raw(KalamKeyWriter *w, const void *bytes, size_t n)
+{
+	uint8_t    *out = w->buf + w->len;
+
+	if (w->overflow || n > w->cap - w->len)
+	{
+		w->overflow = true;
+		return;
+	}
+	if (n > 0)
+		memcpy(out, bytes, n);
+	if (w->desc)
+		for (size_t i = 0; i < n; i++)
+			out[i] = (uint8_t) ~out[i];
+	w->len += n;
+}
+
+/*
  * Every column starts with one of these two, which also sets the direction for
  * the value behind it.
  */
-extern void kalam_key_null(KalamKeyWriter *w, bool desc);
-extern void kalam_key_value(KalamKeyWriter *w, bool desc);
+static inline void
+kalam_key_null(KalamKeyWriter *w, bool desc)
+{
+	uint8_t		tag = 0x02;
 
-extern void kalam_key_raw(KalamKeyWriter *w, const void *bytes, size_t len);
-extern void kalam_key_bool(KalamKeyWriter *w, bool v);
-extern void kalam_key_int16(KalamKeyWriter *w, int16_t v);
-extern void kalam_key_int32(KalamKeyWriter *w, int32_t v);
-extern void kalam_key_int64(KalamKeyWriter *w, int64_t v);
-extern void kalam_key_uint32(KalamKeyWriter *w, uint32_t v);
+	w->desc = desc;
+	kalam_key_raw(w, &tag, 1);
+}
+
+static inline void
+kalam_key_value(KalamKeyWriter *w, bool desc)
+{
+	uint8_t		tag = 0x01;
+
+	w->desc = desc;
+	kalam_key_raw(w, &tag, 1);
+}
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "big-endian hosts need no swapping");
+
+static inline void
+kalam_key_bool(KalamKeyWriter *w, bool v)
+{
+	uint8_t		b = v ? 1 : 0;
+
+	kalam_key_raw(w, &b, 1);
+}
+
+static inline void
+kalam_key_uint16(KalamKeyWriter *w, uint16_t v)
+{
+	uint16_t	b = __builtin_bswap16(v);
+
+	kalam_key_raw(w, &b, sizeof(b));
+}
+
+static inline void
+kalam_key_uint32(KalamKeyWriter *w, uint32_t v)
+{
+	uint32_t	b = __builtin_bswap32(v);
+
+	kalam_key_raw(w, &b, sizeof(b));
+}
+
+static inline void
+kalam_key_uint64(KalamKeyWriter *w, uint64_t v)
+{
+	uint64_t	b = __builtin_bswap64(v);
+
+	kalam_key_raw(w, &b, sizeof(b));
+}
+
+static inline void
+kalam_key_int16(KalamKeyWriter *w, int16_t v)
+{
+	kalam_key_uint16(w, (uint16_t) v ^ UINT16_C(0x8000));
+}
+
+static inline void
+kalam_key_int32(KalamKeyWriter *w, int32_t v)
+{
+	kalam_key_uint32(w, (uint32_t) v ^ UINT32_C(0x80000000));
+}
+
+static inline void
+kalam_key_int64(KalamKeyWriter *w, int64_t v)
+{
+	kalam_key_uint64(w, (uint64_t) v ^ UINT64_C(0x8000000000000000));
+}
+
 extern void kalam_key_float4(KalamKeyWriter *w, float v);
 extern void kalam_key_float8(KalamKeyWriter *w, double v);
 extern void kalam_key_int128(KalamKeyWriter *w, __int128 v);
