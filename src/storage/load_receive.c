@@ -6,9 +6,9 @@
  * records that are gathered, half for those that the sorters' threads work on.
  * When the second half is full nothing more is taken in until a job has ended.
  *
- * A duplicate ends the load, but not before everything that is under way has
- * ended: of several the one that came first is told, and its row, which may be
- * another target's, must be in a file to be found.
+ * A duplicate ends the load, but not before what has come is merged: of several
+ * the one that came first is told, and its row, which may be another target's,
+ * must be in a file to be found.
  */
 #include "src/storage/load_receive.h"
 
@@ -26,8 +26,7 @@
 typedef enum ReceiveState
 {
 	RECEIVES,					/* blocks come */
-	SETTLES,					/* there was a duplicate: ends what is under way */
-	FINISHES,					/* all records are there */
+	FINISHES,					/* all records are there, or there was a duplicate */
 	COMPARES,					/* with earlier loads */
 	KEPT
 } ReceiveState;
@@ -206,7 +205,7 @@ static void
 tell_progress(LoadReceive *r)
 {
 	SorterProgress sum = {0};
-	KalamLoadPhase phase = r->state < FINISHES ? KALAM_LOAD_RECEIVES :
+	KalamLoadPhase phase = r->state == RECEIVES ? KALAM_LOAD_RECEIVES :
 		r->state == FINISHES ? KALAM_LOAD_MERGES : KALAM_LOAD_CHECKS;
 
 	for (uint32_t i = 0; i < r->load->ntargets; i++)
@@ -290,6 +289,14 @@ load_receive_wants_more(LoadReceive *r)
 	return state != SORTER_FAILED && state != SORTER_DUPLICATE && has_room(r);
 }
 
+static void
+finish(LoadReceive *r)
+{
+	r->state = FINISHES;
+	for (uint32_t i = 0; i < r->load->ntargets; i++)
+		sorter_finish(r->load->targets[i].sorter);
+}
+
 bool
 load_receive_block(LoadReceive *r, const uint8_t *data, size_t used, uint32_t flags,
 				   uint32_t big_total, EngineError *err)
@@ -304,30 +311,10 @@ load_receive_block(LoadReceive *r, const uint8_t *data, size_t used, uint32_t fl
 		if (!load_stream_end(&r->stream, err))
 			return false;
 		STOP_POINT("load_received");
-		r->state = FINISHES;
-		for (uint32_t i = 0; i < r->load->ntargets; i++)
-			sorter_finish(r->load->targets[i].sorter);
+		finish(r);
 	}
 	tell_progress(r);
 	return true;
-}
-
-static LoadStep
-settle(LoadReceive *r, bool idle)
-{
-	if (r->state == RECEIVES)
-	{
-		r->state = SETTLES;
-		for (uint32_t i = 0; i < r->load->ntargets; i++)
-			if (sorter_state(r->load->targets[i].sorter) == SORTER_RUNNING)
-				sorter_settle(r->load->targets[i].sorter);
-		return LOAD_AGAIN;
-	}
-	if (!idle)
-		return LOAD_WAITS;
-	if (r->duplicate.load == 0)
-		choose_duplicate(r);
-	return LOAD_DUPLICATE;
 }
 
 static LoadStep
@@ -376,8 +363,16 @@ load_receive_step(LoadReceive *r, EngineError *err)
 			sorter_cancel(r->load->targets[i].sorter);
 		return idle ? LOAD_ERROR : LOAD_WAITS;
 	}
-	if (state == SORTER_DUPLICATE)
-		return settle(r, idle);
+	if (state == SORTER_DUPLICATE && r->state == RECEIVES)
+	{
+		finish(r);
+		return LOAD_AGAIN;
+	}
+	if (state == SORTER_DUPLICATE && idle)
+	{
+		choose_duplicate(r);
+		return LOAD_DUPLICATE;
+	}
 	if (r->state == FINISHES && state == SORTER_DONE && idle)
 	{
 		r->state = COMPARES;

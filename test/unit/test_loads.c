@@ -358,14 +358,19 @@ test_duplicate_while_the_owner_writes(void)
 	uint32_t	id = make_object(10, 40);
 	uint64_t	number = new_number();
 	TestChannel c = load_begin(0, 0, number, MB);
-	uint64_t	i;
+	uint64_t	i = 0;
 
 	load_declare(&c, 0, id, 0, KALAM_TARGET_UNIQUE);
 	load_put(&c, 0, id, 3, 1, 55, 40);
-	for (i = 0; i < 20000; i++)
-		load_put(&c, 0, id, 100 + i, 2 + i, 1, 40);
-	load_publish(&c, 0);
-	test_sleep_ms(300);
+	do
+	{
+		for (int n = 0; n < 500; n++, i++)
+			load_put(&c, 0, id, 100 + i, 2 + i, 1, 40);
+		load_publish(&c, 0);
+		for (int n = 0; n < 30 && atomic_load(&c.ch->consumed) < c.block; n++)
+			test_sleep_ms(10);
+	} while (i < 1000000 && atomic_load(&c.ch->consumed) == c.block);
+	CHECK_EQUAL(c.block - atomic_load(&c.ch->consumed), 1);
 	CHECK(!test_is_done(&c));
 	while (i < 1000000 && load_put(&c, 0, id, 100 + i, 2 + i, 1, 40))
 		i++;
