@@ -203,6 +203,22 @@ measure_load()
 	[ "$run" -eq 0 ] || echo "$workload $run $side $used" >>"$dir/loads"
 }
 
+# measure_parser WORKLOAD RUN: how fast COPY reads and parses the rows, if it does
+# nothing else with them; a line of $dir/loads for the side "parser"
+measure_parser()
+{
+	local parts file ms rate
+
+	IFS=_ read -r -a parts <<<"$1"
+	load_file "${parts[1]}" "${parts[2]}"
+	create_load_table heap 0
+	ms=$(load_client -c "COPY load_t FROM '$file' (FORMAT ${parts[1]}) WHERE false")
+	drop_load_table heap
+	rate=$(awk -v n="$rows" -v ms="$ms" 'BEGIN { printf "%.1f", n / ms * 1000 }')
+	note "$1, run $2, parser: $rate"
+	echo "$1 $2 parser $rate" >>"$dir/loads"
+}
+
 # run_loads WORKLOAD...
 run_loads()
 {
@@ -223,6 +239,9 @@ run_loads()
 			for turn in 0 1 2; do
 				measure_load "$workload" "${sides[(turn + run) % 3]}" "$run"
 			done
+			case $workload in
+				load_*_*_[012]) measure_parser "$workload" "$run" ;;
+			esac
 		done
 	done
 	sql -c 'DROP TABLE load_rows'

@@ -80,8 +80,8 @@ report_loads()
 	echo
 	echo "Loads of $rows rows of $load_row_bytes bytes of text. Rows per second:"
 	echo
-	echo '| workload | kalam | heap | unlogged | to heap: median (min – max) | to unlogged |'
-	echo '| --- | ---: | ---: | ---: | ---: | ---: |'
+	echo '| workload | kalam | heap | unlogged | parser | to heap: median (min – max) | to unlogged | to parser |'
+	echo '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |'
 	awk -v order="$*" "$report_functions"'
 		{ v[$1, $2, $3] = $4; if ($2 > runs) runs = $2 }
 		END {
@@ -95,10 +95,14 @@ report_loads()
 					u[r] = v[w[i], r, "unlogged"] + 0
 					to_h[r] = k[r] / h[r]
 					to_u[r] = k[r] / u[r]
+					p[r] = v[w[i], r, "parser"] + 0
+					to_p[r] = p[r] > 0 ? k[r] / p[r] : 0
 				}
+				parser = p[1] > 0 ? number(median(p, runs)) : "–"
+				to_parser = p[1] > 0 ? sprintf("%.2f", median(to_p, runs)) : "–"
 				middle = median(to_h, runs)
-				printf "| %s | %s | %s | %s | %.2f (%.2f – %.2f) | %.2f |\n", w[i], number(median(k, runs)), \
-					number(median(h, runs)), number(median(u, runs)), middle, to_h[1], to_h[runs], median(to_u, runs)
+				printf "| %s | %s | %s | %s | %s | %.2f (%.2f – %.2f) | %.2f | %s |\n", w[i], number(median(k, runs)), \
+					number(median(h, runs)), number(median(u, runs)), parser, middle, to_h[1], to_h[runs], median(to_u, runs), to_parser
 			}
 		}' "$dir/loads"
 	echo

@@ -8,7 +8,8 @@
  * when the scan rests (an idle iterator keeps deleted files, a batch pins
  * blocks), and to the iterator when it met so many deleted entries that RocksDB
  * gave up, each time with more patience.  The ranges of a list share an
- * iterator over all of them: to make one takes as long as to seek.
+ * iterator over all of them: to make one takes as long as to seek.  Where the
+ * next range or point is not far, it walks there instead (walk.h).
  * One thread at a time uses a source; it takes no lock.
  */
 #include "src/storage/scan_source.h"
@@ -18,6 +19,7 @@
 
 #include "src/storage/look_up.h"
 #include "src/storage/storage.h"
+#include "src/storage/walk.h"
 
 /* deleted entries in a row before RocksDB lets us look up; then four times that */
 #define FIRST_PATIENCE 50000
@@ -41,7 +43,8 @@ typedef struct Key
 struct ScanSource
 {
 	SourceSpec	spec;
-	ScanRange	hull;			/* of a list: the range that holds all its ranges */
+	ScanRange	hull;			/* of a list: its least key; its last one, or behind it */
+	Walk		walk;
 	uint64_t	read;
 	uint64_t	seeks;
 	uint32_t	turn;			/* keys that may still be read in this one */
@@ -52,6 +55,7 @@ struct ScanSource
 	bool		placed;			/* the iterator stands in it, */
 	bool		passed;			/* on a key that was passed */
 	EngineIter *iter;
+	uint32_t	iter_at;		/* range that it was placed in last */
 	bool		over_hull;		/* it is bounded by the hull only */
 	bool		narrow;			/* the next one is bounded by the range */
 	uint64_t	patience;
@@ -93,18 +97,27 @@ set_key_behind(Key *to, const uint8_t *from, size_t len)
 static void
 widen_hull(ScanRange *hull, const ScanRange *r)
 {
+	const uint8_t *upper = is_point(r) ? r->lower : r->upper;
+	uint16_t	upper_len = is_point(r) ? r->lower_len : r->upper_len;
+
 	if (hull->lower == NULL ||
 		key_compare(r->lower, r->lower_len, hull->lower, hull->lower_len) < 0)
 	{
 		hull->lower = r->lower;
 		hull->lower_len = r->lower_len;
 	}
-	if (hull->upper == NULL ||
-		key_compare(r->upper, r->upper_len, hull->upper, hull->upper_len) > 0)
+	if (hull->upper == NULL || key_compare(upper, upper_len, hull->upper, hull->upper_len) > 0)
 	{
-		hull->upper = r->upper;
-		hull->upper_len = r->upper_len;
+		hull->upper = upper;
+		hull->upper_len = upper_len;
 	}
+}
+
+static void
+find_hull(ScanSource *s)
+{
+	for (uint32_t i = 0; i < s->spec.nranges; i++)
+		widen_hull(&s->hull, &s->spec.ranges[i]);
 }
 
 ScanSource *
@@ -121,9 +134,7 @@ source_open(const SourceSpec *spec)
 	s->patience = FIRST_PATIENCE;
 	if (spec->part)
 		s->bytes = LONG_BYTES + 1;
-	for (uint32_t i = 0; i < spec->nranges; i++)
-		if (!is_point(&spec->ranges[i]))
-			widen_hull(&s->hull, &spec->ranges[i]);
+	walk_init(&s->walk, spec->nranges);
 	return s;
 }
 
@@ -211,7 +222,10 @@ enter_range(ScanSource *s)
 
 	s->entered = true;
 	set_key(&s->lower, r->lower, r->lower_len);
-	set_key(&s->upper, r->upper, r->upper_len);
+	if (is_point(r))
+		set_key_behind(&s->upper, r->lower, r->lower_len);
+	else
+		set_key(&s->upper, r->upper, r->upper_len);
 	if (s->place.len > 0 && s->place.range == s->at)
 		go_behind(s, s->place.key, s->place.len);
 }
@@ -294,8 +308,10 @@ open_iterator(ScanSource *s)
 	s->over_hull = s->spec.nranges > 1 && !s->narrow;
 	if (s->over_hull)
 	{
+		if (s->hull.lower == NULL)
+			find_hull(s);
 		set_key(&s->iter_lower, s->hull.lower, s->hull.lower_len);
-		set_key(&s->iter_upper, s->hull.upper, s->hull.upper_len);
+		set_key_behind(&s->iter_upper, s->hull.upper, s->hull.upper_len);
 	}
 	else
 	{
@@ -328,12 +344,19 @@ out_of_keys(ScanSource *s, EngineError *err)
 		case ENGINE_ITER_ERROR:
 			return NEXT_ERROR;
 	}
+	close_iterator(s);
+	if (is_point(&s->spec.ranges[s->at]))
+	{
+		/* it is looked up instead */
+		walk_stop(&s->walk);
+		s->entered = false;
+		return NEXT_GAP;
+	}
 	if (s->over_hull)
 		s->narrow = true;
 	else
 		s->patience *= 4;
-	close_iterator(s);
-	if (s->batch != NULL && look_up_count(s->batch) > 0)
+	if (s->spec.follow && look_up_count(s->batch) > 0)
 	{
 		LookUpItem	it = look_up_item(s->batch, look_up_count(s->batch) - 1);
 
@@ -357,26 +380,81 @@ stands_on(EngineIter *it, const Key *key)
 		key_compare(at, len, key->bytes, key->len) == 0;
 }
 
+/* Does the iterator stand on the first key of those from this one on, or before it? */
+static bool
+is_not_beyond(const ScanSource *s, const Key *from)
+{
+	const ScanRange *r = &s->spec.ranges[s->iter_at];
+
+	return is_point(r) ? key_compare(from->bytes, from->len, r->lower, r->lower_len) >= 0 :
+		key_compare(from->bytes, from->len, r->upper, r->upper_len) >= 0;
+}
+
+/* Moves the iterator, which was left in an earlier range, on to the first key from this one on. */
+static bool
+walk_to(ScanSource *s, const Key *from)
+{
+	if (!is_not_beyond(s, from))
+		return false;
+	for (uint32_t i = 0; i <= WALK_STEPS; i++)
+	{
+		const uint8_t *at,
+				   *value;
+		size_t		len,
+					value_len;
+
+		if (!engine_iter_entry(s->iter, &at, &len, &value, &value_len))
+			return false;
+		if (key_compare(at, len, from->bytes, from->len) >= 0)
+			return true;
+		engine_iter_move(s->iter, false);
+		use_turn(s, 1);
+	}
+	return false;
+}
+
+static void
+seek_iterator(ScanSource *s, const Key *from)
+{
+	if (s->over_hull)
+		engine_iter_seek(s->iter, from->bytes, from->len, s->spec.reverse);
+	else
+		engine_iter_start(s->iter, s->spec.reverse);
+	s->seeks++;
+	use_turn(s, SEEK_TURN);
+}
+
+static bool
+walks(const ScanSource *s)
+{
+	return !s->spec.reverse && !s->narrow && walk_wanted(&s->walk);
+}
+
 /* Puts the iterator into the range under way.  False if nothing can lie there. */
 static bool
 place_iterator(ScanSource *s)
 {
 	const Key  *from = s->spec.reverse ? &s->upper : &s->lower;
+	bool		reached = false;
 
 	if (!s->entered)
 		enter_range(s);
 	if (key_compare(s->lower.bytes, s->lower.len, s->upper.bytes, s->upper.len) >= 0)
 		return false;
+	if (walks(s))
+	{
+		reached = s->iter != NULL && s->over_hull && walk_to(s, from);
+		walk_note(&s->walk, reached);
+	}
+	else
+		walk_skip(&s->walk, 1);
 	if (s->iter == NULL)
 		open_iterator(s);
-	if (s->over_hull)
-		engine_iter_seek(s->iter, from->bytes, from->len, s->spec.reverse);
-	else
-		engine_iter_start(s->iter, s->spec.reverse);
+	if (!reached)
+		seek_iterator(s, from);
+	s->iter_at = s->at;
 	s->placed = true;
 	s->passed = s->over_hull && s->spec.reverse && stands_on(s->iter, from);
-	s->seeks++;
-	use_turn(s, SEEK_TURN);
 	return true;
 }
 
@@ -502,6 +580,7 @@ gather_points(ScanSource *s, EngineError *err)
 			look_up_add(s->batch, s->at, r->lower, r->lower_len, NULL, 0);
 	}
 	n = look_up_count(s->batch);
+	walk_skip(&s->walk, n);
 	s->seeks += n;
 	use_turn(s, n * SEEK_TURN);
 	if (!look_up_run(s->batch, s->spec.object, s->spec.stamp, err))
@@ -595,6 +674,13 @@ batch_has_row(ScanSource *s)
 
 /* ---- rows ---- */
 
+/* Is the next point read by the iterator?  (What it was placed in, it goes on with.) */
+static bool
+walks_on(const ScanSource *s)
+{
+	return s->placed || walks(s);
+}
+
 static SourceStep
 next_place(ScanSource *s, Found *f, EngineError *err)
 {
@@ -604,7 +690,7 @@ next_place(ScanSource *s, Found *f, EngineError *err)
 			return next_of_batch(s, f, err);
 		if (s->at >= s->spec.nranges)
 			return SOURCE_END;
-		if (is_point(&s->spec.ranges[s->at]) || s->spec.follow)
+		if (s->spec.follow || (is_point(&s->spec.ranges[s->at]) && !walks_on(s)))
 		{
 			if (!gather(s, err))
 				return SOURCE_ERROR;
@@ -649,14 +735,16 @@ source_pass(ScanSource *s, const Found *f)
 	note_place(s, f->range, f->place, f->place_len);
 	if (s->wanted > 0)
 		s->wanted--;
-	if (s->placed && !s->spec.follow && !is_point(&s->spec.ranges[f->range]))
+	if (s->batch != NULL && s->batch_next < look_up_count(s->batch))
 	{
-		s->bytes += f->place_len + f->value_len;
-		pass_key(s);
+		s->read++;
+		s->batch_next++;
 		return;
 	}
-	s->read++;
-	s->batch_next++;
+	s->bytes += f->place_len + f->value_len;
+	pass_key(s);
+	if (is_point(&s->spec.ranges[f->range]))
+		leave_range(s);
 }
 
 SourceStep

@@ -370,9 +370,12 @@ pick(uint64_t n)
 	return (random_state >> 33) % n;
 }
 
+/* ascends: mostly in small steps, so that an iterator can walk from one to the next */
 static void
-random_list(List *l, const Model *m, uint64_t rows, bool index, uint32_t n)
+random_list(List *l, const Model *m, uint64_t rows, bool index, uint32_t n, bool ascends)
 {
+	uint64_t	place = 0;
+
 	list_begin(l);
 	for (uint32_t i = 0; i < n; i++)
 	{
@@ -383,6 +386,12 @@ random_list(List *l, const Model *m, uint64_t rows, bool index, uint32_t n)
 		uint64_t	a = pick(rows),
 					b = pick(8) == 0 ? pick(rows) : a + pick(4);
 
+		if (ascends)
+		{
+			place = pick(40) == 0 ? pick(rows) : (place + pick(6)) % rows;
+			a = index ? rows - 1 - place : place;
+			b = index ? a - pick(3) : a + pick(3);
+		}
 		if (!index)
 		{
 			test_key(lower, m->object, a);
@@ -390,7 +399,7 @@ random_list(List *l, const Model *m, uint64_t rows, bool index, uint32_t n)
 			lower_len = ROW_KEY;
 			upper_len = pick(2) == 0 ? ROW_KEY : 0;
 		}
-		else if (pick(2) == 0)
+		else if (!ascends && pick(2) == 0)
 		{
 			lower_len = plain_key(lower, m->object, pick(GROUPS));
 			if (pick(3) == 0)
@@ -407,8 +416,8 @@ random_list(List *l, const Model *m, uint64_t rows, bool index, uint32_t n)
 		}
 		else
 		{
-			lower_len = unique_key(lower, m->object, b);
-			upper_len = pick(2) == 0 ? unique_key(upper, m->object, a) : 0;
+			lower_len = unique_key(lower, m->object, ascends ? a : b);
+			upper_len = pick(2) == 0 ? unique_key(upper, m->object, ascends ? b : a) : 0;
 		}
 		list_add(l, lower, lower_len, upper, upper_len);
 	}
@@ -438,7 +447,8 @@ test_random_lists(void)
 				flags |= KALAM_SCAN_KEYS_ONLY;
 			if (pick(5) == 0)
 				flags |= KALAM_SCAN_COUNT;
-			random_list(&l, &m, rows, index, (uint32_t) (pick(10) == 0 ? pick(800) : pick(20)));
+			random_list(&l, &m, rows, index, (uint32_t) (pick(10) == 0 ? pick(800) : pick(20)),
+						pick(2) == 0);
 			check_list(&m, &l, round == 0 ? 0 : stamp, flags, pick(3) == 0 ? 1 + pick(200) : 0,
 					   (uint32_t) (pick(2) == 0 ? 1 + pick(3000) : 0),
 					   (uint32_t) (pick(2) == 0 ? 1 + pick(3) : 0));
@@ -542,7 +552,7 @@ test_list_that_rests(void)
 		uint32_t	flags = KALAM_SCAN_KEYS | (i & 1 ? KALAM_SCAN_REVERSE : 0) |
 			(i & 2 ? KALAM_SCAN_INDEX : 0);
 
-		random_list(&l, &m, rows, i & 2, 400);
+		random_list(&l, &m, rows, i & 2, 400, i == 0);
 		hits[i] = expected_hits(&m, &l, i & 1, &n[i]);
 		c[i] = test_extra_channel(&store, (uint32_t) i, 0);
 		begin_list(&c[i], m.object, 0, flags, &l)->first_bytes = 500;
@@ -647,6 +657,30 @@ test_lists_over_deleted_keys(void)
 			n += b->nrows;
 		CHECK_EQUAL(c.code, KALAM_OK);
 		CHECK_EQUAL(n, 2);
+
+		/* points, through which it would walk; and a range behind them */
+		for (uint32_t points = 1; points <= 200; points += 199)
+		{
+			uint8_t		lower[ROW_KEY],
+						upper[ROW_KEY];
+
+			n = 0;
+			list_begin(&l);
+			test_key(upper, object, rows);
+			for (uint64_t i = 0; i < points; i++)
+			{
+				test_key(lower, object, 1 + i);
+				list_add(&l, lower, ROW_KEY, NULL, 0);
+			}
+			test_key(lower, object, 0);
+			list_add(&l, lower, ROW_KEY, upper, ROW_KEY);
+			begin_list(&c, object, 0, scan, &l);
+			test_post(&c, KALAM_LANE_READ);
+			while ((b = test_next_block(&c)) != NULL)
+				n += b->nrows;
+			CHECK_EQUAL(c.code, KALAM_OK);
+			CHECK_EQUAL(n, 3);	/* row 1 twice */
+		}
 	}
 	free(l.bytes);
 }
