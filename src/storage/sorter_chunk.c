@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "src/storage/sorter_internal.h"
+#include "src/storage/stop_point.h"
 #include "src/storage/stored_keys.h"
 
 #define LOOK_ROWS		1024	/* between two looks at whether to go on */
@@ -186,6 +187,7 @@ write_file(ChunkJob *j, KalamKeyFilter *filter, EngineError *err)
 			return NULL;
 		}
 	}
+	STOP_POINT("load_chunk");
 	return sorted_writer_finish(&w, err);
 }
 
