@@ -107,8 +107,9 @@ kalam_settings_define(void)
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("kalam.bulk_load_threshold",
-							"Sets the size of a transaction's changes from which on they are committed as sorted files.",
-							"Smaller transactions go through the write-ahead log and memory of the store.",
+							"Sets the size of changes from which on they go into sorted files.",
+							"INSERT and COPY that insert more send it to storage while they run; other transactions "
+							"that change less go through the write-ahead log and memory of the store.",
 							&kalam_bulk_load_threshold,
 							1024, 0, MAX_KILOBYTES,
 							PGC_USERSET,
