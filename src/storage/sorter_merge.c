@@ -349,8 +349,10 @@ sorter_start_merge(Sorter *s)
 	SortedFile **files;
 	uint32_t	n = s->nfiles;
 
+	if (n == 0)
+		return;
 	sorter_order_files(s);
-	files = malloc((n + 1) * sizeof(SortedFile *));
+	files = malloc(n * sizeof(SortedFile *));
 	memcpy(files, s->files, n * sizeof(SortedFile *));
 	for (uint32_t from = 0, to; from < n; from = to)
 	{
