@@ -20,7 +20,7 @@
 /* Outer rows of a batch: the first, by how much the next is larger, the most. */
 #define KALAM_BATCH_FIRST	1
 #define KALAM_BATCH_GROWTH	4
-#define KALAM_BATCH_MOST	4096
+#define KALAM_BATCH_MOST	16384
 
 /* custom_private of the CustomScan */
 enum KalamBatchJoinPrivate
@@ -30,6 +30,7 @@ enum KalamBatchJoinPrivate
 	KALAM_JOIN_INDEX,			/* String: kalam_key_for_plan */
 	KALAM_JOIN_TYPE,			/* Integer: JoinType */
 	KALAM_JOIN_SINGLE_MATCH,	/* Boolean: the first match of an outer row is all */
+	KALAM_JOIN_KEEPS_ORDER,		/* Boolean: the order of the outer side is that of pairs */
 	KALAM_JOIN_NOUTER,			/* Integer: columns of the outer side */
 	KALAM_JOIN_ATTNUMS,			/* integer list: inner columns behind them; others, in
 								 * which EXPLAIN shows conditions, are not read */
@@ -63,6 +64,7 @@ enum KalamBatchPathPrivate
 	KALAM_BATCH_CLAUSES,		/* RestrictInfos of the join that it does not enforce */
 	KALAM_BATCH_TYPE,			/* Integer: JoinType */
 	KALAM_BATCH_UNIQUE,			/* Boolean: an outer row has one match at most */
+	KALAM_BATCH_KEEPS_ORDER,	/* Boolean */
 	KALAM_BATCH_ITEMS
 };
 

@@ -5,9 +5,10 @@
  * Outer rows are copied until there are enough for a batch, and the ranges of
  * keys that each of them asks for are put in one list.  Rows of the inner table
  * come in the order of that list, so that pairs come in the order of the outer
- * rows, and an outer row is done when a row of a later one comes.  Neighbours
- * that ask for the same one key, as sorted rows do, share the row that is found.
- * Batches grow, for a LIMIT above may want few rows.
+ * rows, and an outer row is done when a row of a later one comes.  If nobody wants
+ * the order of the outer side, the rows of a batch are put in that of their keys:
+ * storage finds neighbours faster.  Neighbours that ask for the same one key share
+ * the row that is found.  Batches grow, for a LIMIT above may want few rows.
  */
 #include "postgres.h"
 
@@ -36,6 +37,19 @@
 /* the first block of a batch of several rows: all of it is wanted */
 #define FIRST_BYTES (64 * 1024)
 
+/* memory for the bytes of keys is taken so much at a time */
+#define KEYS_BYTES 8192
+
+/* An outer row of a batch. */
+typedef struct OuterRow
+{
+	MinimalTuple tuple;
+	uint64		begins;			/* how its first range begins: what tells most keys apart */
+	int			first;			/* of its ranges, */
+	int			n;				/* so many */
+	bool		shares;			/* it asks for the same one key as the row before */
+} OuterRow;
+
 typedef struct BatchJoin
 {
 	CustomScanState css;
@@ -47,6 +61,7 @@ typedef struct BatchJoin
 	KalamKeyReading *only;		/* reads columns from keys; NULL: rows are read */
 	JoinType	jointype;
 	bool		single_match;
+	bool		sorts;			/* rows of a batch by their keys */
 	int			nouter;			/* columns */
 	int			ninner;			/* of the inner side, in all */
 	int			nread;			/* of them, that are read */
@@ -68,11 +83,13 @@ typedef struct BatchJoin
 	int			size;			/* outer rows that the next one may have */
 	bool		outer_done;
 	int			n;				/* outer rows */
-	MinimalTuple *rows;
-	bool	   *shares;			/* it asks for the same one key as the row before */
+	OuterRow   *rows;
+	bool		ascends;		/* rows are in the order of their first ranges */
 	int			nranges;
 	int			room;
 	KalamKeyRange *ranges;
+	uint8	   *keys;			/* where the bytes of the next key go, */
+	Size		keys_left;		/* so many */
 	int		   *range_row;		/* outer row of each range, the first if they share */
 	KalamInput	input;			/* the conditions that storage evaluates */
 	KalamMerge	merge;
@@ -163,6 +180,7 @@ begin_batch_join(CustomScanState *css, EState *estate, int eflags)
 	css->custom_ps = list_make1(j->outer);
 	j->jointype = (JoinType) intVal(list_nth(private, KALAM_JOIN_TYPE));
 	j->single_match = boolVal(list_nth(private, KALAM_JOIN_SINGLE_MATCH));
+	j->sorts = !boolVal(list_nth(private, KALAM_JOIN_KEEPS_ORDER));
 	j->nouter = intVal(list_nth(private, KALAM_JOIN_NOUTER));
 	j->ninner = list_length(plan->custom_scan_tlist) - j->nouter;
 	j->nread = list_length(attnums);
@@ -188,7 +206,7 @@ load_outer(BatchJoin *j, int i)
 	TupleTableSlot *slot = j->css.ss.ss_ScanTupleSlot;
 
 	ExecClearTuple(slot);
-	ExecStoreMinimalTuple(j->rows[i], j->outer_slot, false);
+	ExecStoreMinimalTuple(j->rows[i].tuple, j->outer_slot, false);
 	slot_getallattrs(j->outer_slot);
 	memcpy(slot->tts_values, j->outer_slot->tts_values, j->nouter * sizeof(Datum));
 	memcpy(slot->tts_isnull, j->outer_slot->tts_isnull, j->nouter * sizeof(bool));
@@ -217,64 +235,141 @@ load_inner(BatchJoin *j)
 
 /* ---- batches ---- */
 
+static const uint8 *
+keep_key(BatchJoin *j, const uint8 *key, uint16 len)
+{
+	uint8	   *kept;
+
+	if (len > j->keys_left)
+	{
+		j->keys_left = Max(KEYS_BYTES, len);
+		j->keys = palloc(j->keys_left);
+	}
+	kept = memcpy(j->keys, key, len);
+	j->keys += len;
+	j->keys_left -= len;
+	return kept;
+}
+
 static void
 add_range(BatchJoin *j, const KalamKeyRange *range)
 {
+	KalamKeyRange *r;
+
 	if (j->nranges == j->room)
 	{
 		j->room = Max(2 * j->room, 2 * j->size);
 		if (j->ranges == NULL)
-		{
 			j->ranges = palloc(j->room * sizeof(KalamKeyRange));
-			j->range_row = palloc(j->room * sizeof(int));
-		}
 		else
-		{
 			j->ranges = repalloc_huge(j->ranges, j->room * sizeof(KalamKeyRange));
-			j->range_row = repalloc_huge(j->range_row, j->room * sizeof(int));
-		}
 	}
-	j->ranges[j->nranges] = *range;
-	j->range_row[j->nranges++] = j->n;
+	r = &j->ranges[j->nranges++];
+	*r = *range;
+	r->lower = keep_key(j, range->lower, range->lower_len);
+	if (range->upper_len > 0)
+		r->upper = keep_key(j, range->upper, range->upper_len);
 }
 
-/* Is this just the key that the row before asks for? */
-static bool
-is_same_key(const BatchJoin *j, const KalamKeyRanges *ranges)
+static int
+compare_lower(const KalamKeyRange *a, const KalamKeyRange *b)
 {
-	const KalamKeyRange *r = ranges->ranges;
-	const KalamKeyRange *last;
-	int			head;
+	return kalam_key_compare(a->lower, a->lower_len, b->lower, b->lower_len);
+}
 
-	if (ranges->n != 1 || r->upper_len > 0 || j->nranges == 0)
-		return false;
-	last = &j->ranges[j->nranges - 1];
-	head = j->range_row[j->nranges - 1];
-	return (head == j->n - 1 || j->shares[j->n - 1]) &&
-		(j->nranges == 1 || j->range_row[j->nranges - 2] != head) &&
-		last->upper_len == 0 && last->lower_len == r->lower_len &&
-		memcmp(last->lower, r->lower, r->lower_len) == 0;
+/* Does the row ask for just one key, and the row before it for the same? */
+static bool
+is_same_key(const OuterRow *before, const OuterRow *row, const KalamKeyRange *ranges)
+{
+	return row->n == 1 && before->n == 1 && ranges[row->first].upper_len == 0 &&
+		ranges[before->first].upper_len == 0 &&
+		compare_lower(&ranges[before->first], &ranges[row->first]) == 0;
+}
+
+/* Bytes of a key behind what all keys of a table begin with, to be compared as a number. */
+static uint64
+beginning(const KalamKeyRange *range)
+{
+	uint8		bytes[8] = {0};
+	int			len = Min(range->lower_len - KALAM_KEY_PREFIX_BYTES, (int) sizeof(bytes));
+
+	if (len > 0)
+		memcpy(bytes, range->lower + KALAM_KEY_PREFIX_BYTES, len);
+	return kalam_get_be64(bytes);
 }
 
 /* Takes an outer row into the batch, and the ranges that it asks for. */
 static void
-add_outer(BatchJoin *j, TupleTableSlot *row)
+add_outer(BatchJoin *j, TupleTableSlot *slot)
 {
 	ExprContext *econtext = j->css.ss.ps.ps_ExprContext;
+	OuterRow   *row = &j->rows[j->n];
 	KalamKeyRanges ranges;
 
-	j->rows[j->n] = ExecCopySlotMinimalTuple(row);
+	row->tuple = ExecCopySlotMinimalTuple(slot);
+	row->first = j->nranges;
+	row->n = 0;
 	load_outer(j, j->n);
 	econtext->ecxt_scantuple = j->css.ss.ss_ScanTupleSlot;
 	if (!j->empty)
 	{
+		MemoryContext old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+
 		ranges = kalam_compute_ranges(&j->conditions);
-		j->shares[j->n] = is_same_key(j, &ranges);
-		for (int i = 0; i < ranges.n && !j->shares[j->n]; i++)
+		MemoryContextSwitchTo(old);
+		row->n = ranges.n;
+		for (int i = 0; i < ranges.n; i++)
 			add_range(j, &ranges.ranges[i]);
 	}
+	if (j->sorts && row->n > 0)
+		row->begins = beginning(&j->ranges[row->first]);
+	if (j->sorts && j->n > 0 && j->ascends)
+		j->ascends = row[-1].n > 0 && row->n > 0 &&
+			compare_lower(&j->ranges[row[-1].first], &j->ranges[row->first]) <= 0;
 	j->n++;
 	ResetExprContext(econtext);
+}
+
+/* Rows that ask for nothing come first; equal ones as they came. */
+static int
+compare_outer(const void *a, const void *b, void *arg)
+{
+	const OuterRow *x = a;
+	const OuterRow *y = b;
+	const KalamKeyRange *ranges = arg;
+	int			cmp = (x->n > 0) - (y->n > 0);
+
+	if (cmp == 0 && x->n > 0 && x->begins != y->begins)
+		return x->begins < y->begins ? -1 : 1;
+	if (cmp == 0 && x->n > 0)
+		cmp = compare_lower(&ranges[x->first], &ranges[y->first]);
+	return cmp != 0 ? cmp : x->first - y->first;
+}
+
+/* Makes one list of the ranges of all rows, in the order in which they are joined. */
+static void
+list_ranges(BatchJoin *j)
+{
+	KalamKeyRange *unsorted = j->ranges;
+	int			n = 0;
+
+	if (j->sorts && !j->ascends)
+	{
+		qsort_arg(j->rows, j->n, sizeof(OuterRow), compare_outer, unsorted);
+		j->ranges = MemoryContextAllocHuge(j->context,
+										   Max(j->nranges, 1) * sizeof(KalamKeyRange));
+	}
+	j->range_row = MemoryContextAllocHuge(j->context, Max(j->nranges, 1) * sizeof(int));
+	for (int i = 0; i < j->n; i++)
+		j->rows[i].shares = i > 0 && is_same_key(&j->rows[i - 1], &j->rows[i], unsorted);
+	for (int i = 0; i < j->n; i++)
+		for (int k = 0; k < j->rows[i].n && !j->rows[i].shares; k++)
+		{
+			j->range_row[n] = i;
+			/* (never behind what is still to be read, if it is the same array) */
+			j->ranges[n++] = unsorted[j->rows[i].first + k];
+		}
+	j->nranges = n;
 }
 
 static void
@@ -289,9 +384,10 @@ close_batch(BatchJoin *j)
 	j->n = j->at = j->head = 0;
 	j->nranges = j->room = 0;
 	j->ranges = NULL;
+	j->keys_left = 0;
 	j->range_row = NULL;
 	j->rows = NULL;
-	j->shares = NULL;
+	j->ascends = true;
 	j->have_inner = false;
 	j->loaded = j->paired = j->matched = j->skips = false;
 }
@@ -330,11 +426,11 @@ next_batch(BatchJoin *j)
 	j->started = true;
 	if (j->outer_done)
 		return false;
-	j->rows = MemoryContextAlloc(j->context, j->size * sizeof(MinimalTuple));
-	j->shares = MemoryContextAllocZero(j->context, j->size * sizeof(bool));
+	j->rows = MemoryContextAlloc(j->context, j->size * sizeof(OuterRow));
 	read_outer_rows(j);
 	if (j->n == 0)
 		return false;
+	list_ranges(j);
 	j->nbatches++;
 	j->total_ranges += j->nranges;
 	j->size = Min(j->size * KALAM_BATCH_GROWTH, KALAM_BATCH_MOST);
@@ -396,7 +492,7 @@ filter_and_project(BatchJoin *j)
 static bool
 next_shares(const BatchJoin *j)
 {
-	return j->at + 1 < j->n && j->shares[j->at + 1];
+	return j->at + 1 < j->n && j->rows[j->at + 1].shares;
 }
 
 /* The outer row has no more inner rows: gives it without one, if the join does. */

@@ -4,9 +4,9 @@
  *
  * Wherever core could run a nested loop whose inner side is a scan of a stored
  * table by a key, parameterised by the outer side, a batched join can do the
- * same: it is built upon that scan's path, and gives the same rows in the same
- * order of the outer side.  Not where rows are locked or modified: what is
- * checked again then is checked by nodes that read one row at a time.
+ * same: it is built upon that scan's path, and gives the same rows, in the order
+ * of the outer side if somebody wants that.  Not where rows are locked or modified:
+ * what is checked again then is checked by nodes that read one row at a time.
  */
 #include "postgres.h"
 
@@ -22,10 +22,13 @@
 #include "src/backend/planner.h"
 
 /*
- * Costs, in the planner's unit: a key made and looked up in storage, many at a
- * time.  What a request costs besides, the inner path knows.
+ * Costs, in the planner's unit: a key made and sent to storage, many at a time;
+ * then it is looked up, or walked to over the keys between.  What a request costs
+ * besides, the inner path knows.
  */
-#define PROBE_COST	0.08
+#define PROBE_COST		0.06
+#define LOOK_UP_COST	0.3
+#define STEP_COST		0.02
 
 static set_join_pathlist_hook_type prev_join_pathlist = NULL;
 
@@ -110,6 +113,15 @@ batches_of(double rows)
 	return rows > size ? n + (rows - size) / KALAM_BATCH_MOST : n;
 }
 
+/* To find a key, if those of a batch lie anywhere in the table. */
+static Cost
+find_cost(double outer_rows, const RelOptInfo *innerrel)
+{
+	double		steps = Max(innerrel->tuples, 1) / Min(outer_rows, KALAM_BATCH_MOST);
+
+	return Min(steps * STEP_COST, LOOK_UP_COST);
+}
+
 static void
 cost_batch_join(const Joining *j, CustomPath *path, const Path *outer, const Path *inner,
 				List *clauses)
@@ -125,7 +137,8 @@ cost_batch_join(const Joining *j, CustomPath *path, const Path *outer, const Pat
 		path->path.pathtarget->cost.startup;
 	run = outer->total_cost - outer->startup_cost +
 		(batches_of(outer_rows) - 1) * request +
-		outer_rows * (PROBE_COST + inner->total_cost - inner->startup_cost) +
+		outer_rows * (PROBE_COST + find_cost(outer_rows, inner->parent) +
+					  inner->total_cost - inner->startup_cost) +
 		pairs * (cpu_tuple_cost + qual.per_tuple) +
 		path->path.rows * path->path.pathtarget->cost.per_tuple;
 	path->path.total_cost = path->path.startup_cost + run;
@@ -197,6 +210,7 @@ make_path(const Joining *j, Path *outer, Path *inner, List *pathkeys, Relids req
 	items[KALAM_BATCH_CLAUSES] = (Node *) clauses;
 	items[KALAM_BATCH_TYPE] = (Node *) makeInteger(j->jointype);
 	items[KALAM_BATCH_UNIQUE] = (Node *) makeBoolean(j->extra->inner_unique);
+	items[KALAM_BATCH_KEEPS_ORDER] = (Node *) makeBoolean(pathkeys != NIL);
 	for (int i = 0; i < KALAM_BATCH_ITEMS; i++)
 		private = lappend(private, items[i]);
 	path->custom_private = private;

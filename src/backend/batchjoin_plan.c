@@ -173,6 +173,7 @@ kalam_plan_batch_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List
 	items[KALAM_JOIN_INDEX] = (Node *) kalam_key_for_plan(&key);
 	items[KALAM_JOIN_TYPE] = (Node *) makeInteger(jointype);
 	items[KALAM_JOIN_SINGLE_MATCH] = (Node *) makeBoolean(unique || jointype == JOIN_SEMI);
+	items[KALAM_JOIN_KEEPS_ORDER] = list_nth(path->custom_private, KALAM_BATCH_KEEPS_ORDER);
 	items[KALAM_JOIN_ATTNUMS] = (Node *) numbers;
 	items[KALAM_JOIN_ONLY] = (Node *) makeBoolean(scan_path->only);
 	for (int i = 0; i < KALAM_JOIN_ITEMS; i++)

@@ -24,6 +24,7 @@
 #include "src/backend/ddl.h"
 #include "src/backend/directmodify.h"
 #include "src/backend/index.h"
+#include "src/backend/load.h"
 #include "src/backend/modify.h"
 #include "src/backend/modify_internal.h"
 #include "src/backend/onconflict.h"
@@ -52,6 +53,19 @@ add_update_targets(PlannerInfo *root, Index rtindex, RangeTblEntry *rte, Relatio
 }
 
 /* ---- begin and end ---- */
+
+/* A plain INSERT or COPY? */
+static bool
+inserts_plainly(const KalamModify *m)
+{
+	const ModifyTableState *mtstate = m->mtstate;
+
+	if (mtstate == NULL || mtstate->operation != CMD_INSERT || m->check_each ||
+		m->on_conflict != KALAM_CONFLICT_ERROR || m->updates_conflicts || m->arbiters != NULL)
+		return false;
+	return mtstate->ps.plan == NULL ||
+		((ModifyTable *) mtstate->ps.plan)->onConflictAction == ONCONFLICT_NONE;
+}
 
 static void
 find_constraints(KalamModify *m)
@@ -96,6 +110,8 @@ begin_modify_state(ResultRelInfo *info, ModifyTableState *mtstate)
 		m->check_each = (mtstate == NULL || mtstate->ps.plan == NULL) &&
 			(triggers->trig_insert_after_row || triggers->trig_insert_after_statement);
 	}
+	if (inserts_plainly(m))
+		m->loader = kalam_loader_begin(mtstate->ps.state);
 	return m;
 }
 
@@ -106,6 +122,8 @@ end_modify(EState *estate, ResultRelInfo *info)
 
 	if (m == NULL || --m->users > 0)
 		return;
+	if (m->loader != NULL)
+		kalam_loader_end(m->loader);
 	kalam_unique_checks_flush();
 	if (m->old_slot != NULL)
 		ExecDropSingleTupleTableSlot(m->old_slot);
@@ -182,6 +200,31 @@ is_routed(const ResultRelInfo *info)
 		(info->ri_TrigDesc == NULL || !info->ri_TrigDesc->trig_insert_before_row);
 }
 
+/*
+ * The executor copies each row of a query into a slot of the table's kind, which for
+ * a foreign table forms a tuple, to be taken apart again here.  With a slot of values
+ * in that place it hands us the rows as the query computes them, as it does where
+ * they go through a partitioned table.  Not where somebody else looks at the slot.
+ */
+static void
+take_computed_rows(EState *estate, KalamModify *m, ResultRelInfo *info, TupleTableSlot *slot,
+				   TupleTableSlot *plan_slot)
+{
+	TupleConstr *constr = RelationGetDescr(m->rel)->constr;
+	MemoryContext old;
+
+	if (m->mtstate == NULL || m->mtstate->operation != CMD_INSERT || plan_slot == NULL ||
+		!TTS_IS_VIRTUAL(plan_slot) || slot != info->ri_newTupleSlot ||
+		info->ri_projectNew != NULL || info->ri_projectReturning != NULL ||
+		info->ri_WithCheckOptions != NIL || info->ri_TrigDesc != NULL ||
+		m->on_conflict == KALAM_CONFLICT_IGNORE || (constr != NULL && constr->has_generated_stored))
+		return;
+	old = MemoryContextSwitchTo(estate->es_query_cxt);
+	info->ri_newTupleSlot = ExecAllocTableSlot(&estate->es_tupleTable, RelationGetDescr(m->rel),
+											   &TTSOpsVirtual);
+	MemoryContextSwitchTo(old);
+}
+
 static TupleTableSlot *
 insert_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTableSlot *plan_slot)
 {
@@ -189,7 +232,11 @@ insert_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 	uint8		key[KALAM_MAX_KEY_BYTES];
 	size_t		key_len;
 
-	kalam_modify_make_ready(m);
+	if (!m->ready)
+	{
+		kalam_modify_make_ready(m);
+		take_computed_rows(estate, m, info, slot, plan_slot);
+	}
 	slot->tts_tableOid = RelationGetRelid(m->rel);
 	kalam_modify_check_constraints(estate, info, slot,
 								   m->mtstate != NULL && m->mtstate->operation == CMD_UPDATE ?
@@ -204,6 +251,8 @@ insert_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 	}
 	else
 		key_len = kalam_table_row_key(m->table, m->rel, slot, key);
+	if (m->loader != NULL && kalam_load_row(m, slot, key, key_len))
+		return slot;
 	if (m->updates_conflicts)
 		return kalam_insert_or_update(estate, info, slot, key, key_len);
 	if (m->on_conflict == KALAM_CONFLICT_IGNORE && kalam_arbiters_have_values(m->arbiters))
@@ -215,7 +264,11 @@ insert_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 		}
 	}
 	else if (kalam_modify_insert(estate, m, slot, key, key_len))
+	{
+		if (m->loader != NULL)
+			kalam_load_row_is_staged(m);
 		return slot;
+	}
 	if (m->mtstate != NULL)
 		InstrCountTuples2(&m->mtstate->ps, 1);
 	return NULL;
@@ -388,6 +441,8 @@ exec_insert(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTabl
 /*
  * With ON CONFLICT each row is looked up: rows of a batch at once.  What is returned
  * counts as inserted, so this is not for statements that ask what was done to a row.
+ * Other rows come one by one: the executor would copy each of a batch, twice, for more
+ * than a call costs (800 instructions a row and more, beside 2200 for INSERT itself).
  */
 static int
 batch_size(ResultRelInfo *info)

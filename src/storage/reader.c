@@ -6,9 +6,8 @@
  * Every request is a small state machine in its Chan, moved on by whichever
  * thread takes the channel off the lane.  A thread never waits for a backend:
  * it does one block's worth, puts the channel back and looks what else there
- * is.  `posts` lets one thread at a time into a channel; who comes meanwhile
- * leaves a mark there and the one inside goes round again.  Nothing is written to
- * the store here; finished change sets go to the commit thread.
+ * is.  Nothing is written to the store here; finished change sets go to the
+ * commit thread.
  *
  * Threads of the READ lane and of the NEAR lanes are the same but for where they
  * look first: what takes longer on a NEAR lane goes on where it is, and READ serves
@@ -266,7 +265,7 @@ stream_start(Chan *c)
 		c->shared->result.position = UINT64_MAX;
 	}
 	else if (c->shared->req.flags & KALAM_COMMIT_BULK)
-		c->load = bulk_open();
+		c->load = bulk_open(chan_slot(c));
 	else if (c->op == KALAM_OP_COMMIT)
 	{
 		c->set = change_set_create();
@@ -435,20 +434,6 @@ serve(Chan *c)
 		proceed(c);
 }
 
-static void
-serve_posted(Chan *c)
-{
-	uint32_t	n;
-
-	if (atomic_fetch_add(&c->posts, 1) > 0)
-		return;					/* the thread inside goes round again */
-	do
-	{
-		n = atomic_load(&c->posts);
-		serve(c);
-	} while (atomic_fetch_sub(&c->posts, n) != n);
-}
-
 /* arg: the number of the lane that the thread serves. */
 static void *
 run(void *arg)
@@ -464,7 +449,7 @@ run(void *arg)
 		Chan	   *c;
 
 		if (lane_next(lane, &waiter, SLEEP_US, &index) && (c = chan_get(index)) != NULL)
-			serve_posted(c);
+			chan_serve(c, serve);
 	}
 	if (lane >= KALAM_LANE_NEAR)
 		lane_quit(lane);

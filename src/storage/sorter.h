@@ -30,9 +30,9 @@ typedef struct SorterConfig
 
 	/*
 	 * Something has changed: a job has ended, or all that was asked for is done.
-	 * Called by threads of the pool (and by settle and finish, if there is nothing
-	 * to wait for), never at the same time twice for one sorter; it must not call
-	 * the sorter, except for what is for any thread.
+	 * Called by threads of the pool, by several at once perhaps, and by settle and
+	 * finish, if there is nothing to wait for.  It must not call the sorter, except
+	 * for what is for any thread, nor wait for anybody who closes it.
 	 */
 	void		(*changed) (void *arg);
 	void	   *arg;
@@ -72,6 +72,9 @@ typedef enum SorterState
 /*
  * settle: all that was added is in files, which may overlap.  finish: and these
  * are merged.  Both return at once; finish may follow a settle that is done.
+ * Finish of a sorter in state DUPLICATE looks through all that came before the
+ * duplicate, for there may have been one with a smaller tag: without it, the one
+ * that is told depends on which job was faster.
  */
 extern void sorter_settle(Sorter *s);
 extern void sorter_finish(Sorter *s);
@@ -98,14 +101,14 @@ typedef struct SorterProgress
 extern void sorter_progress(const Sorter *s, SorterProgress *progress);
 
 /*
- * State DUPLICATE: a key that came twice, or that the store has: the record that
- * came last (of several such, the one with the smallest tag that was met).
+ * State DUPLICATE: a key that came twice, or that the store has: the later record.
+ * Of several such it is the one with the smallest tag that was met.
  */
 typedef struct SorterDuplicate
 {
 	uint64_t	tag;
 	uint8_t    *key;
-	uint8_t    *value;			/* of the record, not the stored one */
+	uint8_t    *value;			/* of the record, not of the one that it collides with */
 	size_t		key_len;
 	size_t		value_len;
 } SorterDuplicate;

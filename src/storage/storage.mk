@@ -5,7 +5,7 @@
 #	build/asan/kalam_storage	with AddressSanitizer and UBSan
 #	build/tsan/kalam_storage	with ThreadSanitizer
 #	build/stop/kalam_storage	with the stop points of stop_point.h
-#	build/FLAVOUR/test_segment, test_storage, test_lists, test_filter, test_split, test_bulk, test_full_disk, test_damage	unit tests
+#	build/FLAVOUR/test_segment, test_storage, test_lists, test_filter, test_split, test_bulk, test_loads, test_sorter, test_full_disk, test_damage	unit tests
 #	build/plain/test_stops	deaths at stop points; wants build/stop/kalam_storage
 #	storage-check			all of it, run
 
@@ -26,7 +26,7 @@ STORAGE_LIBS_asan = $(STORAGE_LIBS_plain)
 STORAGE_LIBS_stop = $(STORAGE_LIBS_plain)
 
 
-STORAGE_SOURCES = $(sort $(wildcard src/storage/*.c)) src/shared/segment.c \
+STORAGE_SOURCES = $(sort $(wildcard src/storage/*.c)) src/shared/segment.c src/shared/key_filter.c \
 	$(sort $(wildcard src/shared/row*.c)) src/shared/catalog.c
 STORAGE_CXX_SOURCES = $(sort $(wildcard src/storage/*.cc))
 STORAGE_HEADERS = $(wildcard src/storage/*.h src/shared/*.h test/unit/*.h)
@@ -65,6 +65,10 @@ build/$(1)/test_filter: $$(patsubst %.c,build/$(1)/%.o,$$(sort $$(wildcard src/s
 build/$(1)/test_%: build/$(1)/test/unit/test_%.o build/$(1)/src/shared/segment.o
 	$$(STORAGE_CC) $$(STORAGE_CFLAGS) $$(STORAGE_FLAGS_$(1)) -o $$@ $$^
 
+# Over the storage program's own code, in the same process.
+build/$(1)/test_sorter: build/$(1)/test/unit/test_sorter.o $$(filter-out %/main.o,$$(STORAGE_OBJECTS_$(1)))
+	$$(STORAGE_CC) $$(STORAGE_CFLAGS) $$(STORAGE_FLAGS_$(1)) -o $$@ $$^ $$(STORAGE_LIBS_$(1))
+
 build/$(1)/storage_bench: build/$(1)/bench/storage_bench.o build/$(1)/src/shared/segment.o
 	$$(STORAGE_CC) $$(STORAGE_CFLAGS) $$(STORAGE_FLAGS_$(1)) -o $$@ $$^
 
@@ -84,9 +88,11 @@ define storage_run
 	$(STORAGE_ENV_$(1)) build/$(1)/test_filter build/$(1)/kalam_storage
 	$(STORAGE_ENV_$(1)) build/$(1)/test_split build/$(1)/kalam_storage
 	$(STORAGE_ENV_$(1)) build/$(1)/test_bulk build/$(1)/kalam_storage
+	$(STORAGE_ENV_$(1)) build/$(1)/test_loads build/$(1)/kalam_storage
+	$(STORAGE_ENV_$(1)) build/$(1)/test_sorter
 endef
 
-STORAGE_TESTS = test_segment test_storage test_lists test_filter test_split test_bulk test_full_disk test_damage kalam_storage
+STORAGE_TESTS = test_segment test_storage test_lists test_filter test_split test_bulk test_loads test_sorter test_full_disk test_damage kalam_storage
 
 storage-check-plain: $(STORAGE_TESTS:%=build/plain/%) build/plain/test_stops build/stop/kalam_storage
 	$(call storage_run,plain)
