@@ -4,7 +4,8 @@
  *
  * Two walks over the values: one measures, one writes.  Core's would need a third
  * before them, to fetch what is toasted or compressed: a stored row holds neither.
- * Memory is taken for such values only, one at a time.
+ * Memory is taken for such values only, one at a time.  A slot that holds a tuple
+ * without them, as INSERT of what SELECT reads does, is copied.
  */
 #include "postgres.h"
 
@@ -52,6 +53,31 @@ becomes_short(Form_pg_attribute att, Size long_size)
 		long_size - VARHDRSZ + VARHDRSZ_SHORT <= VARATT_SHORT_MAX;
 }
 
+/*
+ * The slot's tuple, and how long it is from its null bitmap on, if that is what
+ * would be formed; NULL: it has to be.  Values are known.
+ */
+static inline HeapTupleHeader
+tuple_as_it_is(const TupleTableSlot *slot, Size *len)
+{
+	Form_pg_attribute att = slot->tts_tupleDescriptor->attrs;
+	int			natts = slot->tts_tupleDescriptor->natts;
+	HeapTuple	tuple;
+
+	if (!TTS_IS_HEAPTUPLE(slot))
+		return NULL;
+	tuple = ((const HeapTupleTableSlot *) slot)->tuple;
+	if (tuple == NULL || HeapTupleHasExternal(tuple) ||
+		HeapTupleHeaderGetNatts(tuple->t_data) != natts)
+		return NULL;
+	for (int i = 0; i < natts; i++, att++)
+		if (att->attlen == -1 && !slot->tts_isnull[i] &&
+			VARATT_IS_COMPRESSED(DatumGetPointer(slot->tts_values[i])))
+			return NULL;
+	*len = tuple->t_len - SizeofHeapTupleHeader;
+	return tuple->t_data;
+}
+
 Size
 kalam_row_tuple_size(TupleTableSlot *slot)
 {
@@ -63,6 +89,8 @@ kalam_row_tuple_size(TupleTableSlot *slot)
 	Size		size;
 
 	slot_getallattrs(slot);
+	if (tuple_as_it_is(slot, &size) != NULL)
+		return SizeofMinimalTupleHeader + size;
 	values = slot->tts_values;
 	isnull = slot->tts_isnull;
 	for (Form_pg_attribute att = desc->attrs, end = att + desc->natts; att < end; att++)
@@ -204,11 +232,29 @@ form(TupleTableSlot *slot, MinimalTuple tuple, const char *end)
 	int			natts = slot->tts_tupleDescriptor->natts;
 	const Datum *values = slot->tts_values;
 	const bool *isnull = slot->tts_isnull;
-	bool		hasnull = any_null(slot);
-	Size		hoff = header_size(natts, hasnull);
-	uint16		infomask = hasnull ? HEAP_HASNULL : 0;
+	bool		hasnull;
+	Size		hoff;
+	uint16		infomask;
 	char	   *at = (char *) tuple;
+	HeapTupleHeader whole;
+	Size		len;
 
+	whole = tuple_as_it_is(slot, &len);
+	if (whole != NULL)
+	{
+		at += SizeofMinimalTupleHeader;
+		if (end != NULL && !fits(at, len, end))
+			return NULL;
+		memcpy(at, whole->t_bits, len);
+		tuple->t_infomask2 = natts;
+		tuple->t_infomask = whole->t_infomask & (HEAP_HASNULL | HEAP_HASVARWIDTH);
+		tuple->t_hoff = whole->t_hoff;
+		return at + len;
+	}
+
+	hasnull = any_null(slot);
+	infomask = hasnull ? HEAP_HASNULL : 0;
+	hoff = header_size(natts, hasnull);
 	if (end != NULL && !fits(at, hoff, end))
 		return NULL;
 	at += hoff;
@@ -241,8 +287,7 @@ form(TupleTableSlot *slot, MinimalTuple tuple, const char *end)
 		}
 		else
 		{
-			Size		len = att->attlen;
-
+			len = att->attlen;
 			if (att->attlen < 0)
 			{
 				infomask |= HEAP_HASVARWIDTH;

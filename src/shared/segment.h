@@ -114,7 +114,8 @@ typedef enum KalamOp
 								 * `memory` bytes, until a COMMIT or PREPARE of this slot
 								 * names it, LOAD_DROP, or the slot's next owner */
 	KALAM_OP_LOAD_READ,			/* LOAD lane: the records of load `load` of this slot,
-								 * target by target in key order, declarations first */
+								 * target by target in key order, declarations first;
+								 * tags are 0 */
 	KALAM_OP_LOAD_DROP			/* LOAD lane: forgets all loads of this slot with numbers
 								 * load .. load_last, also one that is still sent */
 } KalamOp;
@@ -161,11 +162,13 @@ typedef enum KalamCode
 	KALAM_ERR_CANCELED,			/* the backend asked for it */
 	KALAM_ERR_NOT_READY,		/* RECOVERING, and the caller is no supervisor */
 	KALAM_ERR_DUPLICATE,		/* LOAD, COMMIT, PREPARE: a key of a UNIQUE target twice, or
-								 * stored.  result.position is the tag of the later one,
-								 * result.target its target; the stored value of the row
-								 * (its own, or the one that its index entry leads to) lies
-								 * raw in the channel's blocks from the address of block 0
-								 * on, result.bytes long; 0: it fits not or is not known */
+								 * stored, or in an earlier load.  result.position is the tag
+								 * of the later one (UINT64_MAX: not known), result.target its
+								 * target; the stored value of the row (its own, or the one
+								 * that its index entry leads to) lies raw in the channel's
+								 * blocks from the address of block 0 on, result.bytes long;
+								 * 0: it fits not or is not known.  LOAD ends so early only
+								 * when no block is the owner's, or all are there */
 	KALAM_ERR_NO_LOAD			/* LOAD_READ, COMMIT, PREPARE: this slot has no such load */
 } KalamCode;
 
