@@ -351,7 +351,8 @@ sorter_start_merge(Sorter *s)
 
 	sorter_order_files(s);
 	files = malloc((n + 1) * sizeof(SortedFile *));
-	memcpy(files, s->files, n * sizeof(SortedFile *));
+	if (n > 0)
+		memcpy(files, s->files, n * sizeof(SortedFile *));
 	for (uint32_t from = 0, to; from < n; from = to)
 	{
 		const SorterKey *max = &files[from]->max;
