@@ -221,12 +221,23 @@ on_declare(void *arg, const KalamLoadTarget *target, EngineError *err)
 	return true;
 }
 
+/* All of the bytes can be read. */
+static uint64_t
+sum_of(const uint8_t *data, size_t len)
+{
+	uint64_t	sum = 0;
+
+	for (size_t i = 0; i < len; i++)
+		sum += data[i];
+	return sum;
+}
+
 static bool
 on_add(void *arg, const LoadRecord *r, EngineError *err)
 {
 	Seen	   *s = arg;
 	const KalamLoadTarget *t;
-	volatile uint8_t sum = 0;
+	uint64_t	sum;
 
 	(void) err;
 	MUST(r->target < s->ntargets);
@@ -237,10 +248,8 @@ on_add(void *arg, const LoadRecord *r, EngineError *err)
 	if (t->index_id != 0)
 		MUST(r->key[5] == t->index_id >> 8 && r->key[6] == (t->index_id & 0xFF));
 	MUST(r->value_len >= KALAM_VALUE_HEADER_BYTES && r->value[0] == KALAM_VALUE_FORMAT);
-	for (size_t i = 0; i < r->key_len; i++)
-		sum += r->key[i];
-	for (size_t i = 0; i < r->value_len; i++)
-		sum += r->value[i];
+	sum = sum_of(r->key, r->key_len) + sum_of(r->value, r->value_len);
+	MUST(sum <= 255 * (uint64_t) (r->key_len + r->value_len));
 	if (s->exact)
 	{
 		const LoadRecord *p = &puts_[s->n].record;
