@@ -95,6 +95,7 @@ find_stored(const ChunkJob *j, Offender *o, EngineError *err)
 		for (; n < STORED_KEYS_MAX && i < c->rows; i++, n++)
 		{
 			records[n] = r = chunk_nth(c, i, r);
+			chunk_prefetch(c, i);
 			keys[n] = chunk_key(r);
 			lens[n] = r->key_len;
 		}
@@ -168,6 +169,7 @@ write_file(ChunkJob *j, KalamKeyFilter *filter, EngineError *err)
 	for (uint64_t i = 0; i < c->rows; i++)
 	{
 		r = chunk_nth(c, i, r);
+		chunk_prefetch(c, i);
 		if (s->unique ? same_as_last(c, i) : same_as_next(c, i))
 			continue;
 		if (filter->lines != NULL)

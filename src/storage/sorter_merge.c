@@ -349,10 +349,11 @@ sorter_start_merge(Sorter *s)
 	SortedFile **files;
 	uint32_t	n = s->nfiles;
 
+	if (n == 0)
+		return;
 	sorter_order_files(s);
-	files = malloc((n + 1) * sizeof(SortedFile *));
-	if (n > 0)
-		memcpy(files, s->files, n * sizeof(SortedFile *));
+	files = malloc(n * sizeof(SortedFile *));
+	memcpy(files, s->files, n * sizeof(SortedFile *));
 	for (uint32_t from = 0, to; from < n; from = to)
 	{
 		const SorterKey *max = &files[from]->max;
