@@ -113,9 +113,9 @@ typedef enum KalamOp
 								 * kept in files under the number `load`, of at most
 								 * `memory` bytes, until a COMMIT or PREPARE of this slot
 								 * names it, LOAD_DROP, or the slot's next owner */
-	KALAM_OP_LOAD_READ,			/* LOAD lane: the records of load `load` of this slot,
-								 * target by target in key order, declarations first;
-								 * tags are 0 */
+	KALAM_OP_LOAD_READ,			/* LOAD lane: the records of load `load` of this slot, in
+								 * the order of their keys, declarations first; tags
+								 * are 0 */
 	KALAM_OP_LOAD_DROP			/* LOAD lane: forgets all loads of this slot with numbers
 								 * load .. load_last, also one that is still sent */
 } KalamOp;
@@ -193,6 +193,8 @@ typedef struct KalamRequest
 								 * next_serial */
 	uint64_t	load_last;		/* LOAD_DROP */
 	uint64_t	memory;			/* LOAD: bytes that storage may hold for it */
+	uint32_t	database_oid;	/* LOAD, for those who watch: where it is, and */
+	uint32_t	relid;			/* the first table that it fills */
 	uint32_t	input_len;		/* SCAN_INPUT: bytes in the channel's blocks */
 	uint32_t	first_range;	/* SCAN with RANGES: begin with this one, and in it
 								 * behind the key `lower` (AFTER_LOWER) or `upper`
@@ -227,7 +229,7 @@ typedef struct KalamResult
 	uint32_t	code;			/* KalamCode */
 	uint32_t	target;			/* DUPLICATE: number of the target */
 	uint64_t	position;		/* EXISTS: index of the first key that exists, or
-								 * UINT64_MAX; DUPLICATE: tag */
+								 * UINT64_MAX; DUPLICATE: tag, UINT64_MAX: not known */
 	uint64_t	load_number;	/* DUPLICATE: the load in which it is */
 	uint64_t	rows;			/* STAT: estimate of rows */
 	uint64_t	bytes;			/* STAT, SPLIT: estimate of bytes, memory included;
