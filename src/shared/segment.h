@@ -40,6 +40,7 @@
 #define KALAM_CHANNEL_BLOCKS	4			/* blocks in flight per channel */
 #define KALAM_PINS_PER_SLOT		1024
 #define KALAM_BUCKETS			65536		/* stamps per key hash, a power of two */
+#define KALAM_NEAR_LANES		64			/* processors beyond that share them */
 #define KALAM_MESSAGE_BYTES		512
 #define KALAM_PATH_BYTES		1024
 
@@ -75,6 +76,8 @@ typedef struct KalamLane
 	_Alignas(KALAM_CACHE_LINE)
 	_Atomic uint32_t seq;		/* [*] futex; goes up with every post */
 	_Atomic uint32_t sleepers;	/* [S] threads asleep on seq */
+	_Atomic uint32_t watched;	/* [S] READ: a thread spins until something is posted */
+	_Atomic uint32_t away;		/* [S] NEAR: no thread serves it now; READ does */
 	uint64_t	bitmap_offset;	/* [P] one bit per channel that wants service */
 } KalamLane;
 
@@ -83,7 +86,10 @@ typedef enum KalamLaneKind
 	KALAM_LANE_READ = 0,		/* any read thread */
 	KALAM_LANE_COMMIT,			/* the commit thread */
 	KALAM_LANE_LOAD,			/* the threads that take loads in */
-	KALAM_LANES
+	KALAM_LANE_NEAR,			/* this and those behind it: one thread each, on the
+								 * processor of that number, for what the backends
+								 * there ask for and wait for */
+	KALAM_LANES = KALAM_LANE_NEAR + KALAM_NEAR_LANES
 } KalamLaneKind;
 
 /* One per backend, indexed by backend number.  Its owner is its only writer. */
@@ -113,9 +119,9 @@ typedef enum KalamOp
 								 * kept in files under the number `load`, of at most
 								 * `memory` bytes, until a COMMIT or PREPARE of this slot
 								 * names it, LOAD_DROP, or the slot's next owner */
-	KALAM_OP_LOAD_READ,			/* LOAD lane: the records of load `load` of this slot,
-								 * target by target in key order, declarations first;
-								 * tags are 0 */
+	KALAM_OP_LOAD_READ,			/* LOAD lane: the records of load `load` of this slot, in
+								 * the order of their keys, declarations first; tags
+								 * are 0 */
 	KALAM_OP_LOAD_DROP			/* LOAD lane: forgets all loads of this slot with numbers
 								 * load .. load_last, also one that is still sent */
 } KalamOp;
@@ -193,6 +199,8 @@ typedef struct KalamRequest
 								 * next_serial */
 	uint64_t	load_last;		/* LOAD_DROP */
 	uint64_t	memory;			/* LOAD: bytes that storage may hold for it */
+	uint32_t	database_oid;	/* LOAD, for those who watch: where it is, and */
+	uint32_t	relid;			/* the first table that it fills */
 	uint32_t	input_len;		/* SCAN_INPUT: bytes in the channel's blocks */
 	uint32_t	first_range;	/* SCAN with RANGES: begin with this one, and in it
 								 * behind the key `lower` (AFTER_LOWER) or `upper`
@@ -227,7 +235,7 @@ typedef struct KalamResult
 	uint32_t	code;			/* KalamCode */
 	uint32_t	target;			/* DUPLICATE: number of the target */
 	uint64_t	position;		/* EXISTS: index of the first key that exists, or
-								 * UINT64_MAX; DUPLICATE: tag */
+								 * UINT64_MAX; DUPLICATE: tag, UINT64_MAX: not known */
 	uint64_t	load_number;	/* DUPLICATE: the load in which it is */
 	uint64_t	rows;			/* STAT: estimate of rows */
 	uint64_t	bytes;			/* STAT, SPLIT: estimate of bytes, memory included;
@@ -481,6 +489,17 @@ extern void kalam_segment_storage_reset(KalamSegment *seg);
 
 /* Asks for service of the channel by a thread of the lane.  Any process. */
 extern void kalam_lane_post(KalamSegment *seg, KalamLaneKind lane, uint32_t channel);
+
+/*
+ * The same for a request of the READ lane that is answered at once, as a rule.  It
+ * goes to whoever watches that lane; else to the NEAR lane of the processor that this
+ * runs on, for a thread that is woken on another one costs several times as much.
+ * True: the thread runs here, when the caller sleeps.  [B]
+ */
+extern bool kalam_near_post(KalamSegment *seg, uint32_t channel);
+
+/* The thread of a NEAR lane does something else for long: READ serves meanwhile.  [S] */
+extern void kalam_near_leave(KalamSegment *seg, KalamLaneKind lane);
 
 /*
  * Takes one posted channel off the lane, beginning behind *cursor, which it
