@@ -385,7 +385,8 @@ kalam_rpc_begin(KalamOp op)
 static KalamLaneKind
 lane_of(KalamOp op)
 {
-	if (op == KALAM_OP_LOAD || op == KALAM_OP_LOAD_READ || op == KALAM_OP_LOAD_DROP)
+	if (op == KALAM_OP_LOAD || op == KALAM_OP_LOAD_READ || op == KALAM_OP_LOAD_MEMBERS ||
+		op == KALAM_OP_LOAD_DROP)
 		return KALAM_LANE_LOAD;
 	return op == KALAM_OP_RESOLVE || op == KALAM_OP_SERVE ? KALAM_LANE_COMMIT : KALAM_LANE_READ;
 }
