@@ -811,16 +811,3 @@ kalam_row_lock_collected(uint32 object_id, const KalamOthersLock *lock, Oid reli
 	if (req.queued)
 		LockRelease(&req.queue_tag, queue_modes[req.mode], false);
 }
-
-void
-kalam_row_lock_object(uint32 object_id, Oid relid, const char *relname)
-{
-	KalamOthersLock *locks;
-	int			n;
-
-	(void) kalam_row_claim_object(object_id, relid, relname);
-	locks = kalam_row_locks_of_others(object_id, &n);
-	while (n > 0)
-		kalam_row_lock_collected(object_id, &locks[--n], relid, relname);
-	pfree(locks);
-}

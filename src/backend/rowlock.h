@@ -54,9 +54,6 @@ extern bool kalam_row_claim_object(uint32 object_id, Oid relid, const char *reln
 /* Gives it back. */
 extern void kalam_row_unclaim_object(uint32 object_id);
 
-/* Claims it, and waits for all who hold something of it. */
-extern void kalam_row_lock_object(uint32 object_id, Oid relid, const char *relname);
-
 /* What another transaction holds of a table. */
 typedef struct KalamOthersLock
 {

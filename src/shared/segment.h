@@ -113,9 +113,9 @@ typedef enum KalamOp
 								 * kept in files under the number `load`, of at most
 								 * `memory` bytes, until a COMMIT or PREPARE of this slot
 								 * names it, LOAD_DROP, or the slot's next owner */
-	KALAM_OP_LOAD_READ,			/* LOAD lane: the records of load `load` of this slot,
-								 * target by target in key order, declarations first;
-								 * tags are 0 */
+	KALAM_OP_LOAD_READ,			/* LOAD lane: the records of load `load` of this slot, in
+								 * the order of their keys, declarations first; tags
+								 * are 0 */
 	KALAM_OP_LOAD_MEMBERS,		/* LOAD lane: for the loads load .. load_last of this slot
 								 * that are kept: DUPLICATE if somebody has committed a key
 								 * of one; else which hashes (kalam_hash with seed 0; 8
@@ -200,6 +200,8 @@ typedef struct KalamRequest
 								 * load, from next_serial */
 	uint64_t	load_last;		/* LOAD_MEMBERS, LOAD_DROP */
 	uint64_t	memory;			/* LOAD: bytes that storage may hold for it */
+	uint32_t	database_oid;	/* LOAD, for those who watch: where it is, and */
+	uint32_t	relid;			/* the first table that it fills */
 	uint32_t	input_len;		/* SCAN_INPUT, LOAD_MEMBERS: bytes in the channel's blocks */
 	uint32_t	first_range;	/* SCAN with RANGES: begin with this one, and in it
 								 * behind the key `lower` (AFTER_LOWER) or `upper`
@@ -234,7 +236,7 @@ typedef struct KalamResult
 	uint32_t	code;			/* KalamCode */
 	uint32_t	target;			/* DUPLICATE: number of the target */
 	uint64_t	position;		/* EXISTS: index of the first key that exists, or
-								 * UINT64_MAX; DUPLICATE: tag */
+								 * UINT64_MAX; DUPLICATE: tag, UINT64_MAX: not known */
 	uint64_t	load_number;	/* DUPLICATE: the load in which it is */
 	uint64_t	rows;			/* STAT: estimate of rows; LOAD_MEMBERS: positions */
 	uint64_t	bytes;			/* STAT, SPLIT: estimate of bytes, memory included;

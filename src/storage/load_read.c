@@ -1,7 +1,6 @@
 /*
  * load_read.c
- *	  LOAD_READ: declarations first, then the records of each target in the order
- *	  of their keys.
+ *	  LOAD_READ: declarations first, then the records in the order of their keys.
  *
  * One thread at a time uses a read; the load is held, so that it may be dropped
  * meanwhile.
@@ -17,7 +16,8 @@ struct LoadRead
 {
 	Load	   *load;
 	uint32_t	declared;		/* targets */
-	uint32_t	target;			/* that is read */
+	uint32_t   *order;			/* targets in the order of their keys */
+	uint32_t	at;				/* order[at] is read */
 	SorterRead *read;			/* of it, or NULL */
 
 	/* the record that is not sent yet; its bytes stay where they are */
@@ -28,6 +28,42 @@ struct LoadRead
 	size_t		value_len;
 	uint64_t	sent;			/* of it, in pieces */
 };
+
+/* A target's number with what its keys begin with. */
+typedef struct TargetPlace
+{
+	uint64_t	prefix;
+	uint32_t	target;
+} TargetPlace;
+
+static int
+compare_places(const void *a, const void *b)
+{
+	const TargetPlace *x = a;
+	const TargetPlace *y = b;
+
+	return (x->prefix > y->prefix) - (x->prefix < y->prefix);
+}
+
+/* Rows of an object come before entries of its indexes. */
+static uint32_t *
+order_of_keys(const Load *load)
+{
+	TargetPlace *places = malloc((load->ntargets + 1) * sizeof(TargetPlace));
+	uint32_t   *order = malloc((load->ntargets + 1) * sizeof(uint32_t));
+
+	for (uint32_t i = 0; i < load->ntargets; i++)
+	{
+		const KalamLoadTarget *t = &load->targets[i].is;
+
+		places[i] = (TargetPlace) {(uint64_t) t->object_id << 16 | t->index_id, i};
+	}
+	qsort(places, load->ntargets, sizeof(TargetPlace), compare_places);
+	for (uint32_t i = 0; i < load->ntargets; i++)
+		order[i] = places[i].target;
+	free(places);
+	return order;
+}
 
 LoadRead *
 load_read_open(uint32_t slot, uint64_t number, EngineError *err)
@@ -42,6 +78,7 @@ load_read_open(uint32_t slot, uint64_t number, EngineError *err)
 	}
 	r = calloc(1, sizeof(LoadRead));
 	r->load = load;
+	r->order = order_of_keys(load);
 	return r;
 }
 
@@ -51,6 +88,7 @@ load_read_close(LoadRead *r)
 	if (r->read != NULL)
 		sorter_read_close(r->read);
 	load_put(r->load);
+	free(r->order);
 	free(r);
 }
 
@@ -71,7 +109,7 @@ record_head(const LoadRead *r)
 {
 	KalamLoadRecord h = {
 		.key_len = (uint16_t) r->key_len,
-		.target = (uint16_t) r->target,
+		.target = (uint16_t) r->order[r->at],
 		.value_len = (uint32_t) r->value_len,
 		.value_offset = value_offset(r->key_len),
 	};
@@ -104,10 +142,10 @@ write_record(const LoadRead *r, const KalamLoadRecord *h, uint64_t from, uint64_
 static bool
 next_record(LoadRead *r, EngineError *err)
 {
-	while (!r->has && r->target < r->load->ntargets)
+	while (!r->has && r->at < r->load->ntargets)
 	{
 		if (r->read == NULL)
-			r->read = sorter_read_open(r->load->targets[r->target].sorter, NULL, 0, err);
+			r->read = sorter_read_open(r->load->targets[r->order[r->at]].sorter, NULL, 0, err);
 		if (r->read == NULL)
 			return false;
 		r->has = sorter_read_next(r->read, &r->key, &r->key_len, &r->value, &r->value_len);
@@ -117,7 +155,7 @@ next_record(LoadRead *r, EngineError *err)
 			return false;
 		sorter_read_close(r->read);
 		r->read = NULL;
-		r->target++;
+		r->at++;
 	}
 	return r->has;
 }
