@@ -19,6 +19,23 @@ extern double kalam_value_float(KalamFieldKind kind, const uint8_t *at);
  */
 extern bool kalam_value_compare(KalamFieldKind kind, KalamRowValue a, KalamRowValue b, int *order);
 
+/* What of a value is looked at: itself, or how long it is. */
+typedef enum KalamMeasure
+{
+	KALAM_MEASURE_NONE = 0,
+	KALAM_MEASURE_BYTES,		/* BYTES and PADDED: all of it */
+	KALAM_MEASURE_TEXT_BYTES,	/* the same, but of PADDED without spaces at its end */
+	KALAM_MEASURE_TEXT_UTF8,	/* that in characters of UTF-8, which it must be */
+	KALAM_MEASURES
+} KalamMeasure;
+
+/* Is it one that values of this kind have?  Then as what kind they are understood. */
+extern bool kalam_measure_good(uint8_t measure, uint8_t kind);
+extern uint8_t kalam_measured_kind(uint8_t measure, uint8_t kind);
+
+/* Not for NONE. */
+extern int32_t kalam_value_measure(uint8_t measure, KalamFieldKind kind, KalamRowValue v);
+
 /* A numeric: digits to base 10000, the first of which counts 10000 ^ weight. */
 typedef struct KalamNumber
 {

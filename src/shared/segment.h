@@ -40,6 +40,7 @@
 #define KALAM_CHANNEL_BLOCKS	4			/* blocks in flight per channel */
 #define KALAM_PINS_PER_SLOT		1024
 #define KALAM_BUCKETS			65536		/* stamps per key hash, a power of two */
+#define KALAM_NEAR_LANES		64			/* processors beyond that share them */
 #define KALAM_MESSAGE_BYTES		512
 #define KALAM_PATH_BYTES		1024
 
@@ -75,6 +76,8 @@ typedef struct KalamLane
 	_Alignas(KALAM_CACHE_LINE)
 	_Atomic uint32_t seq;		/* [*] futex; goes up with every post */
 	_Atomic uint32_t sleepers;	/* [S] threads asleep on seq */
+	_Atomic uint32_t watched;	/* [S] READ: a thread spins until something is posted */
+	_Atomic uint32_t away;		/* [S] NEAR: no thread serves it now; READ does */
 	uint64_t	bitmap_offset;	/* [P] one bit per channel that wants service */
 } KalamLane;
 
@@ -83,7 +86,10 @@ typedef enum KalamLaneKind
 	KALAM_LANE_READ = 0,		/* any read thread */
 	KALAM_LANE_COMMIT,			/* the commit thread */
 	KALAM_LANE_LOAD,			/* the threads that take loads in */
-	KALAM_LANES
+	KALAM_LANE_NEAR,			/* this and those behind it: one thread each, on the
+								 * processor of that number, for what the backends
+								 * there ask for and wait for */
+	KALAM_LANES = KALAM_LANE_NEAR + KALAM_NEAR_LANES
 } KalamLaneKind;
 
 /* One per backend, indexed by backend number.  Its owner is its only writer. */
@@ -490,6 +496,17 @@ extern void kalam_segment_storage_reset(KalamSegment *seg);
 
 /* Asks for service of the channel by a thread of the lane.  Any process. */
 extern void kalam_lane_post(KalamSegment *seg, KalamLaneKind lane, uint32_t channel);
+
+/*
+ * The same for a request of the READ lane that is answered at once, as a rule.  It
+ * goes to whoever watches that lane; else to the NEAR lane of the processor that this
+ * runs on, for a thread that is woken on another one costs several times as much.
+ * True: the thread runs here, when the caller sleeps.  [B]
+ */
+extern bool kalam_near_post(KalamSegment *seg, uint32_t channel);
+
+/* The thread of a NEAR lane does something else for long: READ serves meanwhile.  [S] */
+extern void kalam_near_leave(KalamSegment *seg, KalamLaneKind lane);
 
 /*
  * Takes one posted channel off the lane, beginning behind *cursor, which it

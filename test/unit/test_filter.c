@@ -388,7 +388,7 @@ add_aggregates(Section *s, int group, bool text, size_t *len)
 {
 	KalamAggregationHeader head = {3, group >= 0, text ? 3 : 2, 0};
 	KalamAggregateItem items[] = {
-		{KALAM_AGG_COUNT, KALAM_AGG_NO_FIELD}, {KALAM_AGG_SUM, 0}, {KALAM_AGG_MAX, 2}
+		{KALAM_AGG_COUNT, 0, KALAM_AGG_NO_FIELD}, {KALAM_AGG_SUM, 0, 0}, {KALAM_AGG_MAX, 0, 2}
 	};
 	uint8_t    *bytes = calloc(1, 256);
 	size_t		at = sizeof(head);
@@ -545,7 +545,7 @@ test_counts_alone(void)
 {
 	uint32_t	object = make_rows(ROWS, true);
 	KalamAggregationHeader head = {0, 0, 1, 0};
-	KalamAggregateItem item = {KALAM_AGG_COUNT, KALAM_AGG_NO_FIELD};
+	KalamAggregateItem item = {KALAM_AGG_COUNT, 0, KALAM_AGG_NO_FIELD};
 	uint8_t		bytes[sizeof(head) + sizeof(item)];
 
 	memcpy(bytes, &head, sizeof(head));
