@@ -151,10 +151,11 @@ estimate_parts(const UpperPath *upper, double ngroups, double rows)
 	foreach(lc, upper->upper.items)
 	{
 		AttrNumber	attnum = lsecond_int(lfirst(lc));
+		KalamFieldKind kind = attnum == 0 ? KALAM_FIELD_OPAQUE :
+			kalam_field_kind(get_atttype(upper->relid, attnum));
 
 		bytes += kalam_aggregate_state_bytes(linitial_int(lfirst(lc)),
-											 attnum > 0 ? kalam_field_kind(get_atttype(upper->relid, attnum)) :
-											 KALAM_FIELD_OPAQUE);
+											 kalam_measured_kind(lthird_int(lfirst(lc)), kind));
 	}
 	foreach(lc, upper->upper.group)
 		bytes += sizeof(uint32) + upper->rel->attr_widths[lfirst_int(lc) - upper->rel->min_attr];

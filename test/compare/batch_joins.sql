@@ -129,7 +129,7 @@ RESET plan_cache_mode;
 -- Few rows of many, in a cursor too.
 SELECT i, id FROM probes JOIN items ON id = item ORDER BY i LIMIT 3;
 BEGIN;
-DECLARE c CURSOR FOR SELECT i, id, price FROM (SELECT * FROM probes ORDER BY i) p JOIN items ON id = item;
+DECLARE c CURSOR FOR SELECT i, id, price FROM probes JOIN items ON id = item ORDER BY i;
 FETCH 3 FROM c;
 FETCH 10 FROM c;
 MOVE 1000 FROM c;

@@ -810,7 +810,7 @@ static void
 test_kills_at_random_moments(void)
 {
 	Writer		writers[3] = {0};
-	double		end = test_now() + (SLOW ? 6 : 5);
+	double		end = test_now() + (SLOW ? 4 : 3);
 	long		rounds = 0;
 	unsigned	seed = (unsigned) time(NULL);
 	uint64_t	n = writer_rows();
