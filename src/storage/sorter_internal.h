@@ -66,6 +66,7 @@ typedef enum SorterGoal
 struct Sorter
 {
 	SorterConfig config;
+	PoolOwner	owner;			/* if the configuration names none */
 	bool		unique;
 	bool		looks;			/* at the store: it may have such keys */
 	size_t		max_chunk;
