@@ -19,6 +19,7 @@
 
 #include "src/backend/load.h"
 #include "src/backend/modify_internal.h"
+#include "src/backend/rowlock.h"
 #include "src/backend/shmem.h"
 #include "src/backend/stop_point.h"
 #include "src/backend/transaction.h"
@@ -58,6 +59,7 @@ struct KalamLoader
 	/* WAITS: */
 	List	   *modifies;		/* KalamModify of tables that rows were for */
 	bool		marked;
+	uint32		locks_mark;		/* where the locks on its rows begin */
 	KalamStagedMark mark;		/* where its rows begin in the log */
 	uint64		bytes_at_mark;
 	uint64		row_begins;		/* at this version, if it is staged */
@@ -242,6 +244,7 @@ begin_to_send(KalamLoader *loader)
 	LogWalk		w;
 	KalamStagedVersion *v;
 	uint16		target = 0;
+	KalamLocksToUndo locks = {0};
 
 	if (!log_is_pure(loader, &nkept) || !kalam_load_begin(&loader->load))
 		return stage_rest(loader);
@@ -253,11 +256,19 @@ begin_to_send(KalamLoader *loader)
 	walk_log(&w, loader);
 	while ((v = walk_next(&w)) != NULL)
 	{
-		if (w.ours)
-			kalam_load_put_staged(loader->load, &target, w.tag, v);
-		else
+		if (!w.ours)
 			keep(&kept[nkept++], v);
+		else
+		{
+			size_t		len;
+			const uint8 *key = kalam_staged_key_bytes(v->key, &len);
+
+			kalam_load_put_staged(loader->load, &target, w.tag, v);
+			kalam_row_locks_collect(&locks, key, len);
+		}
 	}
+	/* rows of a load are not locked (loadlock.h) */
+	kalam_row_locks_undo_some(loader->locks_mark, &locks);
 	kalam_unique_checks_drop();
 	kalam_changes_pop_to(kalam_changes_here(), loader->mark);
 	for (int i = 0; i < nkept; i++)
@@ -328,6 +339,7 @@ waited_enough(KalamLoader *loader, KalamModify *m)
 		/* those of its own rows are then all that wait */
 		kalam_unique_checks_flush();
 		loader->mark = kalam_staged_mark(staged);
+		loader->locks_mark = kalam_row_locks_mark();
 		loader->bytes_at_mark = kalam_staged_bytes(staged);
 		loader->marked = true;
 	}

@@ -89,6 +89,21 @@ extern uint32 kalam_row_locks_mark(void);
 extern void kalam_row_locks_undo(uint32 mark);
 
 /*
+ * Gives back the locks on these keys that were taken since a mark, and on nothing
+ * else: collects what is held of one key after the other, then gives all back.
+ * The set is made by the caller, all zero, and used in one memory context.
+ */
+typedef struct KalamLocksToUndo
+{
+	uint32	   *entries;
+	int			n;
+	int			size;
+} KalamLocksToUndo;
+
+extern void kalam_row_locks_collect(KalamLocksToUndo *set, const uint8 *key, size_t key_len);
+extern void kalam_row_locks_undo_some(uint32 mark, KalamLocksToUndo *set);
+
+/*
  * Lets go of everything at the end of a transaction.  Called from the
  * transaction callback (COMMIT, ABORT), which precedes the release of the
  * virtual transaction id that waiters sleep on.  Never raises.
