@@ -65,20 +65,34 @@ CREATE VIEW kalam.stat_tables AS
 
 GRANT SELECT ON kalam.stat_tables TO PUBLIC;
 
--- What ALTER does with the rows of stored tables now: builds indexes, stores rows anew.
+-- What statements insert into storage now, of all sessions that the caller may watch.
+CREATE FUNCTION kalam.loads(
+    OUT pid int, OUT database_oid oid, OUT relid oid, OUT phase text,
+    OUT rows bigint, OUT bytes bigint, OUT files int)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'kalam_loads' LANGUAGE C STRICT VOLATILE;
+
+-- What is done now with many rows of stored tables: ALTER builds indexes or stores
+-- rows anew, INSERT and COPY load.
 CREATE VIEW kalam.progress AS
     SELECT p.pid, d.datname, p.relid, 'building indexes' AS phase,
-           p.param13 AS rows, p.param19 AS rows_total, p.param20 AS bytes
+           p.param13 AS rows, p.param19 AS rows_total, p.param20 AS bytes,
+           NULL::int AS files
     FROM pg_stat_get_progress_info('CREATE INDEX') p
          JOIN pg_database d ON d.oid = p.datid
          JOIN pg_foreign_table f ON f.ftrelid = p.relid
     WHERE d.datname = current_database()
     UNION ALL
     SELECT p.pid, d.datname, p.relid, 'storing rows anew',
-           p.param4, p.param19, p.param20
+           p.param4, p.param19, p.param20, NULL
     FROM pg_stat_get_progress_info('CLUSTER') p
          JOIN pg_database d ON d.oid = p.datid
          JOIN pg_foreign_table f ON f.ftrelid = p.relid
+    WHERE d.datname = current_database()
+    UNION ALL
+    SELECT l.pid, d.datname, l.relid, l.phase, l.rows, NULL, l.bytes, l.files
+    FROM kalam.loads() l
+         JOIN pg_database d ON d.oid = l.database_oid
     WHERE d.datname = current_database();
 GRANT SELECT ON kalam.progress TO PUBLIC;
 

@@ -250,6 +250,12 @@ kalam_channel_is_idle(const KalamChannel *ch)
 		ch->req.epoch != atomic_load(&kalam_segment->epoch);
 }
 
+static inline bool
+is_of_load(uint32 op)
+{
+	return op == KALAM_OP_LOAD || op == KALAM_OP_LOAD_READ || op == KALAM_OP_LOAD_DROP;
+}
+
 /* Tells the storage process to stop the channel's request, without waiting. */
 void
 kalam_channel_cancel(KalamChannel *ch)
@@ -257,7 +263,7 @@ kalam_channel_cancel(KalamChannel *ch)
 	if (kalam_channel_is_idle(ch))
 		return;
 	atomic_store(&ch->cancel, atomic_load(&ch->generation));
-	kalam_lane_post(kalam_segment, KALAM_LANE_READ,
+	kalam_lane_post(kalam_segment, is_of_load(ch->req.op) ? KALAM_LANE_LOAD : KALAM_LANE_READ,
 					kalam_channel_index(kalam_segment, ch));
 }
 
@@ -385,7 +391,7 @@ kalam_rpc_begin(KalamOp op)
 static KalamLaneKind
 lane_of(KalamOp op)
 {
-	if (op == KALAM_OP_LOAD || op == KALAM_OP_LOAD_READ || op == KALAM_OP_LOAD_DROP)
+	if (is_of_load(op))
 		return KALAM_LANE_LOAD;
 	return op == KALAM_OP_RESOLVE || op == KALAM_OP_SERVE ? KALAM_LANE_COMMIT : KALAM_LANE_READ;
 }

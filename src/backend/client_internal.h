@@ -1,6 +1,6 @@
 /*
  * client_internal.h
- *	  What client.c, cursor.c and commit.c share about channels.
+ *	  What client.c, cursor.c, loadstream.c and commit.c share about channels.
  */
 #ifndef KALAM_CLIENT_INTERNAL_H
 #define KALAM_CLIENT_INTERNAL_H
@@ -22,5 +22,9 @@ extern void kalam_channel_start(KalamChannel *ch, KalamLaneKind lane);
 extern void kalam_channel_raise(const KalamChannel *ch) pg_attribute_noreturn();
 extern void kalam_raise_storage_lost(void) pg_attribute_noreturn();
 extern void kalam_cursors_forget_all(void);
+
+/* One of the channels that no slot owns, idle, or NULL; it is given back whatever it does. */
+extern KalamChannel *kalam_extra_channel_claim(void);
+extern void kalam_extra_channel_release(KalamChannel *ch);
 
 #endif							/* KALAM_CLIENT_INTERNAL_H */

@@ -28,6 +28,7 @@
 #include "src/backend/client.h"
 #include "src/backend/client_internal.h"
 #include "src/backend/indoubt.h"
+#include "src/backend/load.h"
 #include "src/backend/resolve.h"
 #include "src/backend/rowlock.h"
 #include "src/backend/shmem.h"
@@ -259,7 +260,7 @@ send_transaction(const KalamCommit *commit, bool sync, const StringInfoData *loc
 	KalamStream stream;
 	KalamChannel *ch;
 	bool		bulk = commit->changes != NULL &&
-		(kalam_changes_spilled(commit->changes) ||
+		(kalam_nloads > 0 || kalam_changes_spilled(commit->changes) ||
 		 kalam_changes_bytes(commit->changes) > (uint64) kalam_bulk_load_threshold * 1024);
 
 	kalam_stream_begin(&stream, full_xid != 0 ? KALAM_OP_PREPARE : KALAM_OP_COMMIT);
@@ -277,6 +278,7 @@ send_transaction(const KalamCommit *commit, bool sync, const StringInfoData *loc
 		KALAM_STOP_POINT("commit_begin");
 		if (locks != NULL && locks->len > 0)
 			send_locks(&stream, locks);
+		kalam_loads_send(&stream);
 		if (commit->changes != NULL)
 			send_changes(&stream, commit->changes, bulk);
 		KALAM_STOP_POINT("commit_sent");
@@ -301,6 +303,8 @@ send_transaction(const KalamCommit *commit, bool sync, const StringInfoData *loc
 	else if (ch->result.code != KALAM_OK)
 	{
 		RESUME_INTERRUPTS();
+		if (ch->result.code == KALAM_ERR_DUPLICATE)
+			kalam_loads_raise_duplicate(ch);
 		kalam_channel_raise(ch);
 	}
 	KALAM_STOP_POINT("commit_stored");

@@ -61,18 +61,12 @@ static bool scan_channel_used = false;
 
 /* ---- channels ---- */
 
-static KalamChannel *
-try_claim(KalamCursor *c)
+KalamChannel *
+kalam_extra_channel_claim(void)
 {
 	KalamSegment *seg = kalam_segment;
 	uint32		slot = kalam_my_slot_index();
 
-	if (!scan_channel_used)
-	{
-		scan_channel_used = true;
-		c->own_scan_channel = true;
-		return kalam_channel(seg, KALAM_SCAN_CHANNEL(slot));
-	}
 	for (uint32 i = KALAM_FIRST_EXTRA(seg); i < seg->nchannels; i++)
 	{
 		KalamChannel *ch = kalam_channel(seg, i);
@@ -82,14 +76,27 @@ try_claim(KalamCursor *c)
 			!atomic_compare_exchange_strong(&ch->owner, &expected, slot + 1))
 			continue;
 		if (kalam_channel_is_idle(ch))
-		{
-			c->own_scan_channel = false;
 			return ch;
-		}
 		/* its last request is still being stopped */
 		atomic_store(&ch->owner, 0);
 	}
 	return NULL;
+}
+
+void
+kalam_extra_channel_release(KalamChannel *ch)
+{
+	atomic_store(&ch->owner, 0);
+}
+
+static KalamChannel *
+try_claim(KalamCursor *c)
+{
+	c->own_scan_channel = !scan_channel_used;
+	if (scan_channel_used)
+		return kalam_extra_channel_claim();
+	scan_channel_used = true;
+	return kalam_channel(kalam_segment, KALAM_SCAN_CHANNEL(kalam_my_slot_index()));
 }
 
 /* Gives the channel back, stopping its request if it goes on. */
@@ -106,7 +113,7 @@ release_channel(KalamCursor *c)
 	if (c->own_scan_channel)
 		scan_channel_used = false;
 	else
-		atomic_store(&ch->owner, 0);
+		kalam_extra_channel_release(ch);
 }
 
 /* Sends the request for the range, or for what is left of it. */

@@ -13,6 +13,7 @@
 
 #include "miscadmin.h"
 
+#include "src/backend/load.h"
 #include "src/backend/merge.h"
 #include "src/backend/row.h"
 #include "src/backend/spill.h"
@@ -307,6 +308,7 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 	m->open = true;
 
 	Assert(m->filter == NULL || !flagged(m, KALAM_SCAN_KEYS_ONLY));
+	kalam_loads_show(range->object_id, command_id);
 	m->merging = has_staged(m);
 	m->replacing = index && !flagged(m, KALAM_SCAN_KEYS_ONLY) &&
 		(m->filter != NULL || !flagged(m, KALAM_SCAN_COUNT)) &&

@@ -24,6 +24,7 @@
 #include "src/backend/ddl.h"
 #include "src/backend/directmodify.h"
 #include "src/backend/index.h"
+#include "src/backend/load.h"
 #include "src/backend/modify.h"
 #include "src/backend/modify_internal.h"
 #include "src/backend/onconflict.h"
@@ -52,6 +53,19 @@ add_update_targets(PlannerInfo *root, Index rtindex, RangeTblEntry *rte, Relatio
 }
 
 /* ---- begin and end ---- */
+
+/* A plain INSERT or COPY? */
+static bool
+inserts_plainly(const KalamModify *m)
+{
+	const ModifyTableState *mtstate = m->mtstate;
+
+	if (mtstate == NULL || mtstate->operation != CMD_INSERT || m->check_each ||
+		m->on_conflict != KALAM_CONFLICT_ERROR || m->updates_conflicts || m->arbiters != NULL)
+		return false;
+	return mtstate->ps.plan == NULL ||
+		((ModifyTable *) mtstate->ps.plan)->onConflictAction == ONCONFLICT_NONE;
+}
 
 static void
 find_constraints(KalamModify *m)
@@ -96,6 +110,8 @@ begin_modify_state(ResultRelInfo *info, ModifyTableState *mtstate)
 		m->check_each = (mtstate == NULL || mtstate->ps.plan == NULL) &&
 			(triggers->trig_insert_after_row || triggers->trig_insert_after_statement);
 	}
+	if (inserts_plainly(m))
+		m->loader = kalam_loader_begin(mtstate->ps.state);
 	return m;
 }
 
@@ -106,6 +122,8 @@ end_modify(EState *estate, ResultRelInfo *info)
 
 	if (m == NULL || --m->users > 0)
 		return;
+	if (m->loader != NULL)
+		kalam_loader_end(m->loader);
 	kalam_unique_checks_flush();
 	if (m->old_slot != NULL)
 		ExecDropSingleTupleTableSlot(m->old_slot);
@@ -233,6 +251,8 @@ insert_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 	}
 	else
 		key_len = kalam_table_row_key(m->table, m->rel, slot, key);
+	if (m->loader != NULL && kalam_load_row(m, slot, key, key_len))
+		return slot;
 	if (m->updates_conflicts)
 		return kalam_insert_or_update(estate, info, slot, key, key_len);
 	if (m->on_conflict == KALAM_CONFLICT_IGNORE && kalam_arbiters_have_values(m->arbiters))
@@ -244,7 +264,11 @@ insert_row(EState *estate, ResultRelInfo *info, TupleTableSlot *slot, TupleTable
 		}
 	}
 	else if (kalam_modify_insert(estate, m, slot, key, key_len))
+	{
+		if (m->loader != NULL)
+			kalam_load_row_is_staged(m);
 		return slot;
+	}
 	if (m->mtstate != NULL)
 		InstrCountTuples2(&m->mtstate->ps, 1);
 	return NULL;

@@ -32,6 +32,11 @@ typedef struct KalamModify
 	bool		fires_after_insert; /* has AFTER INSERT row triggers */
 	bool		ready;			/* the object exists */
 	bool		object_is_new;
+	struct KalamLoader *loader;	/* NULL: all rows are staged */
+	bool		load_looked;	/* load_may is known */
+	bool		load_may;		/* its rows may be sent */
+	uint64		load_number;	/* of the load that knows it */
+	uint16		load_target;	/* in which its rows are this target */
 	bool		check_each;		/* uniqueness at once, not in batches */
 	bool		has_checks;		/* CHECK constraints */
 	int			nnot_null;

@@ -192,8 +192,9 @@ kalam_raise_duplicate(Relation rel, uint16 index_id, MinimalTuple tuple)
 			name = kalam_index_relname(&table->indexes[i], rel);
 		}
 	/* (output functions may do anything, also to what is staged) */
-	ExecStoreMinimalTuple(heap_copy_minimal_tuple(tuple), slot, true);
-	key = kalam_describe_key(rel, columns, ncolumns, slot);
+	if (tuple != NULL)
+		ExecStoreMinimalTuple(heap_copy_minimal_tuple(tuple), slot, true);
+	key = tuple == NULL ? NULL : kalam_describe_key(rel, columns, ncolumns, slot);
 	ereport(ERROR,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
 			 errmsg("duplicate key value violates unique constraint \"%s\"", name),

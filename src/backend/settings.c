@@ -25,7 +25,7 @@ int			kalam_read_threads = 2;
 int			kalam_load_threads = 2;
 int			kalam_background_jobs = 2;
 int			kalam_max_families = 200;
-int			kalam_bulk_load_threshold = 8 * 1024;
+int			kalam_bulk_load_threshold = 1024;
 int			kalam_staged_memory = 64 * 1024;
 int			kalam_load_memory = 128 * 1024;
 bool		kalam_enable_multirange = true;
@@ -107,10 +107,11 @@ kalam_settings_define(void)
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("kalam.bulk_load_threshold",
-							"Sets the size of a transaction's changes from which on they are committed as sorted files.",
-							"Smaller transactions go through the write-ahead log and memory of the store.",
+							"Sets the size of changes from which on they go into sorted files.",
+							"INSERT and COPY that insert more send it to storage while they run; other transactions "
+							"that change less go through the write-ahead log and memory of the store.",
 							&kalam_bulk_load_threshold,
-							8 * 1024, 64, MAX_KILOBYTES,
+							1024, 0, MAX_KILOBYTES,
 							PGC_USERSET,
 							GUC_UNIT_KB,
 							NULL, NULL, NULL);

@@ -27,6 +27,7 @@
 
 #include "src/backend/client.h"
 #include "src/backend/indoubt.h"
+#include "src/backend/load.h"
 #include "src/backend/shmem.h"
 #include "src/backend/snapshot.h"
 #include "src/backend/transaction.h"
@@ -525,6 +526,7 @@ static void
 snapshot_ExecutorFinish(QueryDesc *queryDesc)
 {
 	/* before AFTER triggers see rows that are not known to be unique */
+	kalam_loader_finish(queryDesc->estate);
 	kalam_unique_checks_flush();
 
 	if (prev_ExecutorFinish)

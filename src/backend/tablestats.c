@@ -242,10 +242,9 @@ static int	counts_size = 0;
 static int	count_places[64];	/* where an object's may lie: partitions come in turns */
 static List *analyses = NIL;	/* OwnAnalyze, in TopTransactionContext */
 
-void
-kalam_count_change(uint32 object_id, bool is_delete)
+static OwnCount *
+own_count(uint32 object_id, SubTransactionId sub)
 {
-	SubTransactionId sub = GetCurrentSubTransactionId();
 	int		   *place = &count_places[object_id % lengthof(count_places)];
 	OwnCount   *c = NULL;
 
@@ -269,10 +268,24 @@ kalam_count_change(uint32 object_id, bool is_delete)
 		*c = (OwnCount) {.object_id = object_id, .sub = sub, .relid = kalam_table_of_object(object_id)};
 	}
 	*place = c - counts;
+	return c;
+}
+
+void
+kalam_count_change(uint32 object_id, bool is_delete)
+{
+	OwnCount   *c = own_count(object_id, GetCurrentSubTransactionId());
+
 	if (is_delete)
 		c->deletes++;
 	else
 		c->puts++;
+}
+
+void
+kalam_count_rows(uint32 object_id, SubTransactionId sub, uint64 written)
+{
+	own_count(object_id, sub)->puts += written;
 }
 
 double

@@ -20,6 +20,9 @@
 /* A row of the object is written (or deleted) by the current subtransaction. */
 extern void kalam_count_change(uint32 object_id, bool is_delete);
 
+/* So many rows are written by a subtransaction. */
+extern void kalam_count_rows(uint32 object_id, SubTransactionId sub, uint64 written);
+
 /* Rows of the object that this transaction has written, less those it deleted. */
 extern double kalam_own_rows(uint32 object_id);
 

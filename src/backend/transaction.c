@@ -22,6 +22,7 @@
 #include "src/backend/client.h"
 #include "src/backend/client_internal.h"
 #include "src/backend/ddl.h"
+#include "src/backend/load.h"
 #include "src/backend/rowlock.h"
 #include "src/backend/rowmark.h"
 #include "src/backend/shmem.h"
@@ -74,6 +75,7 @@ kalam_changes_here(void)
 bool
 kalam_own_version(const uint8 *key, size_t key_len, KalamVersion *v)
 {
+	kalam_loads_show(kalam_get_be32(key), KALAM_ANY_COMMAND);
 	return changes != NULL && kalam_changes_find(changes, key, key_len, KALAM_ANY_COMMAND, v);
 }
 
@@ -115,6 +117,13 @@ begin_write(void)
 	changes = kalam_changes_create(&memory, &files);
 }
 
+uint64
+kalam_transaction_serial(void)
+{
+	begin_write();
+	return serial;
+}
+
 /*
  * Adds a version by the current command, once memory has room.  Here nobody is
  * in the middle of something with pointers into it: scans and look-ups copy
@@ -125,6 +134,7 @@ add_version(const void *key, size_t key_len, uint8 op, size_t value_len)
 {
 	size_t		limit = (size_t) kalam_staged_memory * 1024;
 
+	kalam_loads_show(kalam_get_be32(key), KALAM_ANY_COMMAND);
 	begin_write();
 	if (kalam_changes_full(changes, limit))
 	{
@@ -172,7 +182,10 @@ kalam_stage_bytes(const uint8 *key, size_t key_len, const void *bytes, size_t le
 KalamStagedVersion *
 kalam_stage_entry(const uint8 *key, size_t key_len, const void *bytes, size_t len)
 {
-	KalamStagedVersion *v = kalam_changes_add(changes, key, key_len, KALAM_CHANGE_PUT,
+	KalamStagedVersion *v;
+
+	kalam_loads_show(kalam_get_be32(key), KALAM_ANY_COMMAND);
+	v = kalam_changes_add(changes, key, key_len, KALAM_CHANGE_PUT,
 											  GetCurrentCommandId(true),
 											  GetCurrentSubTransactionId(),
 											  KALAM_VALUE_HEADER_BYTES + len);
@@ -185,6 +198,7 @@ kalam_stage_entry(const uint8 *key, size_t key_len, const void *bytes, size_t le
 void
 kalam_stage_entry_delete(const uint8 *key, size_t key_len)
 {
+	kalam_loads_show(kalam_get_be32(key), KALAM_ANY_COMMAND);
 	(void) kalam_changes_add(changes, key, key_len, KALAM_CHANGE_DELETE, GetCurrentCommandId(true),
 							 GetCurrentSubTransactionId(), 0);
 }
@@ -255,11 +269,20 @@ running_copy(void)
 	return NULL;
 }
 
+uint64
+kalam_copy_line(Oid *relid)
+{
+	CopyFromState copy = running_copy();
+
+	*relid = copy ? RelationGetRelid(copy->rel) : InvalidOid;
+	return copy ? copy->cur_lineno : 0;
+}
+
 void
 kalam_unique_check_add(const KalamStagedKey *key, const KalamStagedVersion *row, Oid relid,
 					   uint16 index_id)
 {
-	CopyFromState copy = running_copy();
+	UniqueCheck *check;
 
 	if (checks == NULL)
 	{
@@ -273,14 +296,14 @@ kalam_unique_check_add(const KalamStagedKey *key, const KalamStagedVersion *row,
 		checks = repalloc(checks, 2 * checks_size * sizeof(UniqueCheck));
 		checks_size *= 2;
 	}
-	checks[nchecks].key = kalam_staged_key_bytes(key, &checks[nchecks].key_len);
-	checks[nchecks].tuple = (MinimalTuple) (row->value + KALAM_VALUE_HEADER_BYTES);
-	checks[nchecks].copy = NULL;
-	checks[nchecks].relid = relid;
-	checks[nchecks].index_id = index_id;
-	checks[nchecks].sub = GetCurrentSubTransactionId();
-	checks[nchecks].copy_line = copy ? copy->cur_lineno : 0;
-	checks[nchecks].copy_relid = copy ? RelationGetRelid(copy->rel) : InvalidOid;
+	check = &checks[nchecks];
+	check->key = kalam_staged_key_bytes(key, &check->key_len);
+	check->tuple = (MinimalTuple) (row->value + KALAM_VALUE_HEADER_BYTES);
+	check->copy = NULL;
+	check->relid = relid;
+	check->index_id = index_id;
+	check->sub = GetCurrentSubTransactionId();
+	check->copy_line = kalam_copy_line(&check->copy_relid);
 	nchecks++;
 	if (nchecks % CHECK_BATCH == 0)
 		kalam_unique_checks_flush();
@@ -320,53 +343,75 @@ drop_unique_checks(int n)
 	}
 }
 
+typedef struct CopyLine
+{
+	uint64		number;
+	Oid			relid;
+} CopyLine;
+
 /* As COPY says it, for checks made when its own context is gone. */
 static void
 copy_line_context(void *arg)
 {
-	const UniqueCheck *check = arg;
+	const CopyLine *line = arg;
 
-	errcontext("COPY %s, line %llu", get_rel_name(check->copy_relid),
-			   (unsigned long long) check->copy_line);
+	errcontext("COPY %s, line %llu", get_rel_name(line->relid), (unsigned long long) line->number);
 }
 
-static void
-raise_check(UniqueCheck *check)
+void
+kalam_raise_duplicate_of(Oid relid, uint16 index_id, MinimalTuple tuple, uint64 copy_line,
+						 Oid copy_relid)
 {
-	Relation	rel = RelationIdGetRelation(check->relid);
+	Relation	rel = RelationIdGetRelation(relid);
 	CopyFromState copy = running_copy();
+	CopyLine	line = {copy_line, copy_relid};
 	ErrorContextCallback context_callback = {
 		.previous = error_context_stack,
 		.callback = copy_line_context,
-		.arg = check
+		.arg = &line
 	};
 
 	if (!RelationIsValid(rel))
-		elog(ERROR, "could not open relation with OID %u", check->relid);
-	if (copy != NULL && check->copy_line != 0)
+		elog(ERROR, "could not open relation with OID %u", relid);
+	if (copy != NULL && copy_line != 0)
 	{
 		/* the error is that line's; what was read since is not to be shown */
-		copy->cur_lineno = check->copy_line;
+		copy->cur_lineno = copy_line;
 		copy->cur_attname = NULL;
 		copy->line_buf_valid = false;
 	}
-	else if (check->copy_line != 0)
+	else if (copy_line != 0)
 		error_context_stack = &context_callback;
-	kalam_raise_duplicate(rel, check->index_id, check->tuple);
+	kalam_raise_duplicate(rel, index_id, tuple);
+}
+
+/* The first of the checks that the current subtransaction added last. */
+static int
+first_own_check(void)
+{
+	SubTransactionId sub = GetCurrentSubTransactionId();
+	int			first = nchecks;
+
+	while (first > 0 && checks[first - 1].sub == sub)
+		first--;
+	return first;
+}
+
+void
+kalam_unique_checks_drop(void)
+{
+	drop_unique_checks(first_own_check());
 }
 
 void
 kalam_unique_checks_flush(void)
 {
-	SubTransactionId sub;
 	int			first;
 	KalamStream stream;
 
 	if (nchecks == 0)
 		return;
-	sub = GetCurrentSubTransactionId();
-	for (first = nchecks; first > 0 && checks[first - 1].sub == sub; first--)
-		;
+	first = first_own_check();
 	if (first == nchecks)
 		return;
 
@@ -395,7 +440,12 @@ kalam_unique_checks_flush(void)
 		kalam_channel_raise(stream.ch);
 	if (stream.ch->result.position != UINT64_MAX &&
 		first + stream.ch->result.position < (uint64) nchecks)
-		raise_check(&checks[first + stream.ch->result.position]);
+	{
+		const UniqueCheck *check = &checks[first + stream.ch->result.position];
+
+		kalam_raise_duplicate_of(check->relid, check->index_id, check->tuple, check->copy_line,
+								 check->copy_relid);
+	}
 	drop_unique_checks(first);
 }
 
@@ -420,7 +470,7 @@ forget_transaction(void)
 static bool
 anything_staged(void)
 {
-	return changes != NULL && kalam_changes_count(changes) > 0;
+	return changes != NULL && (kalam_changes_count(changes) > 0 || kalam_nloads > 0);
 }
 
 /* Its last chance to fail. */
@@ -430,6 +480,7 @@ pre_commit(bool prepare)
 	KalamCommit commit;
 
 	kalam_ddl_at_precommit();
+	kalam_loads_precommit(InvalidSubTransactionId);
 	kalam_unique_checks_flush();
 	if (!anything_staged() && !(prepare && kalam_row_locks_held()))
 		return;
@@ -469,6 +520,7 @@ transaction_callback(XactEvent event, void *arg)
 			kalam_ddl_at_xact_end(event == XACT_EVENT_COMMIT);
 			kalam_counts_at_xact_end(event != XACT_EVENT_ABORT);
 			kalam_tables_at_xact_end();
+			kalam_loads_at_xact_end(event != XACT_EVENT_ABORT);
 			forget_transaction();
 			break;
 
@@ -495,12 +547,14 @@ subtransaction_callback(SubXactEvent event, SubTransactionId sub, SubTransaction
 			break;
 
 		case SUBXACT_EVENT_PRE_COMMIT_SUB:
+			kalam_loads_precommit(sub);
 			kalam_unique_checks_flush();
 			break;
 
 		case SUBXACT_EVENT_COMMIT_SUB:
 			if (changes != NULL)
 				kalam_changes_sub_committed(changes, sub, parent);
+			kalam_loads_at_subcommit(sub, parent);
 			kalam_cursors_at_subcommit(sub, parent);
 			kalam_snapshots_at_subcommit(sub, parent);
 			kalam_row_locks_subcommit(sub, parent);
@@ -514,6 +568,7 @@ subtransaction_callback(SubXactEvent event, SubTransactionId sub, SubTransaction
 			drop_unique_checks(nkept);
 			if (changes != NULL)
 				kalam_changes_sub_aborted(changes, sub);
+			kalam_loads_at_subabort(sub);
 			kalam_cursors_at_abort(sub);
 			kalam_snapshots_at_subabort(sub);
 			kalam_row_locks_subabort(sub);

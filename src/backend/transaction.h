@@ -21,6 +21,9 @@ extern void kalam_transaction_install(void);	/* from _PG_init: callbacks */
 /* The staged changes of this transaction, or NULL if there are none. */
 extern KalamChanges *kalam_changes_here(void);
 
+/* The version id of its rows.  There are changes from then on, if only to come. */
+extern uint64 kalam_transaction_serial(void);
+
 /*
  * The newest own version of a key, by whatever command; false if there is none.
  * What *v points to is good until own changes are looked at or staged again.
@@ -75,9 +78,19 @@ extern void kalam_unique_check_add(const KalamStagedKey *key, const KalamStagedV
 								   Oid relid, uint16 index_id);
 extern void kalam_unique_checks_flush(void);
 
-/* Raises 23505 for a row of rel; tuple gives the values to show. */
+/* Forgets those of this subtransaction: their rows go elsewhere. */
+extern void kalam_unique_checks_drop(void);
+
+/* Raises 23505 for a row of rel; tuple gives the values to show, if it is not NULL. */
 extern void kalam_raise_duplicate(Relation rel, uint16 index_id,
 								  MinimalTuple tuple) pg_attribute_noreturn();
+
+/* The same for a row that COPY read from a line, maybe long ago (0: no COPY). */
+extern void kalam_raise_duplicate_of(Oid relid, uint16 index_id, MinimalTuple tuple,
+									 uint64 copy_line, Oid copy_relid) pg_attribute_noreturn();
+
+/* The line that COPY FROM is at, and the table that it names; 0: none is running here. */
+extern uint64 kalam_copy_line(Oid *relid);
 
 /* Rows written hold numbers of this sequence: see flush_sequences in commit.c. */
 extern void kalam_transaction_uses_sequence(Oid sequence);

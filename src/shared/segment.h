@@ -113,8 +113,9 @@ typedef enum KalamOp
 								 * kept in files under the number `load`, of at most
 								 * `memory` bytes, until a COMMIT or PREPARE of this slot
 								 * names it, LOAD_DROP, or the slot's next owner */
-	KALAM_OP_LOAD_READ,			/* LOAD lane: the records of load `load` of this slot,
-								 * target by target in key order, declarations first */
+	KALAM_OP_LOAD_READ,			/* LOAD lane: the records of load `load` of this slot, in
+								 * the order of their keys, declarations first; tags
+								 * are 0 */
 	KALAM_OP_LOAD_DROP			/* LOAD lane: forgets all loads of this slot with numbers
 								 * load .. load_last, also one that is still sent */
 } KalamOp;
@@ -161,11 +162,13 @@ typedef enum KalamCode
 	KALAM_ERR_CANCELED,			/* the backend asked for it */
 	KALAM_ERR_NOT_READY,		/* RECOVERING, and the caller is no supervisor */
 	KALAM_ERR_DUPLICATE,		/* LOAD, COMMIT, PREPARE: a key of a UNIQUE target twice, or
-								 * stored.  result.position is the tag of the later one,
-								 * result.target its target; the stored value of the row
-								 * (its own, or the one that its index entry leads to) lies
-								 * raw in the channel's blocks from the address of block 0
-								 * on, result.bytes long; 0: it fits not or is not known */
+								 * stored, or in an earlier load.  result.position is the tag
+								 * of the later one (UINT64_MAX: not known), result.target its
+								 * target; the stored value of the row (its own, or the one
+								 * that its index entry leads to) lies raw in the channel's
+								 * blocks from the address of block 0 on, result.bytes long;
+								 * 0: it fits not or is not known.  LOAD ends so early only
+								 * when no block is the owner's, or all are there */
 	KALAM_ERR_NO_LOAD			/* LOAD_READ, COMMIT, PREPARE: this slot has no such load */
 } KalamCode;
 
@@ -190,6 +193,8 @@ typedef struct KalamRequest
 								 * next_serial */
 	uint64_t	load_last;		/* LOAD_DROP */
 	uint64_t	memory;			/* LOAD: bytes that storage may hold for it */
+	uint32_t	database_oid;	/* LOAD, for those who watch: where it is, and */
+	uint32_t	relid;			/* the first table that it fills */
 	uint32_t	input_len;		/* SCAN_INPUT: bytes in the channel's blocks */
 	uint32_t	first_range;	/* SCAN with RANGES: begin with this one, and in it
 								 * behind the key `lower` (AFTER_LOWER) or `upper`
@@ -224,7 +229,7 @@ typedef struct KalamResult
 	uint32_t	code;			/* KalamCode */
 	uint32_t	target;			/* DUPLICATE: number of the target */
 	uint64_t	position;		/* EXISTS: index of the first key that exists, or
-								 * UINT64_MAX; DUPLICATE: tag */
+								 * UINT64_MAX; DUPLICATE: tag, UINT64_MAX: not known */
 	uint64_t	load_number;	/* DUPLICATE: the load in which it is */
 	uint64_t	rows;			/* STAT: estimate of rows */
 	uint64_t	bytes;			/* STAT, SPLIT: estimate of bytes, memory included;

@@ -20,8 +20,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "src/storage/loads.h"
 #include "src/storage/log.h"
 #include "src/storage/objects.h"
+#include "src/storage/stop_point.h"
 #include "src/storage/storage.h"
 #include "src/storage/store_dir.h"
 
@@ -44,7 +46,10 @@ typedef struct NewObject
 
 struct BulkLoad
 {
+	uint32_t	slot;			/* whose loads may be named */
 	uint64_t	number;			/* in the names of its files */
+	Load	  **loads;			/* taken in: nobody else's any more */
+	uint32_t	nloads;
 	BulkFile   *files;
 	uint32_t	nfiles;
 	EngineFile *writer;			/* of the last file, or NULL */
@@ -66,9 +71,8 @@ struct BulkLoad
 
 static _Atomic uint64_t last_number;
 
-/* Files of earlier processes, and of earlier loads, have other numbers. */
-static uint64_t
-next_number(void)
+uint64_t
+bulk_next_number(void)
 {
 	uint64_t	last = atomic_load(&last_number);
 	uint64_t	number;
@@ -85,11 +89,12 @@ next_number(void)
 }
 
 BulkLoad *
-bulk_open(void)
+bulk_open(uint32_t slot)
 {
 	BulkLoad   *l = calloc(1, sizeof(BulkLoad));
 
-	l->number = next_number();
+	l->slot = slot;
+	l->number = bulk_next_number();
 	return l;
 }
 
@@ -239,18 +244,121 @@ add_row(BulkLoad *l, const Change *c, uint32_t id, EngineError *err)
 	return engine_file_put(l->writer, c->key, c->key_len, c->value, c->value_len, err);
 }
 
+/* ---- loads that were kept ---- */
+
+static bool
+take_load(BulkLoad *l, const Change *c, EngineError *err)
+{
+	uint64_t	number;
+	Load	   *load;
+
+	memcpy(&number, c->value, sizeof(number));
+	load = loads_take(l->slot, number);
+	if (load == NULL)
+	{
+		engine_error(err, KALAM_ERR_NO_LOAD, "there is no load %llu", (unsigned long long) number);
+		return false;
+	}
+	l->loads = realloc(l->loads, (l->nloads + 1) * sizeof(Load *));
+	l->loads[l->nloads++] = load;
+	STOP_POINT("load_taken");
+	return true;
+}
+
+/* Names the files of a target, unless its object is dropped by the same transaction. */
+static bool
+name_target(BulkLoad *l, LoadTarget *t, EngineError *err)
+{
+	KalamObjectOptions options;
+	uint8_t		key[4];
+
+	if (is_dropped(l, t->is.object_id))
+		return true;
+	if (!find_options(l, t->is.object_id, &options, err))
+		return false;
+	kalam_put_be32(key, t->is.object_id);
+	for (uint32_t i = 0; i < sorter_nfiles(t->sorter); i++)
+	{
+		SorterFile	f = sorter_file(t->sorter, i);
+
+		append_change(l, KALAM_CHANGE_INGEST, key, sizeof(key), f.name, (uint32_t) strlen(f.name));
+		l->file_bytes += f.bytes;
+	}
+	t->keep_files = true;
+	return true;
+}
+
+typedef struct Named
+{
+	uint32_t	object_id;
+	uint32_t	order;
+	LoadTarget *target;
+} Named;
+
+static int
+compare_named(const void *a, const void *b)
+{
+	const Named *x = a;
+	const Named *y = b;
+
+	if (x->object_id != y->object_id)
+		return x->object_id < y->object_id ? -1 : 1;
+	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+/*
+ * Names what the loads brought, object by object, for files of an object that are
+ * named one behind the other are taken in by one call.
+ */
+static bool
+name_loads(BulkLoad *l, EngineError *err)
+{
+	uint32_t	n = 0;
+	Named	   *named;
+	bool		good = true;
+
+	for (uint32_t i = 0; i < l->nloads; i++)
+		n += l->loads[i]->ntargets;
+	named = malloc((n + 1) * sizeof(Named));
+	n = 0;
+	for (uint32_t i = 0; i < l->nloads; i++)
+		for (uint32_t j = 0; j < l->loads[i]->ntargets; j++, n++)
+			named[n] = (Named) {
+				l->loads[i]->targets[j].is.object_id, n, &l->loads[i]->targets[j]
+			};
+	qsort(named, n, sizeof(Named), compare_named);
+	for (uint32_t i = 0; good && i < n; i++)
+		good = name_target(l, named[i].target, err);
+	free(named);
+	return good;
+}
+
+static void
+close_loads(BulkLoad *l, bool keep)
+{
+	for (uint32_t i = 0; i < l->nloads; i++)
+	{
+		for (uint32_t j = 0; !keep && j < l->loads[i]->ntargets; j++)
+			l->loads[i]->targets[j].keep_files = false;
+		load_put(l->loads[i]);
+	}
+	free(l->loads);
+}
+
 /* ---- the load ---- */
 
 bool
 bulk_add(void *load, const Change *c, EngineError *err)
 {
 	BulkLoad   *l = load;
-	uint32_t	id = c->op == KALAM_CHANGE_LOCKS ? KALAM_OBJECT_NONE : kalam_get_be32(c->key);
+	uint32_t	id = c->key_len == 0 ? KALAM_OBJECT_NONE : kalam_get_be32(c->key);
 
 	switch (c->op)
 	{
 		case KALAM_CHANGE_LOCKS:
 			break;
+		case KALAM_CHANGE_LOAD:
+			return take_load(l, c, err);
 		case KALAM_CHANGE_CREATE_OBJECT:
 			l->created = realloc(l->created, (l->ncreated + 1) * sizeof(NewObject));
 			l->created[l->ncreated].id = id;
@@ -301,8 +409,11 @@ sync_folder(EngineError *err)
 bool
 bulk_end(BulkLoad *l, EngineError *err)
 {
-	if (!finish_file(l, err) || (l->nfiles > 0 && !sync_folder(err)))
+	if (!finish_file(l, err) || !name_loads(l, err) ||
+		(l->nfiles + l->nloads > 0 && !sync_folder(err)))
 		return false;
+	if (l->nloads > 0)
+		STOP_POINT("load_named");
 	for (uint32_t i = 0; i < l->nfiles; i++)
 	{
 		uint8_t		key[4];
@@ -345,6 +456,7 @@ bulk_close(BulkLoad *l, bool keep)
 		snprintf(path, sizeof(path), "%s/%s", store_dir_bulk(), l->files[i].name);
 		(void) unlink(path);
 	}
+	close_loads(l, keep);
 	free(l->files);
 	free(l->created);
 	free(l->dropped);

@@ -1,8 +1,8 @@
 /*
  * bulk.h - a large transaction as sorted files, taken into the store whole.
  *
- * A load is built by one thread, then belongs to whoever it is handed to.  Its
- * files lie in the folder "bulk" of the data directory until the transaction is
+ * A load is built by one thread, then belongs to whoever it is handed to.  It may
+ * take in loads that were kept (loads.h): their files become its own.  Its files lie in the folder "bulk" of the data directory until the transaction is
  * applied or dropped; a stream of changes that names them (KALAM_CHANGE_INGEST)
  * and has what else the transaction did goes into the pending family.  Files
  * that no pending entry names are removed at start.
@@ -14,9 +14,10 @@
 
 typedef struct BulkLoad BulkLoad;
 
-extern BulkLoad *bulk_open(void);
+/* slot: of the backend whose loads it may name. */
+extern BulkLoad *bulk_open(uint32_t slot);
 
-/* ChangeFunction: object changes first, then keys in ascending order. */
+/* ChangeFunction: loads and object changes first, then keys in ascending order. */
 extern bool bulk_add(void *load, const Change *change, EngineError *err);
 
 /* Files are complete and on disk when it returns. */
@@ -31,6 +32,9 @@ extern uint32_t bulk_max_object_id(const BulkLoad *load);
 extern void bulk_close(BulkLoad *load, bool keep);
 
 /* ---- files by name ---- */
+
+/* A number for the names of files that no other has, also of earlier processes. */
+extern uint64_t bulk_next_number(void);
 
 /* Writes the path of a file that an INGEST change names; false if it is no such name. */
 extern bool bulk_file_path(const uint8_t *name, size_t len, char *path, size_t size);

@@ -404,6 +404,13 @@ change_set_ingest(ChangeSet *s, EngineError *err)
 	return true;
 }
 
+static bool
+refuse_load(EngineError *err)
+{
+	engine_error(err, KALAM_ERR_PROTOCOL, "a load in a stream of changes that is no bulk load");
+	return false;
+}
+
 bool
 change_set_add(void *set, const Change *c, EngineError *err)
 {
@@ -431,6 +438,8 @@ change_set_add(void *set, const Change *c, EngineError *err)
 	}
 	if (c->op == KALAM_CHANGE_INGEST)
 		return note_ingest(s, c, err);
+	if (c->op == KALAM_CHANGE_LOAD)
+		return refuse_load(err);
 	if (s->deferred_len == 0)
 	{
 		if (!write_row(s, c, &known, err))
@@ -624,6 +633,8 @@ change_check_add(void *check, const Change *c, EngineError *err)
 
 	if (c->op == KALAM_CHANGE_LOCKS)
 		return true;
+	if (c->op == KALAM_CHANGE_LOAD)
+		return refuse_load(err);
 	id = kalam_get_be32(c->key);
 	if (c->op == KALAM_CHANGE_INGEST)
 	{

@@ -49,6 +49,9 @@ read_header(const uint8_t *bytes, Change *c, EngineError *err)
 		case KALAM_CHANGE_INGEST:
 			good = h.key_len == 4 && h.value_len > 0 && h.value_len < KALAM_PATH_BYTES;
 			break;
+		case KALAM_CHANGE_LOAD:
+			good = h.key_len == 0 && h.value_len == sizeof(uint64_t);
+			break;
 		case KALAM_CHANGE_LOCKS:
 			good = h.key_len == 0 && h.value_len % sizeof(KalamLockRecord) == 0 &&
 				h.value_len <= CHANGE_MAX_VALUE_BYTES;

@@ -17,6 +17,8 @@
 #include "src/storage/lanes.h"
 
 #include "src/storage/key_stream.h"
+#include "src/storage/load_read.h"
+#include "src/storage/load_receive.h"
 #include "src/storage/upkeep.h"
 
 static Chan *chans;
@@ -93,6 +95,41 @@ channels_post_idle(uint64_t ns)
 	}
 }
 
+static void
+post_to(const Chan *c, ClaimState state)
+{
+	static const KalamLaneKind lanes[] = {
+		[CLAIM_READ] = KALAM_LANE_READ,
+		[CLAIM_COMMIT] = KALAM_LANE_COMMIT,
+		[CLAIM_LOAD] = KALAM_LANE_LOAD,
+	};
+
+	kalam_lane_post(storage.seg, lanes[state], c->index);
+}
+
+/*
+ * Does a stream of changes that lies in one block begin with a load?  Only row
+ * locks may come before.
+ */
+static bool
+names_load(const Chan *c)
+{
+	const KalamBlock *b = kalam_block(storage.seg, c->shared, 0);
+	uint64_t	at = 0;
+	KalamChange change;
+
+	if (!(c->shared->req.flags & KALAM_COMMIT_BULK))
+		return false;
+	do
+	{
+		if (b->used > KALAM_BLOCK_DATA_BYTES || at + sizeof(change) > b->used)
+			return false;
+		memcpy(&change, b->data + at, sizeof(change));
+		at += sizeof(change) + (uint64_t) change.key_len + change.value_len;
+	} while (change.op == KALAM_CHANGE_LOCKS);
+	return change.op == KALAM_CHANGE_LOAD;
+}
+
 /*
  * Is a fresh request this kind of thread's to claim?  If not it is posted where
  * it belongs: a post may be late and meet a request that it was not meant for.
@@ -100,18 +137,35 @@ channels_post_idle(uint64_t ns)
 static bool
 belongs(Chan *c, ClaimState state)
 {
-	KalamOp		op = (KalamOp) c->shared->req.op;
-	bool		commit = op == KALAM_OP_RESOLVE || op == KALAM_OP_SERVE;
+	const KalamRequest *req = &c->shared->req;
+	ClaimState	whose = CLAIM_READ;
 
-	if (state == CLAIM_COMMIT && (op == KALAM_OP_COMMIT || op == KALAM_OP_PREPARE))
+	switch (req->op)
 	{
-		uint32_t	filled = atomic_load_explicit(&c->shared->filled, memory_order_acquire);
-
-		commit = filled > 0 && (kalam_block(storage.seg, c->shared, 0)->flags & KALAM_BLOCK_LAST);
+		case KALAM_OP_RESOLVE:
+		case KALAM_OP_SERVE:
+			whose = CLAIM_COMMIT;
+			break;
+		case KALAM_OP_COMMIT:
+		case KALAM_OP_PREPARE:
+			/* a short one that is posted to the commit thread is whole */
+			if (state == CLAIM_COMMIT &&
+				atomic_load_explicit(&c->shared->filled, memory_order_acquire) > 0 &&
+				(kalam_block(storage.seg, c->shared, 0)->flags & KALAM_BLOCK_LAST) &&
+				!names_load(c))
+				whose = CLAIM_COMMIT;
+			break;
+		case KALAM_OP_LOAD:
+		case KALAM_OP_LOAD_READ:
+		case KALAM_OP_LOAD_DROP:
+			whose = CLAIM_LOAD;
+			break;
+		default:
+			break;
 	}
-	if (commit == (state == CLAIM_COMMIT))
+	if (whose == state)
 		return true;
-	kalam_lane_post(storage.seg, commit ? KALAM_LANE_COMMIT : KALAM_LANE_READ, c->index);
+	post_to(c, whose);
 	return false;
 }
 
@@ -126,7 +180,7 @@ chan_claim(Chan *c, ClaimState state, bool *fresh)
 	{
 		if ((uint32_t) (word >> 32) == generation)
 			return true;
-		if (state != CLAIM_READ)
+		if (state == CLAIM_COMMIT)
 			return false;
 		/* its owner asked for something else without waiting for the end */
 		chan_release(c);
@@ -134,6 +188,10 @@ chan_claim(Chan *c, ClaimState state, bool *fresh)
 							  memory_order_release);
 		word = claim_word((uint32_t) (word >> 32), CLAIM_FREE);
 	}
+	/* who asks a thread to stop need not know which kind serves it */
+	if (((word & 3) == CLAIM_LOAD && state == CLAIM_READ) ||
+		((word & 3) == CLAIM_READ && state == CLAIM_LOAD))
+		post_to(c, (ClaimState) (word & 3));
 	if ((word & 3) != CLAIM_FREE || (uint32_t) (word >> 32) == generation)
 		return false;
 	if (c->shared->req.epoch != storage.epoch || !belongs(c, state))
@@ -154,12 +212,30 @@ chan_hand_over(Chan *c)
 	kalam_lane_post(storage.seg, KALAM_LANE_COMMIT, c->index);
 }
 
+void
+chan_serve(Chan *c, void (*serve) (Chan *c))
+{
+	uint32_t	n;
+
+	if (atomic_fetch_add(&c->posts, 1) > 0)
+		return;
+	do
+	{
+		n = atomic_load(&c->posts);
+		serve(c);
+	} while (atomic_fetch_sub(&c->posts, n) != n);
+}
+
+uint32_t
+chan_slot(const Chan *c)
+{
+	return c->index < 2 * storage.nslots ? c->index / 2 : c->shared->slot;
+}
+
 bool
 chan_is_supervisor(const Chan *c)
 {
-	uint32_t	slot = c->index < 2 * storage.nslots ? c->index / 2 : c->shared->slot;
-
-	return slot == storage.nslots - 1;
+	return chan_slot(c) == storage.nslots - 1;
 }
 
 bool
@@ -180,6 +256,10 @@ chan_release(Chan *c)
 		split_close(c->split);
 	if (c->job != NULL)
 		upkeep_abandon(c->job);
+	if (c->receive != NULL)
+		load_receive_close(c->receive);
+	if (c->load_read != NULL)
+		load_read_close(c->load_read);
 	if (c->set != NULL)
 		change_set_destroy(c->set);
 	if (c->load != NULL)
@@ -191,6 +271,8 @@ chan_release(Chan *c)
 	c->keys = NULL;
 	c->split = NULL;
 	c->job = NULL;
+	c->receive = NULL;
+	c->load_read = NULL;
 	c->set = NULL;
 	c->load = NULL;
 	c->bytes = NULL;

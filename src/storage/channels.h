@@ -1,9 +1,9 @@
 /*
  * channels.h - the storage process' own side of the channels.
  *
- * A request is claimed once, by a read thread or by the commit thread, and
- * whoever holds the claim alone touches what stands below it in Chan.  A read
- * thread may hand its claim to the commit thread.
+ * A request is claimed once, by a read thread, by a loader or by the commit
+ * thread, and whoever holds the claim alone touches what stands below it in Chan.
+ * A read thread may hand its claim to the commit thread.
  */
 #ifndef KALAM_STORAGE_CHANNELS_H
 #define KALAM_STORAGE_CHANNELS_H
@@ -18,17 +18,20 @@ typedef enum ClaimState
 {
 	CLAIM_FREE = 0,				/* the generation in the claim is finished */
 	CLAIM_READ,					/* a read thread's */
-	CLAIM_COMMIT				/* the commit thread's */
+	CLAIM_COMMIT,				/* the commit thread's */
+	CLAIM_LOAD					/* a loader's */
 } ClaimState;
 
 typedef struct KeyStream KeyStream;
 typedef struct UpkeepJob UpkeepJob;
+typedef struct LoadReceive LoadReceive;
+typedef struct LoadRead LoadRead;
 
 typedef struct Chan
 {
 	_Alignas(KALAM_CACHE_LINE)
 	_Atomic uint64_t claim;		/* generation << 32 | ClaimState */
-	_Atomic uint32_t posts;		/* read threads that want to serve it; one does */
+	_Atomic uint32_t posts;		/* threads that want to serve it; one does */
 	_Atomic uint64_t idle_since;	/* ns; a cursor waits for its owner; 0: none does */
 
 	/* the holder's of the claim */
@@ -42,6 +45,8 @@ typedef struct Chan
 	KeyStream  *keys;			/* EXISTS */
 	Split	   *split;			/* SPLIT */
 	UpkeepJob  *job;			/* FLUSH, COMPACT */
+	LoadReceive *receive;		/* LOAD */
+	LoadRead   *load_read;		/* LOAD_READ */
 	ChangeStream changes;		/* COMMIT, PREPARE over several blocks: parser, */
 	ChangeSet  *set;			/* COMMIT: batch, */
 	BulkLoad   *load;			/* COMMIT, PREPARE of a large one: files, */
@@ -74,6 +79,13 @@ extern bool chan_claim(Chan *c, ClaimState state, bool *fresh);
 /* Read thread: the request is the commit thread's now. */
 extern void chan_hand_over(Chan *c);
 
+/*
+ * Calls serve for a channel that was posted, one thread at a time: who comes while
+ * another is inside leaves a mark, and the one inside goes round again.
+ */
+extern void chan_serve(Chan *c, void (*serve) (Chan *c));
+
+extern uint32_t chan_slot(const Chan *c);	/* its owner's */
 extern bool chan_is_supervisor(const Chan *c);
 extern bool chan_canceled(const Chan *c);
 

@@ -105,7 +105,7 @@ typedef struct EngineFile EngineFile;	/* being written, keys ascending */
 typedef enum EngineFileKind
 {
 	ENGINE_FILE_LASTING,		/* to be taken in */
-	ENGINE_FILE_TEMPORARY		/* to be read once: has no filter */
+	ENGINE_FILE_TEMPORARY		/* to be read once: quickly compressed, without a filter, not synced */
 } EngineFileKind;
 
 extern EngineFile *engine_file_create(Engine *e, KalamObjectOptions options, const char *path,
@@ -115,7 +115,7 @@ extern bool engine_file_put(EngineFile *f, const void *key, size_t key_len, cons
 extern bool engine_file_delete(EngineFile *f, const void *key, size_t key_len, EngineError *err);
 extern uint64_t engine_file_bytes(EngineFile *f);	/* so far */
 
-/* Synced; tells its bytes; f is gone. */
+/* Synced, if it is to last; tells its bytes; f is gone. */
 extern bool engine_file_finish(EngineFile *f, uint64_t *bytes, EngineError *err);
 extern void engine_file_abandon(EngineFile *f); /* the path stays */
 

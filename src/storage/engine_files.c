@@ -27,10 +27,19 @@ EngineFile *
 engine_file_create(Engine *e, KalamObjectOptions options, const char *path, EngineFileKind kind,
 				   EngineError *err)
 {
-	rocksdb_options_t *o = engine_family_options(e, options);
+	bool		temporary = kind == ENGINE_FILE_TEMPORARY;
+	rocksdb_options_t *o;
 	char	   *message = NULL;
-	SstWriter  *w = sst_writer_open(o, path, kind == ENGINE_FILE_TEMPORARY, &message);
+	SstWriter  *w;
 
+	if (temporary)
+	{
+		options.bloom_fpr_ppm = 0;
+		if (options.compression == KALAM_COMPRESSION_ZSTD)
+			options.compression = KALAM_COMPRESSION_LZ4;
+	}
+	o = engine_family_options(e, options);
+	w = sst_writer_open(o, path, temporary, &message);
 	rocksdb_options_destroy(o);
 	if (engine_ok(message, err))
 		return (EngineFile *) w;

@@ -10,11 +10,14 @@
 #include <cstring>
 #include <memory>
 
+#include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
 #include <rocksdb/options.h>
 #include <rocksdb/sst_file_reader.h>
 #include <rocksdb/sst_file_writer.h>
 #include <rocksdb/table.h>
 
+using rocksdb::IOStatus;
 using rocksdb::Slice;
 using rocksdb::Status;
 
@@ -50,12 +53,67 @@ slice(const void *bytes, size_t len)
 	return Slice(static_cast<const char *>(bytes), len);
 }
 
+/* Files that nobody wants after a crash, and most of which do not get old. */
+class FileWithoutSync : public rocksdb::FSWritableFileOwnerWrapper
+{
+public:
+	using FSWritableFileOwnerWrapper::FSWritableFileOwnerWrapper;
+
+	IOStatus Sync(const rocksdb::IOOptions &, rocksdb::IODebugContext *) override
+	{
+		return IOStatus::OK();
+	}
+
+	IOStatus Fsync(const rocksdb::IOOptions &, rocksdb::IODebugContext *) override
+	{
+		return IOStatus::OK();
+	}
+};
+
+class FilesWithoutSync : public rocksdb::FileSystemWrapper
+{
+public:
+	FilesWithoutSync() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
+
+	const char *Name() const override { return "FilesWithoutSync"; }
+
+	IOStatus NewWritableFile(const std::string &path, const rocksdb::FileOptions &options,
+							 std::unique_ptr<rocksdb::FSWritableFile> *file,
+							 rocksdb::IODebugContext *context) override
+	{
+		IOStatus	s = target()->NewWritableFile(path, options, file, context);
+
+		if (s.ok())
+			file->reset(new FileWithoutSync(std::move(*file)));
+		return s;
+	}
+};
+
+rocksdb::Env *
+env_without_sync()
+{
+	static const std::unique_ptr<rocksdb::Env> env =
+		rocksdb::NewCompositeEnv(std::make_shared<FilesWithoutSync>());
+
+	return env.get();
+}
+
+rocksdb::Options
+writer_options(const rocksdb::Options &o, bool temporary)
+{
+	rocksdb::Options w(o);
+
+	if (temporary)
+		w.env = env_without_sync();
+	return w;
+}
+
 rocksdb::EnvOptions
-env_options(const rocksdb::Options &o)
+env_options(const rocksdb::Options &o, bool temporary)
 {
 	rocksdb::EnvOptions env{rocksdb::DBOptions(o)};
 
-	env.bytes_per_sync = SYNC_BYTES;
+	env.bytes_per_sync = temporary ? 0 : SYNC_BYTES;
 	return env;
 }
 
@@ -76,8 +134,9 @@ struct SstWriter
 {
 	rocksdb::SstFileWriter file;
 
+	/* (It would have the kernel forget what it has written.) */
 	SstWriter(const rocksdb::Options &o, bool temporary)
-		: file(env_options(o), o, nullptr, false, rocksdb::Env::IOPriority::IO_TOTAL, temporary)
+		: file(env_options(o, temporary), writer_options(o, temporary), nullptr, false)
 	{
 	}
 };

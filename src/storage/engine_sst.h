@@ -2,7 +2,7 @@
  * engine_sst.h - sorted files through RocksDB's C++ interface, for engine_files.c.
  *
  * RocksDB's C interface cannot read a sorted file that is not in a database, nor
- * write one without a filter and without giving up its pages, nor take one in
+ * write one without giving up its pages, or without a sync, nor take one in
  * without writing into it.  Failures are given as RocksDB's C interface gives
  * them: *message is set, to be freed by rocksdb_free.
  */
@@ -27,7 +27,7 @@ typedef struct SstIter SstIter;
  */
 extern bool sst_layout_is_known(void);
 
-/* Always gives one, which must be closed; temporary: without filters. */
+/* Always gives one, which must be closed; temporary: it is never synced. */
 extern SstWriter *sst_writer_open(const rocksdb_options_t *options, const char *path,
 								  bool temporary, char **message);
 extern void sst_writer_put(SstWriter *w, const void *key, size_t key_len, const void *value,

@@ -27,6 +27,9 @@
 #include "src/storage/channels.h"
 #include "src/storage/committer.h"
 #include "src/storage/identity.h"
+#include "src/storage/load_pool.h"
+#include "src/storage/loader.h"
+#include "src/storage/loads.h"
 #include "src/storage/log.h"
 #include "src/storage/objects.h"
 #include "src/storage/reader.h"
@@ -266,6 +269,8 @@ open_all(const Arguments *a)
 	channels_open();
 	atomic_store(&storage.seg->state, KALAM_STORAGE_RECOVERING);
 	if (!committer_open() || !upkeep_open() || !reclaim_open() ||
+		!load_pool_open(config->load_threads > 0 ? config->load_threads : 1) ||
+		!loaders_open(config->load_threads > 0 ? config->load_threads : 1) ||
 		!readers_open(config->read_threads > 0 ? config->read_threads : 1))
 	{
 		engine_error(&err, KALAM_ERR_MEMORY, "could not start threads: %s", strerror(errno));
@@ -283,10 +288,13 @@ close_all(void)
 	atomic_store(&storage.seg->state, KALAM_STORAGE_STOPPING);
 	atomic_store(&storage.stopping, true);
 	readers_close();
+	loaders_close();
 	committer_close();
 	upkeep_close();
 	reclaim_close();
 	channels_close();
+	loads_close();
+	load_pool_close();
 	stamps_close();
 	synced = engine_sync(storage.engine, &err);
 	if (!synced)

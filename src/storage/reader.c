@@ -6,9 +6,8 @@
  * Every request is a small state machine in its Chan, moved on by whichever
  * thread takes the channel off the lane.  A thread never waits for a backend:
  * it does one block's worth, puts the channel back and looks what else there
- * is.  `posts` lets one thread at a time into a channel; who comes meanwhile
- * leaves a mark there and the one inside goes round again.  Nothing is written to
- * the store here; finished change sets go to the commit thread.
+ * is.  Nothing is written to the store here; finished change sets go to the
+ * commit thread.
  */
 #include "src/storage/reader.h"
 
@@ -262,7 +261,7 @@ stream_start(Chan *c)
 		c->shared->result.position = UINT64_MAX;
 	}
 	else if (c->shared->req.flags & KALAM_COMMIT_BULK)
-		c->load = bulk_open();
+		c->load = bulk_open(chan_slot(c));
 	else if (c->op == KALAM_OP_COMMIT)
 	{
 		c->set = change_set_create();
@@ -431,20 +430,6 @@ serve(Chan *c)
 		proceed(c);
 }
 
-static void
-serve_posted(Chan *c)
-{
-	uint32_t	n;
-
-	if (atomic_fetch_add(&c->posts, 1) > 0)
-		return;					/* the thread inside goes round again */
-	do
-	{
-		n = atomic_load(&c->posts);
-		serve(c);
-	} while (atomic_fetch_sub(&c->posts, n) != n);
-}
-
 static void *
 run(void *arg)
 {
@@ -466,7 +451,7 @@ run(void *arg)
 		lane_attend(KALAM_LANE_READ);
 		c = chan_get(index);
 		if (c != NULL)
-			serve_posted(c);
+			chan_serve(c, serve);
 	}
 	return NULL;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "src/storage/sorter_internal.h"
+#include "src/storage/stop_point.h"
 #include "src/storage/stored_keys.h"
 
 #define LOOK_ROWS		1024	/* between two looks at whether to go on */
@@ -94,6 +95,7 @@ find_stored(const ChunkJob *j, Offender *o, EngineError *err)
 		for (; n < STORED_KEYS_MAX && i < c->rows; i++, n++)
 		{
 			records[n] = r = chunk_nth(c, i, r);
+			chunk_prefetch(c, i);
 			keys[n] = chunk_key(r);
 			lens[n] = r->key_len;
 		}
@@ -167,6 +169,7 @@ write_file(ChunkJob *j, KalamKeyFilter *filter, EngineError *err)
 	for (uint64_t i = 0; i < c->rows; i++)
 	{
 		r = chunk_nth(c, i, r);
+		chunk_prefetch(c, i);
 		if (s->unique ? same_as_last(c, i) : same_as_next(c, i))
 			continue;
 		if (filter->lines != NULL)
@@ -184,6 +187,7 @@ write_file(ChunkJob *j, KalamKeyFilter *filter, EngineError *err)
 			return NULL;
 		}
 	}
+	STOP_POINT("load_chunk");
 	return sorted_writer_finish(&w, err);
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "src/storage/sorter_internal.h"
+#include "src/storage/stop_point.h"
 #include "src/storage/storage.h"
 
 #define FAN_IN			32		/* runs of one level, over one key, that are merged */
@@ -173,6 +174,7 @@ work(SorterJob *job)
 		give_up(&o);
 	else
 	{
+		STOP_POINT("load_merge");
 		pthread_mutex_lock(&s->mutex);
 		for (uint32_t i = 0; i < o.nfiles; i++)
 		{
@@ -347,8 +349,10 @@ sorter_start_merge(Sorter *s)
 	SortedFile **files;
 	uint32_t	n = s->nfiles;
 
+	if (n == 0)
+		return;
 	sorter_order_files(s);
-	files = malloc((n + 1) * sizeof(SortedFile *));
+	files = malloc(n * sizeof(SortedFile *));
 	memcpy(files, s->files, n * sizeof(SortedFile *));
 	for (uint32_t from = 0, to; from < n; from = to)
 	{

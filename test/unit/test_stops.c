@@ -6,7 +6,7 @@
  */
 #include <pthread.h>
 
-#include "test/unit/bulk_fixture.h"
+#include "test/unit/load_fixture.h"
 
 static void
 stop_at(const char *point)
@@ -167,6 +167,133 @@ test_prepare_that_stops(void)
 		expect_load(p == 1, old, created);
 		test_store_kill(&store, SIGKILL);
 	}
+}
+
+/* ---- loads that come while a statement runs ---- */
+
+static const char *const load_points[] = {
+	"load_target", "load_chunk", "load_received", "load_merge", "load_unique", "load_kept",
+	"load_taken", "load_named"
+};
+
+/* Rows of an old object and of a new one, in no order, in two loads; the second goes on. */
+static uint32_t
+send_kept(uint64_t *numbers, uint32_t old, uint32_t created)
+{
+	TestChannel c;
+	uint32_t	code;
+
+	for (int i = 0; i < 2; i++)
+		numbers[i] = new_number();
+	c = load_begin(0, 0, numbers[0], MB);
+	load_declare(&c, 0, old, 0, KALAM_TARGET_UNIQUE);
+	load_declare(&c, 1, created, 0, KALAM_TARGET_UNIQUE | KALAM_TARGET_NEW);
+	load_declare(&c, 2, created, 1, KALAM_TARGET_NEW);
+	for (uint64_t i = 0; i < 5003; i++)
+	{
+		uint64_t	row = i * 1009 % 5003;
+
+		load_put(&c, 0, old, 1000 + row, i, 3, 100);
+		load_put(&c, 1, created, row, i, 3, 100);
+		load_entry(&c, 2, created, 1, row % 10, row, i, false);
+	}
+	code = load_end(&c);
+	return code != KALAM_OK ? code : load_object(0, numbers[1], old, 30000, 33001, 1, 5);
+}
+
+static void
+expect_kept(bool there, uint32_t old, uint32_t created)
+{
+	expect_rows(old, there ? 1000 + 5003 + 3001 : 1000,
+				1000 * 999 / 2 + (there ? 3 * 5003 + 5 * 3001 : 0));
+	CHECK_EQUAL(count_rows(0, created, 0), there ? 5003 : -1);
+	CHECK_EQUAL(count_entries(0, created, 1, 0), there ? 5003 : -1);
+	CHECK(files_become(0));
+	CHECK_EQUAL(atomic_load(&store.seg->pending), 0);
+}
+
+/* Sends the loads, then what names them. */
+static uint32_t
+finish_kept(TestChannel *c, KalamOp op, uint64_t xid, uint32_t old, uint32_t created)
+{
+	uint64_t	numbers[2];
+	uint32_t	code = send_kept(numbers, old, created);
+
+	if (code != KALAM_OK)
+		return code;
+	begin_bulk(c, op, xid);
+	change_load(c, numbers[0]);
+	change_load(c, numbers[1]);
+	test_create(c, created, KALAM_COMPRESSION_LZ4, 10000);
+	return commit(c);
+}
+
+/* Before anything names it a load leaves nothing, wherever the process dies. */
+static void
+test_load_that_stops(void)
+{
+	for (int p = 0; p < LENGTH(load_points); p++)
+	{
+		pthread_t	reaper = start_to_die(load_points[p]);
+		uint32_t	old = make_object(1000, 40);
+		uint32_t	created = next_object++;
+		TestChannel c = rpc(0);
+
+		CHECK_EQUAL(finish_kept(&c, KALAM_OP_COMMIT, 0, old, created), TEST_DIED);
+		wait_for_death(reaper);
+		restart_through(NULL);
+		REQUIRE(test_serve(&store) == KALAM_OK);
+		expect_kept(false, old, created);
+		CHECK_EQUAL(finish_kept(&c, KALAM_OP_COMMIT, 0, old, created), KALAM_OK);
+		expect_kept(true, old, created);
+		test_store_kill(&store, SIGKILL);
+	}
+}
+
+static void
+test_commit_of_loads_that_stops(void)
+{
+	static const char *const twice[] = {NULL, "after_db_link", "after_batch"};
+
+	for (int p = 0; p < LENGTH(commit_points); p++)
+		for (int again = 0; again < LENGTH(twice); again++)
+		{
+			pthread_t	reaper = start_to_die(commit_points[p]);
+			uint32_t	old = make_object(1000, 40);
+			uint32_t	created = next_object++;
+			TestChannel c = rpc(0);
+
+			CHECK_EQUAL(finish_kept(&c, KALAM_OP_COMMIT, 0, old, created),
+						p >= COMMIT_ANSWERED ? KALAM_OK : TEST_DIED);
+			wait_for_death(reaper);
+			restart_through(twice[again]);
+			REQUIRE(test_serve(&store) == KALAM_OK);
+			expect_kept(p > 0, old, created);
+			test_store_kill(&store, SIGKILL);
+		}
+}
+
+static void
+test_prepare_of_loads_that_stops(void)
+{
+	for (int p = 0; p < 2; p++)
+		for (int apply = 0; apply <= p; apply++)
+		{
+			pthread_t	reaper = start_to_die(p == 0 ? "before_entry" : "after_entry");
+			uint32_t	old = make_object(1000, 40);
+			uint32_t	created = next_object++;
+			TestChannel c = rpc(0);
+
+			CHECK_EQUAL(finish_kept(&c, KALAM_OP_PREPARE, 2300, old, created), TEST_DIED);
+			wait_for_death(reaper);
+			restart_through(NULL);
+			CHECK_EQUAL(atomic_load(&store.seg->pending), p);
+			CHECK(p == 0 ? files_left() == 0 : files_left() >= 4);
+			CHECK_EQUAL(supervisor_resolve(2300, apply), KALAM_OK);
+			REQUIRE(test_serve(&store) == KALAM_OK);
+			expect_kept(apply, old, created);
+			test_store_kill(&store, SIGKILL);
+		}
 }
 
 /* The supervisor resolves before it serves, and the process dies in it. */
@@ -367,6 +494,9 @@ main(int argc, char **argv)
 		TEST(test_leftovers),
 		TEST(test_commit_that_stops),
 		TEST(test_prepare_that_stops),
+		TEST(test_load_that_stops),
+		TEST(test_commit_of_loads_that_stops),
+		TEST(test_prepare_of_loads_that_stops),
 		TEST(test_resolve_that_stops),
 		TEST(test_lost_stamp_stays_lost),
 	};

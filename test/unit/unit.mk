@@ -11,7 +11,7 @@
 # UNIT_SOURCES_NAME lists; a fuzzer the same way from test/fuzz/fuzz_NAME.c.
 
 UNIT_TESTS = keycodec staged changes record_list catalog rowprog rowagg load_watch
-UNIT_FUZZERS = keycodec staged changes catalog rowprog rowagg change_stream key_stream scan_input
+UNIT_FUZZERS = keycodec staged changes catalog rowprog rowagg change_stream key_stream load_stream scan_input
 
 UNIT_SOURCES_keycodec = src/shared/keycodec.c
 UNIT_SOURCES_staged = src/shared/staged.c
@@ -24,6 +24,7 @@ UNIT_SOURCES_rowagg = src/shared/rowagg.c src/shared/rowvalue.c src/shared/rowre
 UNIT_SOURCES_load_watch = src/storage/load_watch.c src/storage/key_notes.c src/shared/segment.c
 UNIT_SOURCES_change_stream = src/storage/change_stream.c
 UNIT_SOURCES_key_stream = src/storage/key_stream.c
+UNIT_SOURCES_load_stream = src/storage/load_stream.c
 UNIT_SOURCES_scan_input = src/storage/scan_input.c src/shared/rowprog.c $(UNIT_SOURCES_rowagg)
 
 UNIT_FUZZ_SECONDS ?= 10

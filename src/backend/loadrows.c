@@ -1,0 +1,441 @@
+/*
+ * loadrows.c
+ *	  Which rows of INSERT and COPY are loaded.
+ *
+ * The first rows of a statement are staged, as all rows are.  When they are many,
+ * and nothing else stands between them in the log, they are sent as the beginning of
+ * a load and taken off the log again; later rows are sent as they come.  A
+ * statement that fills a table which has a load already begins its own at once,
+ * for storage alone knows whether its keys are new.
+ *
+ * Whatever is in the way (other changes of the table, no free channel, a load
+ * that is taken back) makes the statement stage the rest of its rows.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "lib/ilist.h"
+#include "utils/memutils.h"
+
+#include "src/backend/load.h"
+#include "src/backend/modify_internal.h"
+#include "src/backend/shmem.h"
+#include "src/backend/stop_point.h"
+#include "src/backend/transaction.h"
+
+/*
+ * Loads of a transaction with rows of one table.  Their keys are compared with each
+ * other, so that they must not become many.
+ */
+#define MAX_LOADS_PER_OBJECT	16
+
+/* Versions in the log that are rows with their entries, by the numbers of versions. */
+typedef struct StagedRows
+{
+	uint64		first;
+	uint64		per_row;
+	uint64		nrows;
+	uint64		tag;			/* of the first; they go up by one */
+} StagedRows;
+
+typedef enum LoaderState
+{
+	LOADER_WAITS,				/* it stages, but may begin a load */
+	LOADER_SENDS,
+	LOADER_STAGES				/* until its end */
+} LoaderState;
+
+struct KalamLoader
+{
+	dlist_node	node;			/* in loaders */
+	EState	   *estate;
+	int			users;
+	SubTransactionId sub;
+	LoaderState state;
+	KalamLoad  *load;			/* SENDS; NULL: it is taken back, or finished */
+	uint64		nrows;
+
+	/* WAITS: */
+	List	   *modifies;		/* KalamModify of tables that rows were for */
+	bool		marked;
+	KalamStagedMark mark;		/* where its rows begin in the log */
+	uint64		bytes_at_mark;
+	uint64		row_begins;		/* at this version, if it is staged */
+	uint64		row_tag;
+	StagedRows *staged;
+	uint32		nstaged;
+	uint32		staged_size;
+};
+
+/* In TopTransactionContext. */
+static dlist_head loaders = DLIST_STATIC_INIT(loaders);
+
+KalamLoader *
+kalam_loader_begin(EState *estate)
+{
+	dlist_iter	iter;
+	KalamLoader *loader;
+
+	dlist_foreach(iter, &loaders)
+	{
+		loader = dlist_container(KalamLoader, node, iter.cur);
+		if (loader->estate == estate)
+		{
+			loader->users++;
+			return loader;
+		}
+	}
+	loader = MemoryContextAllocZero(TopTransactionContext, sizeof(KalamLoader));
+	loader->estate = estate;
+	loader->users = 1;
+	loader->sub = GetCurrentSubTransactionId();
+	loader->state = LOADER_WAITS;
+	dlist_push_head(&loaders, &loader->node);
+	return loader;
+}
+
+static void
+forget_staged(KalamLoader *loader)
+{
+	if (loader->staged != NULL)
+		pfree(loader->staged);
+	loader->staged = NULL;
+	loader->nstaged = loader->staged_size = 0;
+	list_free(loader->modifies);
+	loader->modifies = NIL;
+}
+
+static void
+free_loader(KalamLoader *loader)
+{
+	forget_staged(loader);
+	dlist_delete(&loader->node);
+	pfree(loader);
+}
+
+/* The rest of the statement's rows is staged. */
+static bool
+stage_rest(KalamLoader *loader)
+{
+	loader->state = LOADER_STAGES;
+	forget_staged(loader);
+	return false;
+}
+
+static inline bool
+is_catalog_or_object(const KalamStagedVersion *v)
+{
+	size_t		len;
+	const uint8 *key = kalam_staged_key_bytes(v->key, &len);
+
+	return v->op == KALAM_CHANGE_CREATE_OBJECT || v->op == KALAM_CHANGE_DROP_OBJECT ||
+		v->op == KALAM_CHANGE_DROP_INDEX || kalam_get_be32(key) == KALAM_OBJECT_CATALOG;
+}
+
+/* The walk over what stands in the log behind the mark. */
+typedef struct LogWalk
+{
+	KalamStagedWalk walk;
+	const StagedRows *rows;
+	const StagedRows *rows_end;
+	uint64		tag;			/* of the last version, if it is of one of our rows */
+	bool		ours;
+} LogWalk;
+
+static void
+walk_log(LogWalk *w, const KalamLoader *loader)
+{
+	kalam_staged_walk(&w->walk, kalam_changes_in_memory(kalam_changes_here()),
+					  loader->mark.nversions);
+	w->rows = loader->staged;
+	w->rows_end = loader->staged + loader->nstaged;
+}
+
+static KalamStagedVersion *
+walk_next(LogWalk *w)
+{
+	uint64		number = w->walk.position;
+	KalamStagedVersion *v = kalam_staged_walk_next(&w->walk);
+
+	while (w->rows < w->rows_end && number >= w->rows->first + w->rows->per_row * w->rows->nrows)
+		w->rows++;
+	w->ours = w->rows < w->rows_end && number >= w->rows->first;
+	if (w->ours)
+		w->tag = w->rows->tag + (number - w->rows->first) / w->rows->per_row;
+	return v;
+}
+
+/*
+ * Is all that stands behind the mark of the current command, and rows that may be
+ * sent, but for what makes their tables known?  *nkept: versions that stay.
+ */
+static bool
+log_is_pure(const KalamLoader *loader, int *nkept)
+{
+	CommandId	command_id = GetCurrentCommandId(true);
+	LogWalk		w;
+	KalamStagedVersion *v;
+
+	*nkept = 0;
+	walk_log(&w, loader);
+	while ((v = walk_next(&w)) != NULL)
+	{
+		if (v->command_id != command_id || v->sub != loader->sub)
+			return false;
+		if (w.ours)
+			continue;
+		if (!is_catalog_or_object(v))
+			return false;
+		(*nkept)++;
+	}
+	return true;
+}
+
+/* A version that is put behind the mark again. */
+typedef struct KeptVersion
+{
+	uint8		op;
+	uint8		flags;
+	size_t		key_len;
+	size_t		value_len;
+	char	   *bytes;			/* key and value */
+} KeptVersion;
+
+static void
+keep(KeptVersion *kept, const KalamStagedVersion *v)
+{
+	const uint8 *key = kalam_staged_key_bytes(v->key, &kept->key_len);
+
+	kept->op = v->op;
+	kept->flags = v->flags;
+	kept->value_len = v->value_len;
+	kept->bytes = palloc(kept->key_len + kept->value_len);
+	memcpy(kept->bytes, key, kept->key_len);
+	memcpy(kept->bytes + kept->key_len, v->value, kept->value_len);
+}
+
+static void
+put_again(KalamChanges *changes, const KeptVersion *kept)
+{
+	KalamStagedVersion *v = kalam_changes_add(changes, kept->bytes, kept->key_len, kept->op,
+											  GetCurrentCommandId(true),
+											  GetCurrentSubTransactionId(), kept->value_len);
+
+	v->flags = kept->flags;
+	memcpy(v->value, kept->bytes + kept->key_len, kept->value_len);
+}
+
+static void
+declare(KalamLoader *loader, KalamModify *m)
+{
+	m->load_target = kalam_load_declare(loader->load, m->table, m->rel, m->object_is_new);
+	m->load_number = kalam_load_number(loader->load);
+}
+
+/* Sends what the statement has staged, and takes it off the log. */
+static bool
+begin_to_send(KalamLoader *loader)
+{
+	KeptVersion *kept;
+	int			nkept;
+	ListCell   *lc;
+	LogWalk		w;
+	KalamStagedVersion *v;
+	uint16		target = 0;
+
+	if (!log_is_pure(loader, &nkept) || !kalam_load_begin(&loader->load))
+		return stage_rest(loader);
+	foreach(lc, loader->modifies)
+		declare(loader, lfirst(lc));
+
+	kept = palloc(nkept * sizeof(KeptVersion));
+	nkept = 0;
+	walk_log(&w, loader);
+	while ((v = walk_next(&w)) != NULL)
+	{
+		if (w.ours)
+			kalam_load_put_staged(loader->load, &target, w.tag, v);
+		else
+			keep(&kept[nkept++], v);
+	}
+	kalam_unique_checks_drop();
+	kalam_changes_pop_to(kalam_changes_here(), loader->mark);
+	for (int i = 0; i < nkept; i++)
+		put_again(kalam_changes_here(), &kept[i]);
+	forget_staged(loader);
+	loader->state = LOADER_SENDS;
+	KALAM_STOP_POINT("load_begun");
+	return true;
+}
+
+/* Has the transaction changed keys of the table otherwise? */
+static bool
+is_changed(uint32 object_id)
+{
+	uint8		lower[KALAM_KEY_PREFIX_BYTES];
+	uint8		upper[KALAM_KEY_PREFIX_BYTES];
+
+	kalam_put_key_prefix(lower, object_id, KALAM_KEY_KIND_ROW);
+	kalam_put_key_prefix(upper, object_id, KALAM_KEY_KIND_INDEX + 1);
+	return kalam_changes_any_in(kalam_changes_here(), lower, sizeof(lower), upper, sizeof(upper));
+}
+
+static bool
+all_indexes_are_built(const KalamTable *table)
+{
+	for (int i = 0; i < table->nindexes; i++)
+		if (table->indexes[i].id == 0)
+			return false;
+	return true;
+}
+
+/* May rows of the table be sent?  Asked before its first row. */
+static bool
+may_load(KalamModify *m)
+{
+	if (m->load_looked)
+		return m->load_may;
+	m->load_looked = true;
+	(void) kalam_transaction_serial();	/* there are changes from here on */
+	/* that of a statement in the midst of which this one runs */
+	kalam_loads_finish_others(m->table->object_id, m->loader->load);
+	m->load_may = !is_changed(m->table->object_id) && all_indexes_are_built(m->table) &&
+		kalam_loads_of(m->table->object_id) < MAX_LOADS_PER_OBJECT;
+	return m->load_may;
+}
+
+static void
+note_table(KalamLoader *loader, KalamModify *m)
+{
+	MemoryContext old;
+
+	if (list_member_ptr(loader->modifies, m))
+		return;
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	loader->modifies = lappend(loader->modifies, m);
+	MemoryContextSwitchTo(old);
+}
+
+/* Is it time to send?  Else the row is staged. */
+static bool
+waited_enough(KalamLoader *loader, KalamModify *m)
+{
+	KalamStaged *staged = kalam_changes_in_memory(kalam_changes_here());
+
+	note_table(loader, m);
+	if (!loader->marked)
+	{
+		/* those of its own rows are then all that wait */
+		kalam_unique_checks_flush();
+		loader->mark = kalam_staged_mark(staged);
+		loader->bytes_at_mark = kalam_staged_bytes(staged);
+		loader->marked = true;
+	}
+	if (kalam_loads_of(m->table->object_id) > 0 ||
+		kalam_staged_bytes(staged) >=
+		loader->bytes_at_mark + (uint64) kalam_bulk_load_threshold * 1024)
+		return true;
+	loader->row_begins = kalam_staged_count(staged);
+	return false;
+}
+
+bool
+kalam_load_row(KalamModify *m, TupleTableSlot *slot, const uint8 *key, size_t key_len)
+{
+	KalamLoader *loader = m->loader;
+	Oid			copy_relid;
+
+	if (loader->state == LOADER_STAGES || (loader->state == LOADER_SENDS && loader->load == NULL))
+		return false;
+	if (GetCurrentSubTransactionId() != loader->sub || !may_load(m))
+		return loader->state == LOADER_WAITS ? stage_rest(loader) : false;
+	loader->row_tag = kalam_copy_line(&copy_relid);
+	loader->nrows++;
+	if (loader->row_tag == 0)
+		loader->row_tag = loader->nrows;
+	if (loader->state == LOADER_WAITS && !(waited_enough(loader, m) && begin_to_send(loader)))
+		return false;
+	if (m->load_number != kalam_load_number(loader->load))
+		declare(loader, m);
+	kalam_load_put_row(loader->load, m->load_target, m->table, m->rel, loader->row_tag, slot, key,
+					   key_len);
+	return true;
+}
+
+void
+kalam_load_row_is_staged(KalamModify *m)
+{
+	KalamLoader *loader = m->loader;
+	StagedRows *last;
+	uint64		end;
+
+	if (loader->state != LOADER_WAITS)
+		return;
+	end = kalam_staged_count(kalam_changes_in_memory(kalam_changes_here()));
+	if (end <= loader->row_begins)
+	{
+		(void) stage_rest(loader);	/* it was spilled */
+		return;
+	}
+	last = loader->nstaged == 0 ? NULL : &loader->staged[loader->nstaged - 1];
+	if (last != NULL && loader->row_begins == last->first + last->nrows * last->per_row &&
+		end - loader->row_begins == last->per_row && loader->row_tag == last->tag + last->nrows)
+	{
+		last->nrows++;
+		return;
+	}
+	if (loader->nstaged == loader->staged_size)
+	{
+		uint32		size = Max(16, 2 * loader->staged_size);
+
+		loader->staged = loader->staged == NULL ?
+			MemoryContextAllocHuge(TopTransactionContext, size * sizeof(StagedRows)) :
+			repalloc_huge(loader->staged, size * sizeof(StagedRows));
+		loader->staged_size = size;
+	}
+	loader->staged[loader->nstaged++] = (StagedRows)
+	{
+		.first = loader->row_begins, .per_row = end - loader->row_begins, .nrows = 1,
+		.tag = loader->row_tag
+	};
+}
+
+void
+kalam_loader_end(KalamLoader *loader)
+{
+	if (loader->load != NULL)
+		kalam_load_finish(loader->load);
+	if (--loader->users == 0)
+		free_loader(loader);
+}
+
+void
+kalam_loader_finish(EState *estate)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &loaders)
+	{
+		KalamLoader *loader = dlist_container(KalamLoader, node, iter.cur);
+
+		if (loader->estate == estate && loader->load != NULL)
+		{
+			kalam_load_finish(loader->load);
+			return;
+		}
+	}
+}
+
+void
+kalam_loaders_forget(SubTransactionId sub)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &loaders)
+	{
+		KalamLoader *loader = dlist_container(KalamLoader, node, iter.cur);
+
+		if (sub == InvalidSubTransactionId || loader->sub == sub)
+			free_loader(loader);
+	}
+}
