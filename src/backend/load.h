@@ -49,6 +49,16 @@ extern void kalam_load_put_row(KalamLoad *load, uint16 target, const KalamTable 
 							   Relation rel, uint64 tag, TupleTableSlot *slot,
 							   const uint8 *key, size_t key_len);
 
+/*
+ * Entries of an index alone, of rows that are stored already: the number of its
+ * target, and the entry of a row.
+ */
+extern uint16 kalam_load_declare_index(KalamLoad *load, const KalamTable *table,
+									   const KalamIndex *index, bool is_new);
+extern void kalam_load_put_entry(KalamLoad *load, uint16 target, const KalamTable *table,
+								 const KalamIndex *index, Relation rel, uint64 tag,
+								 TupleTableSlot *slot, const uint8 *key, size_t key_len);
+
 /* A version that was staged; *target is a guess at its target, and then that. */
 extern void kalam_load_put_staged(KalamLoad *load, uint16 *target, uint64 tag,
 								  const KalamStagedVersion *staged);
