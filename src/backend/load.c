@@ -44,6 +44,8 @@ struct KalamLoad
 	KalamLoad **owner;			/* NULL: all is sent and known to be unique */
 	KalamLoadStream stream;		/* open as long as there is an owner */
 	Oid			copy_relid;		/* that COPY names; Invalid: there is no COPY */
+	KalamLoadDuplicate raise_duplicate; /* NULL: as of an INSERT */
+	void	   *raise_arg;
 	KalamLines *lines;			/* of COPY, if storage may not know them; or NULL */
 	uint64		records;
 	LoadTarget *targets;
@@ -78,10 +80,42 @@ kalam_load_begin(KalamLoad **owner)
 	return true;
 }
 
+KalamLoad **
+kalam_load_begin_for_rows(KalamTable *table, KalamLoadDuplicate raise, void *arg)
+{
+	double		rows;
+	double		bytes;
+	KalamLoad **load;
+
+	kalam_table_stat(table, &rows, &bytes);
+	if (bytes < kalam_bulk_load_threshold * 1024.0)
+		return NULL;
+	load = MemoryContextAllocZero(TopTransactionContext, sizeof(KalamLoad *));
+	if (!kalam_load_begin(load))
+	{
+		pfree(load);
+		return NULL;
+	}
+	(*load)->raise_duplicate = raise;
+	(*load)->raise_arg = arg;
+	return load;
+}
+
+void
+kalam_load_end_of_rows(KalamLoad **load)
+{
+	if (load == NULL)
+		return;
+	if (*load != NULL)
+		kalam_load_finish(*load);
+	pfree(load);
+}
+
 /* It is not open any more. */
 static void
 close_load(KalamLoad *load)
 {
+	load->raise_duplicate = NULL;
 	kalam_load_stream_close(&load->stream);
 	if (load->owner != NULL)
 		*load->owner = NULL;
@@ -521,6 +555,8 @@ kalam_loads_raise_duplicate(const KalamChannel *ch)
 			continue;
 		target = &load->targets[ch->result.target];
 		row = offending_row(ch);
+		if (load->raise_duplicate != NULL)
+			load->raise_duplicate(load->raise_arg, target->index_id, ch->result.position, row);
 		kalam_raise_duplicate_of(target->relid, target->index_id, row,
 								 line_of(load, target->relid, row, ch->result.position),
 								 load->copy_relid);
