@@ -34,6 +34,7 @@
 static bool slot_claimed = false;
 static bool supervisor_mode = false;
 static int	cpu_count = 0;
+static const KalamChannel *served_here = NULL;	/* by a thread that wants our processor */
 
 void
 kalam_client_use_supervisor_mode(void)
@@ -164,7 +165,8 @@ spin_for(const KalamChannel *ch, KalamWaitFor what)
 {
 	instr_time	start;
 
-	if ((int) atomic_load_explicit(&kalam_segment->waiting, memory_order_relaxed) >= cpu_count ||
+	if (ch == served_here ||
+		(int) atomic_load_explicit(&kalam_segment->waiting, memory_order_relaxed) >= cpu_count ||
 		(int) atomic_load_explicit(&kalam_segment->clients, memory_order_relaxed) >= cpu_count)
 		return false;
 
@@ -253,7 +255,8 @@ kalam_channel_is_idle(const KalamChannel *ch)
 static inline bool
 is_of_load(uint32 op)
 {
-	return op == KALAM_OP_LOAD || op == KALAM_OP_LOAD_READ || op == KALAM_OP_LOAD_DROP;
+	return op == KALAM_OP_LOAD || op == KALAM_OP_LOAD_READ || op == KALAM_OP_LOAD_MEMBERS ||
+		op == KALAM_OP_LOAD_DROP;
 }
 
 /* Tells the storage process to stop the channel's request, without waiting. */
@@ -294,8 +297,17 @@ kalam_channel_prepare(KalamChannel *ch, KalamOp op, uint32 epoch)
 void
 kalam_channel_start(KalamChannel *ch, KalamLaneKind lane)
 {
+	if (served_here == ch)
+		served_here = NULL;
 	atomic_fetch_add(&ch->generation, 1);
 	kalam_lane_post(kalam_segment, lane, kalam_channel_index(kalam_segment, ch));
+}
+
+void
+kalam_channel_start_near(KalamChannel *ch)
+{
+	atomic_fetch_add(&ch->generation, 1);
+	served_here = kalam_near_post(kalam_segment, kalam_channel_index(kalam_segment, ch)) ? ch : NULL;
 }
 
 /* ---- errors ---- */

@@ -19,6 +19,7 @@ extern bool kalam_channel_is_idle(const KalamChannel *ch);
 extern void kalam_channel_cancel(KalamChannel *ch);
 extern void kalam_channel_prepare(KalamChannel *ch, KalamOp op, uint32 epoch);
 extern void kalam_channel_start(KalamChannel *ch, KalamLaneKind lane);
+extern void kalam_channel_start_near(KalamChannel *ch); /* a read answered at once */
 extern void kalam_channel_raise(const KalamChannel *ch) pg_attribute_noreturn();
 extern void kalam_raise_storage_lost(void) pg_attribute_noreturn();
 extern void kalam_cursors_forget_all(void);

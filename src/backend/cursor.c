@@ -155,7 +155,10 @@ send_request(KalamCursor *c, KalamChannel *ch, uint32 first_bytes)
 			req->flags |= KALAM_SCAN_AFTER_LOWER;
 		}
 	}
-	kalam_channel_start(ch, KALAM_LANE_READ);
+	if (req->flags & KALAM_SCAN_POINT)
+		kalam_channel_start_near(ch);
+	else
+		kalam_channel_start(ch, KALAM_LANE_READ);
 }
 
 /* Begins to read through a channel, if one is free. */

@@ -10,6 +10,7 @@
 
 #include "access/xact.h"
 #include "lib/ilist.h"
+#include "lib/qunique.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -18,9 +19,9 @@
 #include "src/backend/index.h"
 #include "src/backend/load.h"
 #include "src/backend/loadlines.h"
+#include "src/backend/loadlock.h"
 #include "src/backend/loadstream.h"
 #include "src/backend/row.h"
-#include "src/backend/rowlock.h"
 #include "src/backend/shmem.h"
 #include "src/backend/stop_point.h"
 #include "src/backend/tablestats.h"
@@ -30,6 +31,7 @@ typedef struct LoadTarget
 {
 	uint32		object_id;
 	uint16		index_id;		/* 0: the rows; targets of the indexes follow */
+	bool		shared;			/* others can have rows of it, and keys must not come twice */
 	Oid			relid;
 	uint64		rows;			/* sent row by row */
 } LoadTarget;
@@ -221,7 +223,9 @@ declare_target(KalamLoad *load, const KalamTable *table, uint16 index_id, uint16
 	}
 	load->targets[load->ntargets] = (LoadTarget)
 	{
-		.object_id = table->object_id, .index_id = index_id, .relid = table->relid
+		.object_id = table->object_id, .index_id = index_id,
+		.shared = (flags & (KALAM_TARGET_UNIQUE | KALAM_TARGET_NEW)) == KALAM_TARGET_UNIQUE,
+		.relid = table->relid
 	};
 	memcpy(put(load, load->ntargets, KALAM_LOAD_TARGET, 0, NULL, 0, sizeof(target)), &target,
 		   sizeof(target));
@@ -229,19 +233,14 @@ declare_target(KalamLoad *load, const KalamTable *table, uint16 index_id, uint16
 }
 
 uint16
-kalam_load_declare(KalamLoad *load, const KalamTable *table, Relation rel, bool is_new)
+kalam_load_declare(KalamLoad *load, const KalamTable *table, bool is_new)
 {
 	uint16		flags = is_new ? KALAM_TARGET_NEW : 0;
-	bool		any_unique = table->nkeys > 0;
 	uint16		target;
 
 	for (target = 0; target < load->ntargets; target++)
 		if (load->targets[target].object_id == table->object_id)
 			return target;
-	for (int i = 0; i < table->nindexes; i++)
-		any_unique |= table->indexes[i].unique;
-	if (any_unique && !is_new)
-		kalam_row_lock_object(table->object_id, table->relid, RelationGetRelationName(rel));
 	if (load->lines == NULL && OidIsValid(load->copy_relid) && kalam_loads_of(table->object_id) > 0)
 		load->lines = kalam_lines_create(TopTransactionContext);
 	if (target == 0)
@@ -384,6 +383,61 @@ kalam_loads_finish_others(uint32 object_id, const KalamLoad *except)
 	}
 }
 
+/* ---- the keys, among those of others ---- */
+
+/* The order in which everybody claims. */
+static int
+compare_claims(const void *a, const void *b)
+{
+	const KalamAllRows *x = a;
+	const KalamAllRows *y = b;
+
+	if (x->object_id != y->object_id)
+		return x->object_id < y->object_id ? -1 : 1;
+	return (int) x->values - (int) y->values;
+}
+
+/* Adds what keys of the load are among. */
+static KalamAllRows *
+add_claims(KalamAllRows *all, int *n, const KalamLoad *load)
+{
+	Size		size = (*n + load->ntargets + 1) * sizeof(KalamAllRows);
+
+	all = all == NULL ? palloc(size) : repalloc(all, size);
+	for (int i = 0; i < load->ntargets; i++)
+		if (load->targets[i].shared)
+			all[(*n)++] = (KalamAllRows)
+			{
+				.object_id = load->targets[i].object_id, .values = load->targets[i].index_id != 0,
+				.relid = load->targets[i].relid
+			};
+	return all;
+}
+
+/* Nobody else has keys of the load (NULL: of all), or gets at them any more.  Or raises. */
+static void
+claim_keys(const KalamLoad *load)
+{
+	KalamAllRows *all = NULL;
+	int			n = 0;
+	dlist_iter	iter;
+
+	if (load != NULL)
+		all = add_claims(all, &n, load);
+	else
+		dlist_foreach(iter, &loads)
+			all = add_claims(all, &n, dlist_container(KalamLoad, node, iter.cur));
+	if (n > 0)
+	{
+		qsort(all, n, sizeof(KalamAllRows), compare_claims);
+		n = (int) qunique(all, n, sizeof(KalamAllRows), compare_claims);
+		kalam_load_claim(all, n, load != NULL ? load->number : 0,
+						 load != NULL ? load->number : UINT64_MAX);
+	}
+	if (all != NULL)
+		pfree(all);
+}
+
 /* ---- back into changes ---- */
 
 typedef struct TakeBack
@@ -452,6 +506,8 @@ take_back(KalamLoad *load)
 	kalam_load_finish(load);
 	if (load->epoch != atomic_load(&kalam_segment->epoch))
 		kalam_raise_storage_lost();
+	/* like what is staged, which is locked */
+	claim_keys(load);
 	context = AllocSetContextCreate(CurrentMemoryContext, "kalam load", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	/* if it fails, nothing has changed */
@@ -492,6 +548,8 @@ kalam_loads_precommit(SubTransactionId sub)
 		if (sub == InvalidSubTransactionId || load->sub == sub)
 			kalam_load_finish(load);
 	}
+	if (sub == InvalidSubTransactionId && kalam_nloads > 0)
+		claim_keys(NULL);
 }
 
 void

@@ -32,6 +32,12 @@ extern void kalam_row_layout(KalamRowField *fields, int n, TupleDesc desc);
 /* The column of the relation that the expression is, if storage can find it in rows. */
 extern Var *kalam_ship_column(RelOptInfo *rel, Oid relid, Node *node);
 
+/*
+ * The same of a column, or of a function that tells how long a column's value is:
+ * *measure says which, KALAM_MEASURE_NONE for the column itself.
+ */
+extern Var *kalam_ship_measured(RelOptInfo *rel, Oid relid, Node *node, KalamMeasure *measure);
+
 /* A step of rowprog.h's, before the values are known. */
 typedef struct KalamShipStep
 {
@@ -39,6 +45,7 @@ typedef struct KalamShipStep
 	int			arg;
 	AttrNumber	field;			/* attribute numbers */
 	AttrNumber	other;
+	KalamMeasure measure;		/* COMPARE, IN: of the field */
 	int			target;			/* of SKIP_IF */
 	int			value;			/* COMPARE, IN: number of the value; else -1 */
 	Oid			value_type;		/* base type; for IN that of the elements */

@@ -214,11 +214,17 @@ integer_of(Datum value, Oid type)
 	}
 }
 
-/* A value that the field is compared with; *compare may change to what then holds. */
+/*
+ * A value that the field, or a measure of it, is compared with; *compare may change to
+ * what then holds.
+ */
 static void
-set_constant(KalamFilter *f, KalamConstant *c, int field, Datum value, Oid type, uint8 *compare)
+set_constant(KalamFilter *f, KalamConstant *c, const KalamShipStep *s, Datum value, uint8 *compare)
 {
-	switch (f->fields[field].kind)
+	int			field = s->field - 1;
+	Oid			type = s->value_type;
+
+	switch (kalam_measured_kind(s->measure, f->fields[field].kind))
 	{
 		case KALAM_FIELD_F32:
 		case KALAM_FIELD_F64:
@@ -297,7 +303,7 @@ set_list(KalamFilter *f, const KalamShipStep *s, KalamProgramStep *step, Datum v
 	bool	   *nulls;
 	int			n;
 	uint32		kept = 0;
-	SortArg		arg = {.kind = f->fields[s->field - 1].kind};
+	SortArg		arg = {.kind = kalam_measured_kind(s->measure, f->fields[s->field - 1].kind)};
 	KalamConstant *list;
 
 	get_typlenbyvalalign(ARR_ELEMTYPE(array), &len, &byval, &align);
@@ -307,6 +313,7 @@ set_list(KalamFilter *f, const KalamShipStep *s, KalamProgramStep *step, Datum v
 		/* in an empty list is nothing, not even null */
 		step->op = KALAM_STEP_CONSTANT;
 		step->arg = KALAM_FALSE;
+		step->measure = KALAM_MEASURE_NONE;
 		return;
 	}
 	step->first = f->nconstants;
@@ -317,7 +324,7 @@ set_list(KalamFilter *f, const KalamShipStep *s, KalamProgramStep *step, Datum v
 		if (nulls[i])
 			step->arg = 1;
 		else
-			set_constant(f, add_constant(f), s->field - 1, elements[i], s->value_type, &compare);
+			set_constant(f, add_constant(f), s, elements[i], &compare);
 	}
 	n = f->nconstants - step->first;
 	list = f->constants + step->first;
@@ -344,6 +351,7 @@ make_step(KalamFilter *f, const KalamShipStep *s, KalamProgramStep *step, ExprCo
 	step->arg = s->arg;
 	step->field = s->field > 0 ? s->field - 1 : 0;
 	step->other = s->other > 0 ? s->other - 1 : 0;
+	step->measure = s->measure;
 	if (s->op == KALAM_STEP_SKIP_IF)
 		step->first = s->target;
 	if (s->value < 0)
@@ -354,13 +362,14 @@ make_step(KalamFilter *f, const KalamShipStep *s, KalamProgramStep *step, ExprCo
 	{
 		step->op = KALAM_STEP_CONSTANT;
 		step->arg = KALAM_NULL;
+		step->measure = KALAM_MEASURE_NONE;
 	}
 	else if (s->op == KALAM_STEP_IN)
 		set_list(f, s, step, value);
 	else
 	{
 		step->first = f->nconstants;
-		set_constant(f, add_constant(f), step->field, value, s->value_type, &step->arg);
+		set_constant(f, add_constant(f), s, value, &step->arg);
 	}
 }
 

@@ -5,8 +5,8 @@
  * A condition is shipped as a whole or not at all.  Its operators must be
  * PostgreSQL's own, immutable, and unable to raise for any stored value; what that
  * comes to is: members of the default btree family of the column's type (and their
- * negators), between types whose bytes rowprog.h understands.  Texts are compared
- * as bytes: for equality under a deterministic collation, in order under C.  The
+ * negators), between types whose bytes rowprog.h understands.  In place of a column
+ * there may be how long its values are.  Texts are compared as bytes: for equality under a deterministic collation, in order under C.  The
  * security level of a condition is respected as for an index.
  */
 #include "postgres.h"
@@ -15,6 +15,7 @@
 #include "access/transam.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -297,31 +298,106 @@ kalam_ship_column(RelOptInfo *rel, Oid relid, Node *node)
 	return find_column(rel->relid, relid, node);
 }
 
+/* How long values are, in this database's encoding; NONE: storage cannot tell. */
+static KalamMeasure
+measure_of(Oid function)
+{
+	switch (function)
+	{
+		case F_LENGTH_TEXT:
+		case F_CHAR_LENGTH_TEXT:
+		case F_CHARACTER_LENGTH_TEXT:
+		case F_LENGTH_BPCHAR:
+		case F_CHAR_LENGTH_BPCHAR:
+		case F_CHARACTER_LENGTH_BPCHAR:
+			return GetDatabaseEncoding() == PG_UTF8 ? KALAM_MEASURE_TEXT_UTF8 :
+				pg_database_encoding_max_length() == 1 ? KALAM_MEASURE_TEXT_BYTES :
+				KALAM_MEASURE_NONE;
+		case F_LENGTH_BYTEA:
+		case F_OCTET_LENGTH_BYTEA:
+		case F_OCTET_LENGTH_TEXT:
+		case F_OCTET_LENGTH_BPCHAR:
+			return KALAM_MEASURE_BYTES;
+		default:
+			return KALAM_MEASURE_NONE;
+	}
+}
+
+/* May the function be asked about bytes of this type as they are stored? */
+static bool
+measures_type(Oid function, Oid type)
+{
+	Oid		   *arguments;
+	int			n;
+
+	(void) get_func_signature(function, &arguments, &n);
+	return n == 1 && arguments[0] == operand_type(type);
+}
+
+static Var *
+find_measured(Index varno, Oid relid, Node *node, KalamMeasure *measure)
+{
+	Var		   *var = find_column(varno, relid, node);
+	FuncExpr   *call = (FuncExpr *) node;
+
+	*measure = KALAM_MEASURE_NONE;
+	if (var != NULL || node == NULL || !IsA(node, FuncExpr) || list_length(call->args) != 1)
+		return var;
+	*measure = measure_of(call->funcid);
+	if (*measure == KALAM_MEASURE_NONE)
+		return NULL;
+	var = find_column(varno, relid, linitial(call->args));
+	/* (a cast to another type may change no byte, and yet what counts of them) */
+	return var != NULL && measures_type(call->funcid, var->vartype) ? var : NULL;
+}
+
+Var *
+kalam_ship_measured(RelOptInfo *rel, Oid relid, Node *node, KalamMeasure *measure)
+{
+	return find_measured(rel->relid, relid, node, measure);
+}
+
 static Var *
 column_of(const Matcher *m, Node *node)
 {
 	return find_column(m->varno, m->relid, node);
 }
 
-/* A side of a comparison: a column, or a value. */
+static Var *
+measured_of(const Matcher *m, Node *node, KalamMeasure *measure)
+{
+	return find_measured(m->varno, m->relid, node, measure);
+}
+
+/* As what type a column, or how long its values are, is compared. */
+static Oid
+compared_type(const Var *column, KalamMeasure measure)
+{
+	return measure == KALAM_MEASURE_NONE ? column->vartype : INT4OID;
+}
+
+/* A side of a comparison: a column, or how long its values are; or a value. */
 static bool
-match_sides(Matcher *m, List *args, Oid *opno, Var **column, Node **other, Var **other_column)
+match_sides(Matcher *m, List *args, Oid *opno, Var **column, KalamMeasure *measure, Node **other,
+			Var **other_column)
 {
 	Node	   *left = linitial(args);
 	Node	   *right = lsecond(args);
 
-	*column = column_of(m, left);
+	*column = measured_of(m, left, measure);
 	*other = right;
 	if (*column == NULL)
 	{
-		*column = column_of(m, right);
+		*column = measured_of(m, right, measure);
 		*other = left;
 		*opno = get_commutator(*opno);
 	}
 	if (*column == NULL || !OidIsValid(*opno))
 		return false;
 	*other_column = column_of(m, *other);
-	return *other_column != NULL || !not_a_value(*other, &m->varno);
+	if (*other_column != NULL)
+		return *measure == KALAM_MEASURE_NONE;
+	return !not_a_value(*other, &m->varno);
 }
 
 static bool
@@ -333,14 +409,17 @@ match_comparison(Matcher *m, Oid opno, Oid collation, List *args, bool distinct)
 	KalamCompare compare;
 	KalamShipStep *step;
 	KalamShipStep *skip = NULL;
+	KalamMeasure measure;
+	Oid			left;
 	Oid			type;
 
-	if (list_length(args) != 2 || !match_sides(m, args, &opno, &column, &other, &other_column))
+	if (list_length(args) != 2 ||
+		!match_sides(m, args, &opno, &column, &measure, &other, &other_column))
 		return false;
+	left = compared_type(column, measure);
 	type = other_column != NULL ? other_column->vartype : exprType(other);
-	if (!types_compare(column->vartype, type) ||
-		kalam_field_kind(column->vartype) == KALAM_FIELD_OPAQUE ||
-		!operator_compare(opno, column->vartype, type, collation, &compare))
+	if (!types_compare(left, type) || kalam_field_kind(left) == KALAM_FIELD_OPAQUE ||
+		!operator_compare(opno, left, type, collation, &compare))
 		return false;
 
 	if (distinct)
@@ -367,6 +446,7 @@ match_comparison(Matcher *m, Oid opno, Oid collation, List *args, bool distinct)
 	else
 	{
 		step = add_step(m, KALAM_STEP_COMPARE, compare);
+		step->measure = measure;
 		set_value(m, step, other, type);
 	}
 	step->field = column->varattno;
@@ -381,26 +461,29 @@ match_comparison(Matcher *m, Oid opno, Oid collation, List *args, bool distinct)
 static bool
 match_array(Matcher *m, ScalarArrayOpExpr *op)
 {
-	Var		   *column = column_of(m, linitial(op->args));
+	KalamMeasure measure;
+	Var		   *column = measured_of(m, linitial(op->args), &measure);
 	Node	   *array = lsecond(op->args);
 	Oid			element = get_base_element_type(exprType(array));
+	Oid			left;
 	KalamCompare compare;
 	KalamShipStep *step;
 
 	if (column == NULL || !OidIsValid(element) || not_a_value(array, &m->varno))
 		return false;
-	if (!types_compare(column->vartype, element) ||
-		kalam_field_kind(column->vartype) == KALAM_FIELD_OPAQUE ||
-		!operator_compare(op->opno, column->vartype, element, op->inputcollid, &compare))
+	left = compared_type(column, measure);
+	if (!types_compare(left, element) || kalam_field_kind(left) == KALAM_FIELD_OPAQUE ||
+		!operator_compare(op->opno, left, element, op->inputcollid, &compare))
 		return false;
 	/* a date among timestamps would need more than a list of dates */
-	if (kalam_field_kind(column->vartype) != kalam_field_kind(element) &&
+	if (kalam_field_kind(left) != kalam_field_kind(element) &&
 		(getBaseType(element) == DATEOID || getBaseType(element) == TIMESTAMPOID))
 		return false;
 	if (op->useOr ? compare != KALAM_EQ : compare != KALAM_NE)
 		return false;
 	step = add_step(m, KALAM_STEP_IN, 0);
 	step->field = column->varattno;
+	step->measure = measure;
 	set_value(m, step, array, element);
 	if (!op->useOr)
 		add_step(m, KALAM_STEP_NOT, 0);
@@ -575,7 +658,8 @@ kalam_ship_steps_to_list(List *steps)
 		List	   *one = list_make5_int(s->op, s->arg, s->field, s->other, s->target);
 
 		one = lappend_int(one, s->value);
-		list = lappend(list, lappend_int(one, (int) s->value_type));
+		one = lappend_int(one, (int) s->value_type);
+		list = lappend(list, lappend_int(one, s->measure));
 	}
 	return list;
 }
@@ -598,6 +682,7 @@ kalam_ship_steps_from_list(List *list)
 		s->target = list_nth_int(one, 4);
 		s->value = list_nth_int(one, 5);
 		s->value_type = (Oid) list_nth_int(one, 6);
+		s->measure = list_nth_int(one, 7);
 		steps = lappend(steps, s);
 	}
 	return steps;

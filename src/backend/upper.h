@@ -25,7 +25,8 @@ extern bool kalam_enable_aggregate;
 typedef struct KalamUpper
 {
 	List	   *group;			/* ints: attribute numbers */
-	List	   *items;			/* lists of 2 ints: KalamAggregateOp, attribute number or 0 */
+	List	   *items;			/* lists of 3 ints: KalamAggregateOp, attribute number or 0,
+								 * KalamMeasure of it */
 	List	   *columns;		/* lists of 2 oids: a number, and a transition function:
 								 * then it is that of an item, else of a group column */
 	bool		in_order;		/* all rows must be added in one place, in order */

@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -22,6 +23,7 @@ struct KalamGroups
 {
 	KalamUpper	upper;
 	TupleDesc	desc;			/* of the table */
+	FormData_pg_attribute measured; /* the type of how long values are: int4 */
 	TupleTableSlot *slot;
 	MemoryContext context;		/* of what the slot points to */
 	KalamScanSection *section;	/* header, and the bytes of the aggregation */
@@ -77,6 +79,7 @@ write_section(const KalamGroups *g, uint8 *to)
 		KalamAggregateItem *item = (KalamAggregateItem *) (to + items) + foreach_current_index(lc);
 
 		item->op = linitial_int(lfirst(lc));
+		item->measure = lthird_int(lfirst(lc));
 		item->field = attnum > 0 ? attnum - 1 : KALAM_AGG_NO_FIELD;
 	}
 	return 0;
@@ -94,6 +97,9 @@ kalam_groups_begin(List *upper, Relation rel, ForeignScanState *node)
 
 	kalam_upper_from_list(&g->upper, upper);
 	g->desc = RelationGetDescr(rel);
+	g->measured.atttypid = INT4OID;
+	g->measured.attlen = sizeof(int32);
+	g->measured.attbyval = true;
 	g->slot = ExecInitExtraTupleSlot(estate, node->ss.ss_ScanTupleSlot->tts_tupleDescriptor,
 									 &TTSOpsVirtual);
 	g->context = AllocSetContextCreate(CurrentMemoryContext, "kalam groups",
@@ -148,6 +154,17 @@ damaged(void)
 			 errmsg("a row of a kalam table is damaged")));
 }
 
+/* The type of the values of an item; NULL: it has none. */
+static Form_pg_attribute
+type_of_item(KalamGroups *g, List *item)
+{
+	int			attnum = lsecond_int(item);
+
+	if (lthird_int(item) != KALAM_MEASURE_NONE)
+		return &g->measured;
+	return attnum > 0 ? TupleDescAttr(g->desc, attnum - 1) : NULL;
+}
+
 /* Puts what results and groups say into the slot. */
 static TupleTableSlot *
 give(KalamGroups *g)
@@ -168,11 +185,9 @@ give(KalamGroups *g)
 
 		if (OidIsValid(transfn))
 		{
-			attnum = lsecond_int(list_nth(g->upper.items, number));
 			g->slot->tts_values[column] =
 				kalam_transition_state(transfn, &g->results[number],
-									   attnum > 0 ? TupleDescAttr(g->desc, attnum - 1) : NULL,
-									   isnull);
+									   type_of_item(g, list_nth(g->upper.items, number)), isnull);
 			continue;
 		}
 		attnum = list_nth_int(g->upper.group, number);

@@ -2,8 +2,8 @@
  * uppermatch.c
  *	  Which aggregates storage can compute.
  *
- * Those are PostgreSQL's own, over plain columns, told by their transition
- * functions: aggregates that share one share its states.
+ * Those are PostgreSQL's own, over plain columns, or how long their values are, told
+ * by their transition functions: aggregates that share one share its states.
  */
 #include "postgres.h"
 
@@ -98,9 +98,9 @@ transition_function(Oid aggregate)
 
 /* The number of the item, added if it is new. */
 static int
-item_number(KalamUpper *upper, KalamAggregateOp op, AttrNumber attnum)
+item_number(KalamUpper *upper, KalamAggregateOp op, AttrNumber attnum, KalamMeasure measure)
 {
-	List	   *item = list_make2_int(op, attnum);
+	List	   *item = list_make3_int(op, attnum, measure);
 	ListCell   *lc;
 
 	foreach(lc, upper->items)
@@ -116,6 +116,7 @@ match_aggregate(KalamUpper *upper, RelOptInfo *rel, Oid relid, Aggref *agg)
 	const Transition *t;
 	Oid			function;
 	AttrNumber	attnum = 0;
+	KalamMeasure measure = KALAM_MEASURE_NONE;
 
 	if (agg->aggfnoid >= FirstUnpinnedObjectId || agg->aggkind != AGGKIND_NORMAL ||
 		agg->aggdistinct != NIL || agg->aggorder != NIL || agg->aggfilter != NULL ||
@@ -128,14 +129,14 @@ match_aggregate(KalamUpper *upper, RelOptInfo *rel, Oid relid, Aggref *agg)
 	if (agg->args != NIL)
 	{
 		Node	   *arg = (Node *) linitial_node(TargetEntry, agg->args)->expr;
-		Var		   *var = kalam_ship_column(rel, relid, arg);
+		Var		   *var = kalam_ship_measured(rel, relid, arg, &measure);
 
 		if (var == NULL)
 			return false;
 		attnum = var->varattno;
 		if (OidIsValid(t->type))
 		{
-			Oid			type = getBaseType(var->vartype);
+			Oid			type = measure == KALAM_MEASURE_NONE ? getBaseType(var->vartype) : INT4OID;
 
 			if ((type == VARCHAROID ? TEXTOID : type) != t->type)
 				return false;
@@ -145,7 +146,8 @@ match_aggregate(KalamUpper *upper, RelOptInfo *rel, Oid relid, Aggref *agg)
 			return false;
 	}
 	upper->columns = lappend(upper->columns,
-							 list_make2_oid((Oid) item_number(upper, t->op, attnum), function));
+							 list_make2_oid((Oid) item_number(upper, t->op, attnum, measure),
+											function));
 	return true;
 }
 

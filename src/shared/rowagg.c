@@ -12,7 +12,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "src/shared/rowvalue.h"
 #include "src/shared/segment.h"
 
 /* a group in the arena takes as much as in a block, at least */
@@ -108,13 +107,14 @@ struct KalamAggregator
 	const KalamAggregateItem *items;
 	KalamRowReader reader;
 	StateKind	kinds[KALAM_AGGREGATE_MAX_ITEMS];
-	uint8_t		field_kinds[KALAM_AGGREGATE_MAX_ITEMS];
+	uint8_t		field_kinds[KALAM_AGGREGATE_MAX_ITEMS]; /* as which values are understood */
 	uint32_t	offsets[KALAM_AGGREGATE_MAX_ITEMS];
 	uint32_t	states_len;
 
 	/* of the row under way */
 	KalamRowValue values[KALAM_AGGREGATE_MAX_ITEMS];
 	KalamNumber numbers[KALAM_AGGREGATE_MAX_ITEMS];
+	int32_t		measured[KALAM_AGGREGATE_MAX_ITEMS];
 	uint8_t		key[MAX_KEY_BYTES];
 	uint32_t	key_len;
 	uint32_t	hash;
@@ -235,9 +235,12 @@ kalam_aggregator_open(const uint8_t *bytes, size_t len, void *memory, const char
 		const KalamAggregateItem *item = &a->items[i];
 		bool		rows = item->field == KALAM_AGG_NO_FIELD;
 
-		if (rows ? item->op != KALAM_AGG_COUNT : item->field >= a->head.nfields)
+		if (rows ? item->op != KALAM_AGG_COUNT || item->measure != KALAM_MEASURE_NONE :
+			item->field >= a->head.nfields ||
+			!kalam_measure_good(item->measure, fields[item->field].kind))
 			return NULL;
-		a->field_kinds[i] = rows ? KALAM_FIELD_OPAQUE : fields[item->field].kind;
+		a->field_kinds[i] = rows ? KALAM_FIELD_OPAQUE :
+			kalam_measured_kind(item->measure, fields[item->field].kind);
 		a->kinds[i] = state_kind(item->op, a->field_kinds[i]);
 		if (a->kinds[i] == STATE_NONE)
 			return NULL;
@@ -541,6 +544,16 @@ add_value(KalamAggregator *a, uint32_t i, uint8_t *state)
 	}
 }
 
+static void
+measure(KalamAggregator *a, uint32_t i)
+{
+	const KalamAggregateItem *item = &a->items[i];
+
+	a->measured[i] = kalam_value_measure(item->measure, a->reader.fields[item->field].kind,
+										 a->values[i]);
+	a->values[i] = (KalamRowValue) {(const uint8_t *) &a->measured[i], sizeof(int32_t)};
+}
+
 /* Finds the values that the row has for groups and items. */
 static bool
 read_row(KalamAggregator *a, const uint8_t *row, size_t len, KalamRowValue *groups)
@@ -558,6 +571,8 @@ read_row(KalamAggregator *a, const uint8_t *row, size_t len, KalamRowValue *grou
 			a->values[i] = (KalamRowValue) {present, 0};
 		else if (!kalam_row_reader_get(&a->reader, a->items[i].field, &a->values[i]))
 			return false;
+		else if (a->items[i].measure != KALAM_MEASURE_NONE && a->values[i].at != NULL)
+			measure(a, i);
 	}
 	return true;
 }
@@ -671,6 +686,7 @@ read_state(const KalamAggregator *a, uint32_t i, const uint8_t *at, KalamAggrega
 		case STATE_FIXED_EXTREME:
 			if (r->n > 0)
 				r->value = (KalamRowValue) {at + offsetof(FixedExtreme, value),
+				a->items[i].measure != KALAM_MEASURE_NONE ? (uint32_t) sizeof(int32_t) :
 				(uint32_t) a->reader.fields[a->items[i].field].len};
 			break;
 		case STATE_VARLENA_EXTREME:

@@ -29,6 +29,7 @@
 #define KALAM_ROWAGG_H
 
 #include "src/shared/rowread.h"
+#include "src/shared/rowvalue.h"
 
 /* The groups of an aggregator, sent as rows are, take no more than this. */
 #define KALAM_AGGREGATOR_BYTES		(100 * 1024)
@@ -57,7 +58,8 @@ typedef enum KalamAggregateOp
 
 typedef struct KalamAggregateItem
 {
-	uint16_t	op;				/* KalamAggregateOp */
+	uint8_t		op;				/* KalamAggregateOp */
+	uint8_t		measure;		/* KalamMeasure: of the field's values */
 	uint16_t	field;			/* or NO_FIELD: COUNT of rows */
 } KalamAggregateItem;
 

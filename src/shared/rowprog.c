@@ -161,10 +161,17 @@ field_good(const KalamProgram *p, uint32_t i, FieldClass *class)
 	return true;
 }
 
+/* As what kind a COMPARE or an IN understands values of its field. */
+static uint8_t
+operand_kind(const KalamProgram *p, const KalamProgramStep *s)
+{
+	return kalam_measured_kind((uint8_t) s->measure, p->reader.fields[s->field].kind);
+}
+
 static bool
 constants_good(const KalamProgram *p, const KalamProgramStep *s, uint32_t count)
 {
-	uint8_t		kind = p->reader.fields[s->field].kind;
+	uint8_t		kind = operand_kind(p, s);
 	FieldClass	class = class_of(kind);
 
 	if (count > p->head.nconstants || s->first > p->head.nconstants - count)
@@ -212,6 +219,8 @@ check_step(const KalamProgram *p, uint32_t at, int *height, uint8_t *heights)
 	int			pops = 0;
 	int			pushes = 0;
 
+	if (s->measure != KALAM_MEASURE_NONE && s->op != KALAM_STEP_COMPARE && s->op != KALAM_STEP_IN)
+		return "a step has a measure";
 	switch (s->op)
 	{
 		case KALAM_STEP_CONSTANT:
@@ -228,6 +237,9 @@ check_step(const KalamProgram *p, uint32_t at, int *height, uint8_t *heights)
 		case KALAM_STEP_IN:
 			if (!field_good(p, s->field, &class) || class == CLASS_NONE)
 				return "a field cannot be compared";
+			if (s->measure >= KALAM_MEASURES ||
+				!kalam_measure_good((uint8_t) s->measure, p->reader.fields[s->field].kind))
+				return "a measure is none";
 			if (s->arg > (s->op == KALAM_STEP_IN ? 1 : KALAM_GE))
 				return "a comparison is none";
 			if (!constants_good(p, s, s->op == KALAM_STEP_IN ? s->count : 1))
@@ -365,6 +377,7 @@ test_field(KalamProgram *p, const KalamProgramStep *s, KalamTruth *truth)
 	uint8_t		kind = fields[s->field].kind;
 	KalamRowValue v,
 				w;
+	int32_t		measured;
 	int			order;
 
 	if (!kalam_row_reader_get(&p->reader, s->field, &v))
@@ -377,6 +390,12 @@ test_field(KalamProgram *p, const KalamProgramStep *s, KalamTruth *truth)
 	*truth = KALAM_NULL;
 	if (v.at == NULL)
 		return true;
+	if (s->measure != KALAM_MEASURE_NONE)
+	{
+		measured = kalam_value_measure((uint8_t) s->measure, kind, v);
+		kind = KALAM_FIELD_I32;
+		v = (KalamRowValue) {(const uint8_t *) &measured, sizeof(measured)};
+	}
 	if (s->op == KALAM_STEP_IN)
 		return find_in(p, s, kind, v, truth);
 	if (s->op == KALAM_STEP_COMPARE)

@@ -76,12 +76,12 @@ typedef struct KalamProgramStep
 	uint8_t		arg;
 	uint16_t	field;
 	uint16_t	other;
-	uint16_t	unused;			/* 0 */
+	uint16_t	measure;		/* KalamMeasure: COMPARE and IN look at that of the field */
 	uint32_t	first;
 	uint32_t	count;
 } KalamProgramStep;
 
-/* By the kind of the field that it is compared with. */
+/* By the kind of the field that it is compared with; of measures, i. */
 typedef union KalamConstant
 {
 	int64_t		i;				/* U8 .. I64 */

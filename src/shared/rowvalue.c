@@ -9,44 +9,6 @@
 
 #include <string.h>
 
-int64_t
-kalam_value_integer(KalamFieldKind kind, const uint8_t *at)
-{
-	switch (kind)
-	{
-		case KALAM_FIELD_U8:
-			return *at;
-		case KALAM_FIELD_I16:
-			{
-				int16_t		v;
-
-				memcpy(&v, at, 2);
-				return v;
-			}
-		case KALAM_FIELD_I32:
-			{
-				int32_t		v;
-
-				memcpy(&v, at, 4);
-				return v;
-			}
-		case KALAM_FIELD_U32:
-			{
-				uint32_t	v;
-
-				memcpy(&v, at, 4);
-				return v;
-			}
-		default:
-			{
-				int64_t		v;
-
-				memcpy(&v, at, 8);
-				return v;
-			}
-	}
-}
-
 double
 kalam_value_float(KalamFieldKind kind, const uint8_t *at)
 {
@@ -104,6 +66,48 @@ trimmed(KalamFieldKind kind, KalamRowValue v)
 			v.len = (uint32_t) (end - v.at);
 	}
 	return v;
+}
+
+/* ---- measures ---- */
+
+bool
+kalam_measure_good(uint8_t measure, uint8_t kind)
+{
+	return measure == KALAM_MEASURE_NONE ||
+		(measure < KALAM_MEASURES && (kind == KALAM_FIELD_BYTES || kind == KALAM_FIELD_PADDED));
+}
+
+uint8_t
+kalam_measured_kind(uint8_t measure, uint8_t kind)
+{
+	return measure == KALAM_MEASURE_NONE ? kind : KALAM_FIELD_I32;
+}
+
+/* Of bytes that are UTF-8 those count which begin a character: all but 10xxxxxx. */
+static uint32_t
+count_characters(const uint8_t *at, uint32_t len)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint32_t	n = len;
+	uint64_t	word;
+
+	for (; len >= 8; at += 8, len -= 8)
+	{
+		memcpy(&word, at, 8);
+		if (word & ones << 7)
+			n -= (uint32_t) (((word >> 7 & ~word >> 6 & ones) * ones) >> 56);
+	}
+	for (; len > 0; at++, len--)
+		n -= (*at & 0xC0) == 0x80;
+	return n;
+}
+
+int32_t
+kalam_value_measure(uint8_t measure, KalamFieldKind kind, KalamRowValue v)
+{
+	if (measure != KALAM_MEASURE_BYTES)
+		v = trimmed(kind, v);
+	return (int32_t) (measure == KALAM_MEASURE_TEXT_UTF8 ? count_characters(v.at, v.len) : v.len);
 }
 
 /* ---- numeric ---- */

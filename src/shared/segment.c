@@ -9,10 +9,14 @@
  * then looks for work, the waker makes work and then looks for a sleeper.  Both
  * sides are seq_cst, so that at least one of them sees the other.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE				/* sched_getcpu */
+#endif
 #include "src/shared/segment.h"
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -139,6 +143,8 @@ kalam_segment_storage_reset(KalamSegment *seg)
 		_Atomic uint64_t *bits = kalam_lane_bitmap(seg, (KalamLaneKind) lane);
 
 		atomic_store(&seg->lanes[lane].sleepers, 0);
+		atomic_store(&seg->lanes[lane].watched, 0);
+		atomic_store(&seg->lanes[lane].away, 1);
 		for (uint32_t w = 0; w < bitmap_words(seg->nchannels); w++)
 			atomic_store(&bits[w], 0);
 	}
@@ -175,6 +181,37 @@ kalam_lane_post(KalamSegment *seg, KalamLaneKind lane, uint32_t channel)
 	/* negative while a thread that watches the lane hides the sleepers */
 	if ((int32_t) atomic_load(&l->sleepers) > 0)
 		kalam_futex_wake(&l->seq, 1);
+}
+
+bool
+kalam_near_post(KalamSegment *seg, uint32_t channel)
+{
+	int			cpu = sched_getcpu();
+	KalamLaneKind lane = KALAM_LANE_NEAR + (KalamLaneKind) (cpu < 0 ? 0 : cpu % KALAM_NEAR_LANES);
+	KalamLane  *l = &seg->lanes[lane];
+
+	if (atomic_load(&seg->lanes[KALAM_LANE_READ].watched) || atomic_load(&l->away))
+	{
+		kalam_lane_post(seg, KALAM_LANE_READ, channel);
+		return false;
+	}
+	kalam_lane_post(seg, lane, channel);
+	/* either this sees that the thread has left, or the thread sees what was posted */
+	if (!atomic_load(&l->away))
+		return true;
+	kalam_lane_post(seg, KALAM_LANE_READ, channel);
+	return false;
+}
+
+void
+kalam_near_leave(KalamSegment *seg, KalamLaneKind lane)
+{
+	uint32_t	cursor = 0;
+	uint32_t	channel;
+
+	atomic_store(&seg->lanes[lane].away, 1);
+	while (kalam_lane_take(seg, lane, &cursor, &channel))
+		kalam_lane_post(seg, KALAM_LANE_READ, channel);
 }
 
 bool

@@ -40,6 +40,7 @@
 #define KALAM_CHANNEL_BLOCKS	4			/* blocks in flight per channel */
 #define KALAM_PINS_PER_SLOT		1024
 #define KALAM_BUCKETS			65536		/* stamps per key hash, a power of two */
+#define KALAM_NEAR_LANES		64			/* processors beyond that share them */
 #define KALAM_MESSAGE_BYTES		512
 #define KALAM_PATH_BYTES		1024
 
@@ -75,6 +76,8 @@ typedef struct KalamLane
 	_Alignas(KALAM_CACHE_LINE)
 	_Atomic uint32_t seq;		/* [*] futex; goes up with every post */
 	_Atomic uint32_t sleepers;	/* [S] threads asleep on seq */
+	_Atomic uint32_t watched;	/* [S] READ: a thread spins until something is posted */
+	_Atomic uint32_t away;		/* [S] NEAR: no thread serves it now; READ does */
 	uint64_t	bitmap_offset;	/* [P] one bit per channel that wants service */
 } KalamLane;
 
@@ -83,7 +86,10 @@ typedef enum KalamLaneKind
 	KALAM_LANE_READ = 0,		/* any read thread */
 	KALAM_LANE_COMMIT,			/* the commit thread */
 	KALAM_LANE_LOAD,			/* the threads that take loads in */
-	KALAM_LANES
+	KALAM_LANE_NEAR,			/* this and those behind it: one thread each, on the
+								 * processor of that number, for what the backends
+								 * there ask for and wait for */
+	KALAM_LANES = KALAM_LANE_NEAR + KALAM_NEAR_LANES
 } KalamLaneKind;
 
 /* One per backend, indexed by backend number.  Its owner is its only writer. */
@@ -116,6 +122,12 @@ typedef enum KalamOp
 	KALAM_OP_LOAD_READ,			/* LOAD lane: the records of load `load` of this slot, in
 								 * the order of their keys, declarations first; tags
 								 * are 0 */
+	KALAM_OP_LOAD_MEMBERS,		/* LOAD lane: for the loads load .. load_last of this slot
+								 * that are kept: DUPLICATE if somebody has committed a key
+								 * of one; else which hashes (kalam_hash with seed 0; 8
+								 * bytes each, input_len in all, in the blocks as in
+								 * SCAN_INPUT) may be of unique keys in object_id that
+								 * they bring: `rows` positions, uint32, in their place */
 	KALAM_OP_LOAD_DROP			/* LOAD lane: forgets all loads of this slot with numbers
 								 * load .. load_last, also one that is still sent */
 } KalamOp;
@@ -161,14 +173,15 @@ typedef enum KalamCode
 	KALAM_ERR_PROTOCOL,			/* a request that no backend should send */
 	KALAM_ERR_CANCELED,			/* the backend asked for it */
 	KALAM_ERR_NOT_READY,		/* RECOVERING, and the caller is no supervisor */
-	KALAM_ERR_DUPLICATE,		/* LOAD, COMMIT, PREPARE: a key of a UNIQUE target twice, or
-								 * stored, or in an earlier load.  result.position is the tag
-								 * of the later one (UINT64_MAX: not known), result.target its
-								 * target; the stored value of the row (its own, or the one
-								 * that its index entry leads to) lies raw in the channel's
-								 * blocks from the address of block 0 on, result.bytes long;
-								 * 0: it fits not or is not known.  LOAD ends so early only
-								 * when no block is the owner's, or all are there */
+	KALAM_ERR_DUPLICATE,		/* LOAD, LOAD_MEMBERS, COMMIT, PREPARE: a key of a UNIQUE
+								 * target twice, or stored, or in an earlier load.
+								 * result.position is the tag of the later one (UINT64_MAX:
+								 * not known), result.target its target; the stored value
+								 * of the row (its own, or the one that its index entry
+								 * leads to) lies raw in the channel's blocks from the
+								 * address of block 0 on, result.bytes long; 0: it fits not
+								 * or is not known.  LOAD ends so early only when no block
+								 * is the owner's, or all are there */
 	KALAM_ERR_NO_LOAD			/* LOAD_READ, COMMIT, PREPARE: this slot has no such load */
 } KalamCode;
 
@@ -178,7 +191,7 @@ typedef struct KalamRequest
 	uint32_t	op;				/* KalamOp */
 	uint32_t	epoch;			/* of the storage process that it is meant for */
 	uint32_t	flags;
-	uint32_t	object_id;		/* SCAN, STAT, SPLIT, FLUSH, COMPACT */
+	uint32_t	object_id;		/* SCAN, STAT, SPLIT, FLUSH, COMPACT, LOAD_MEMBERS */
 	uint64_t	stamp;			/* SCAN: read at this stamp */
 	uint64_t	full_xid;		/* PREPARE, RESOLVE */
 	uint64_t	serial;			/* COMMIT, PREPARE: version id of its rows;
@@ -189,13 +202,13 @@ typedef struct KalamRequest
 								 * and one for each index */
 	uint32_t	first_bytes;	/* SCAN: size after which the first block goes out;
 								 * SPLIT: smallest piece that is worth making, 0: 64 KB */
-	uint64_t	load;			/* LOAD, LOAD_READ, LOAD_DROP: number of a load, from
-								 * next_serial */
-	uint64_t	load_last;		/* LOAD_DROP */
+	uint64_t	load;			/* LOAD, LOAD_READ, LOAD_MEMBERS, LOAD_DROP: number of a
+								 * load, from next_serial */
+	uint64_t	load_last;		/* LOAD_MEMBERS, LOAD_DROP */
 	uint64_t	memory;			/* LOAD: bytes that storage may hold for it */
 	uint32_t	database_oid;	/* LOAD, for those who watch: where it is, and */
 	uint32_t	relid;			/* the first table that it fills */
-	uint32_t	input_len;		/* SCAN_INPUT: bytes in the channel's blocks */
+	uint32_t	input_len;		/* SCAN_INPUT, LOAD_MEMBERS: bytes in the channel's blocks */
 	uint32_t	first_range;	/* SCAN with RANGES: begin with this one, and in it
 								 * behind the key `lower` (AFTER_LOWER) or `upper`
 								 * (REVERSE), if its length is not 0 */
@@ -231,7 +244,7 @@ typedef struct KalamResult
 	uint64_t	position;		/* EXISTS: index of the first key that exists, or
 								 * UINT64_MAX; DUPLICATE: tag, UINT64_MAX: not known */
 	uint64_t	load_number;	/* DUPLICATE: the load in which it is */
-	uint64_t	rows;			/* STAT: estimate of rows */
+	uint64_t	rows;			/* STAT: estimate of rows; LOAD_MEMBERS: positions */
 	uint64_t	bytes;			/* STAT, SPLIT: estimate of bytes, memory included;
 								 * DUPLICATE: of the row in the blocks */
 	uint64_t	row_bytes;		/* STAT: the same of rows alone, not compressed */
@@ -483,6 +496,17 @@ extern void kalam_segment_storage_reset(KalamSegment *seg);
 
 /* Asks for service of the channel by a thread of the lane.  Any process. */
 extern void kalam_lane_post(KalamSegment *seg, KalamLaneKind lane, uint32_t channel);
+
+/*
+ * The same for a request of the READ lane that is answered at once, as a rule.  It
+ * goes to whoever watches that lane; else to the NEAR lane of the processor that this
+ * runs on, for a thread that is woken on another one costs several times as much.
+ * True: the thread runs here, when the caller sleeps.  [B]
+ */
+extern bool kalam_near_post(KalamSegment *seg, uint32_t channel);
+
+/* The thread of a NEAR lane does something else for long: READ serves meanwhile.  [S] */
+extern void kalam_near_leave(KalamSegment *seg, KalamLaneKind lane);
 
 /*
  * Takes one posted channel off the lane, beginning behind *cursor, which it

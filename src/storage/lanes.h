@@ -10,6 +10,11 @@
 typedef struct LaneWaiter
 {
 	uint64_t	gap_ns;			/* smoothed: from running dry to the next request */
+	uint32_t	crowded;		/* so often it does not spin: others want the core */
+	uint32_t	spins;
+	long		preempted;		/* so often when it looked last */
+	uint32_t	cursor;			/* lane_next's: the channel taken last, */
+	bool		watches;		/* and whether it takes from the READ lane as well */
 } LaneWaiter;
 
 /* Notes that a channel's request is being served: for segment.clients. */
@@ -19,13 +24,27 @@ extern void lane_note_client(uint32_t channel);
 extern void lane_wait(KalamLaneKind lane, LaneWaiter *w, uint32_t timeout_us);
 
 /*
- * A thread that attends the lane will look at it again within microseconds, so
- * posters wake nobody else meanwhile: one thread that stays awake serves many
- * small requests cheaper than two that are woken in turn.  Before anything
- * that may take longer it calls lane_slow, which does nothing if the thread
- * attends none.
+ * The next posted channel for a thread that serves the lane and calls nothing else
+ * to wait.  False if none came for now.
  */
-extern void lane_attend(KalamLaneKind lane);
+extern bool lane_next(KalamLaneKind lane, LaneWaiter *w, uint32_t timeout_us, uint32_t *channel);
+
+/* The NEAR lanes of processors that this process may run on.  Returns how many. */
+extern uint32_t lanes_near(KalamLaneKind lanes[KALAM_NEAR_LANES]);
+
+/* Runs this thread on the NEAR lane's processor only. */
+extern void lane_settle(KalamLaneKind lane);
+
+/* This thread serves the NEAR lane no more. */
+extern void lane_quit(KalamLaneKind lane);
+
+/*
+ * A thread that attends its lane will look at it again within microseconds, so
+ * posters wake nobody else meanwhile: one thread that stays awake serves many
+ * small requests cheaper than two that are woken in turn.  lane_next makes it
+ * attend.  Before anything that may take longer it calls lane_slow, which does
+ * nothing if the thread attends none.
+ */
 extern void lane_slow(void);
 
 /*

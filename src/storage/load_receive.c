@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "src/storage/bulk.h"
+#include "src/storage/load_check.h"
 #include "src/storage/load_compare.h"
 #include "src/storage/load_stream.h"
 #include "src/storage/stop_point.h"
@@ -42,12 +43,14 @@ struct LoadReceive
 	uint64_t	bytes;
 	LoadCompare *compare;
 	LoadDuplicate duplicate;
+	SorterStops stops;
+	const void *arg;
 	KalamLoadProgress *progress;
 };
 
 LoadReceive *
-load_receive_open(const KalamRequest *req, uint32_t slot, uint32_t channel,
-				  KalamLoadProgress *progress, EngineError *err)
+load_receive_open(const KalamRequest *req, uint32_t slot, uint32_t channel, SorterStops stops,
+				  const void *arg, KalamLoadProgress *progress, EngineError *err)
 {
 	LoadReceive *r;
 	Load	   *load = req->load != 0 ? loads_open(slot, req->load, channel) : NULL;
@@ -62,6 +65,8 @@ load_receive_open(const KalamRequest *req, uint32_t slot, uint32_t channel,
 	r->load = load;
 	r->files = bulk_next_number();
 	r->memory = req->memory > MIN_MEMORY ? req->memory : MIN_MEMORY;
+	r->stops = stops;
+	r->arg = arg;
 	r->progress = progress;
 	return r;
 }
@@ -126,6 +131,7 @@ open_target(void *arg, const KalamLoadTarget *target, EngineError *err)
 		.target = *target,
 		.load = r->files,
 		.memory = r->memory,
+		.owner = &l->owner,
 		.changed = post_channel,
 		.arg = (void *) (uintptr_t) l->channel,
 	};
@@ -139,9 +145,9 @@ open_target(void *arg, const KalamLoadTarget *target, EngineError *err)
 		if (l->targets == NULL)
 			abort();
 	}
-	l->targets[l->ntargets++] = (LoadTarget) {
-		.is = config.target, .sorter = sorter_open(&config)
-	};
+	/* before its first key is looked up */
+	l->targets[l->ntargets] = (LoadTarget) {.is = config.target, .watch = load_check_watch(l, target)};
+	l->targets[l->ntargets++].sorter = sorter_open(&config);
 	STOP_POINT("load_target");
 	return true;
 }
@@ -334,6 +340,8 @@ compare(LoadReceive *r, EngineError *err)
 			break;
 	}
 	STOP_POINT("load_unique");
+	if (!load_check(r->load, r->stops, r->arg, &r->duplicate, err))
+		return err->code == KALAM_ERR_DUPLICATE ? LOAD_DUPLICATE : LOAD_ERROR;
 	if (!loads_keep(r->load))
 	{
 		engine_error(err, KALAM_ERR_CANCELED, "the load was dropped");

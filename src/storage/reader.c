@@ -8,6 +8,10 @@
  * it does one block's worth, puts the channel back and looks what else there
  * is.  Nothing is written to the store here; finished change sets go to the
  * commit thread.
+ *
+ * Threads of the READ lane and of the NEAR lanes are the same but for where they
+ * look first: what takes longer on a NEAR lane goes on where it is, and READ serves
+ * what else is posted there.
  */
 #include "src/storage/reader.h"
 
@@ -192,7 +196,8 @@ stream_end(Chan *c)
 	if (c->op == KALAM_OP_EXISTS)
 		good = key_stream_end(c->keys, &err);
 	else if (c->load != NULL)
-		good = change_stream_end(&c->changes, &err) && bulk_end(c->load, &err);
+		good = change_stream_end(&c->changes, &err) && bulk_end(c->load, &err) &&
+			chan_check_load(c, &err);
 	else if (c->op == KALAM_OP_COMMIT)
 		good = change_stream_end(&c->changes, &err) && change_set_end(c->set, &err);
 	else
@@ -430,38 +435,49 @@ serve(Chan *c)
 		proceed(c);
 }
 
+/* arg: the number of the lane that the thread serves. */
 static void *
 run(void *arg)
 {
 	LaneWaiter	waiter = {0};
-	uint32_t	cursor = (uint32_t) (uintptr_t) arg;
+	KalamLaneKind lane = (KalamLaneKind) (uintptr_t) arg;
 
+	if (lane >= KALAM_LANE_NEAR)
+		lane_settle(lane);
 	while (!atomic_load_explicit(&storage.stopping, memory_order_relaxed))
 	{
 		uint32_t	index;
 		Chan	   *c;
 
-		if (!kalam_lane_take(storage.seg, KALAM_LANE_READ, &cursor, &index))
-		{
-			lane_slow();
-			if (!lane_has_work(KALAM_LANE_READ))
-				lane_wait(KALAM_LANE_READ, &waiter, SLEEP_US);
-			continue;
-		}
-		lane_attend(KALAM_LANE_READ);
-		c = chan_get(index);
-		if (c != NULL)
+		if (lane_next(lane, &waiter, SLEEP_US, &index) && (c = chan_get(index)) != NULL)
 			chan_serve(c, serve);
 	}
+	if (lane >= KALAM_LANE_NEAR)
+		lane_quit(lane);
 	return NULL;
+}
+
+static bool
+start_thread(KalamLaneKind lane)
+{
+	if (pthread_create(&threads[nstarted], NULL, run, (void *) (uintptr_t) lane) != 0)
+		return false;
+	nstarted++;
+	return true;
 }
 
 bool
 readers_open(uint32_t nthreads)
 {
-	threads = calloc(nthreads, sizeof(pthread_t));
-	for (nstarted = 0; nstarted < nthreads; nstarted++)
-		if (pthread_create(&threads[nstarted], NULL, run, (void *) (uintptr_t) nstarted) != 0)
+	KalamLaneKind near[KALAM_NEAR_LANES];
+	uint32_t	nnear = lanes_near(near);
+
+	threads = calloc(nthreads + nnear, sizeof(pthread_t));
+	for (uint32_t i = 0; i < nthreads; i++)
+		if (!start_thread(KALAM_LANE_READ))
+			return false;
+	for (uint32_t i = 0; i < nnear; i++)
+		if (!start_thread(near[i]))
 			return false;
 	return true;
 }
@@ -469,7 +485,9 @@ readers_open(uint32_t nthreads)
 void
 readers_close(void)
 {
-	kalam_lane_wake_all(storage.seg, KALAM_LANE_READ);
+	for (KalamLaneKind lane = KALAM_LANE_READ; lane < KALAM_LANES; lane++)
+		if (lane == KALAM_LANE_READ || lane >= KALAM_LANE_NEAR)
+			kalam_lane_wake_all(storage.seg, lane);
 	for (uint32_t i = 0; i < nstarted; i++)
 		pthread_join(threads[i], NULL);
 	free(threads);

@@ -66,12 +66,17 @@ typedef enum SorterGoal
 struct Sorter
 {
 	SorterConfig config;
+	PoolOwner	owner;			/* if the configuration names none */
 	bool		unique;
 	bool		looks;			/* at the store: it may have such keys */
 	size_t		max_chunk;
 	size_t		next_chunk;		/* size of the next one */
 	Chunk	   *chunk;			/* that is being filled, or NULL */
 	uint64_t	nchunks;
+	bool		disorder;		/* some chunk did not ascend */
+	bool		kept_back;		/* the end of the chunk before this one is in it */
+	uint32_t	wait;			/* so many chunks until a part of one is kept back again, */
+	uint32_t	pause;			/* for it did not help */
 	SorterKey  *ranges;			/* from, to, from, to .. of chunks that were handed over: */
 	uint32_t	nranges;		/* disjoint, ascending */
 
@@ -79,7 +84,7 @@ struct Sorter
 	pthread_cond_t ended;		/* a job, or a call of changed */
 	SorterJob  *jobs;			/* mutex */
 	uint32_t	calls;			/* mutex: of changed */
-	SorterGoal	goal;			/* mutex */
+	_Atomic SorterGoal goal;	/* mutex */
 	bool		merged;			/* mutex: the jobs of the end are under way, or done */
 	SortedFile **files;			/* mutex */
 	uint32_t	nfiles;
@@ -111,14 +116,14 @@ sorter_failed(const Sorter *s)
 
 /*
  * Is a chunk still of use?  One that came before a duplicate is: it may have one
- * with a smaller tag.
+ * with a smaller tag.  So may the next one, which has what was kept back.
  */
 static inline bool
 sorter_wants(const Sorter *s, uint64_t order)
 {
 	SorterState state = atomic_load_explicit(&s->state, memory_order_relaxed);
 
-	return state <= SORTER_DONE || (state == SORTER_DUPLICATE && order <= s->failed_order);
+	return state <= SORTER_DONE || (state == SORTER_DUPLICATE && order <= s->failed_order + 1);
 }
 
 /* Whatever it was: it ends all.  Of duplicates the one with the smallest tag counts. */

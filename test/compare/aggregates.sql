@@ -57,6 +57,8 @@ INSERT INTO queries SELECT format('SELECT %s FROM g%s', list, rest)
 		'min(i2), max(i2), min(i4), max(i4), min(i8), max(i8)', 'sum(f4), sum(f8), avg(f4), avg(f8)',
 		'min(f4), max(f4), min(f8), max(f8)', 'round(stddev(f8)::numeric, 4), round(var_pop(f8)::numeric, 1), round(variance(f4)::numeric, 4)',
 		'sum(n), avg(n), min(n), max(n)', 'sum(n2), avg(n2), min(n2), max(n2)', 'sum(wide), avg(wide), min(wide), max(wide), count(wide)',
+		'sum(length(t)), avg(length(c)), min(length(v)), max(length(p)), count(length(t))', 'sum(octet_length(t)), max(octet_length(p)), min(octet_length(y)), sum(length(y))',
+		'pg_typeof(sum(length(t))), sum(length(p::text)), max(length(c::bpchar)), sum(char_length(v) + 1), max(length(t)) + max(k)',
 		'min(t), max(t)', 'min(c), max(c), count(*)', 'min(v), max(v), min(p), max(p)', 'min(d), max(d), min(ti), max(ti)',
 		'min(ts), max(ts), min(tz), max(tz)', 'min(o), max(o), min(m), max(m)', 'bool_and(b), bool_or(b), every(b)',
 		'sum(late), avg(late), min(late), max(late), count(late)', 'sum(i4), sum(f8), sum(n), max(c)', 'sum(i4) + count(*) * 2, max(i4) - min(i4)',

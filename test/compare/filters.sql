@@ -106,6 +106,11 @@ INSERT INTO conditions VALUES
 	('late IS DISTINCT FROM 7'), ('a IS NULL'), ('iv IS NOT NULL'), ('e IS NULL'), ('e IS NULL IS TRUE'), ('NULL'), ('false'), ('true'),
 	('tc COLLATE "en-x-icu" < ''b'''), ('tc COLLATE "en-x-icu" = ''b'''), ('t COLLATE "C" < ''b'''), ('i4::oid = 1'), ('i4::int8 = 1'), ('i4::text = ''1'''), ('i4 + 0::int8 = 1'),
 	('i4 + 1::int8 > 0 AND i4 < 100'), ('tz < now()'), ('tz < now() - interval ''1 day'''), ('d <= current_date'), ('tz >= ''2000-01-01''::timestamptz - interval ''1 s'''),
+	('length(t) = 1'), ('1 < length(tc)'), ('char_length(v) >= 2'), ('character_length(p) <> 2'), ('length(p) = 0'), ('octet_length(p) > 6'),
+	('octet_length(t) = 2'), ('octet_length(v) <= 1'), ('length(y) = 0'), ('octet_length(y) IN (1, 3)'), ('length(t) IN (1, 3, NULL)'), ('length(p) NOT IN (0, 2)'),
+	('length(t) = ANY (''{}'')'), ('length(t) = NULL'), ('length(tc) = 2::int8'), ('length(tc) < 2::int2'), ('length(t) = length(tc)'), ('length(t) = i4'), ('i4 > length(v)'),
+	('length(p::text) = 2'), ('length(t::bpchar) = 1'), ('length(v::bpchar) = 1'), ('length(nm::text) = 1'), ('length(t::varchar(1)) = 1'), ('length(later) = 3'), ('length(later) IS NULL'),
+	('length(t) IS DISTINCT FROM 1'), ('length(t) IS NOT NULL AND length(t) > 100'), ('length(t) = 1.0'), ('bit_length(t) = 8'), ('NOT length(t) > 1 OR length(v) > 19'),
 	('e IS NOT NULL AND e > ''sad'''), ('k BETWEEN 100 AND 200 AND i4 IN (0, 1)'), ('k = 7 AND i4 = 1'), ('k = 7 AND i4 IS NULL'), ('k IN (1, 2, 3) AND b'),
 	('k > 300 AND tc = ''a'' AND n IS NOT NULL'), ('e = ''sad'' AND e IS NOT NULL');
 SELECT count(*) FROM conditions;

@@ -47,10 +47,11 @@ take_aggregation(Input *in, size_t *len, bool *counts)
 	at += group;
 	for (uint32_t i = 0; i < head.nitems; i++)
 	{
-		KalamAggregateItem item = {take_byte(in) % 7, take_byte(in) % (MAX_FIELDS + 1)};
+		uint8_t		op = take_byte(in);
+		KalamAggregateItem item = {op % 8 % 7, op < 128 ? 0 : op / 8 % 5, take_byte(in) % (MAX_FIELDS + 1)};
 
 		if (i == 0 || item.field == MAX_FIELDS)
-			item = (KalamAggregateItem) {KALAM_AGG_COUNT, KALAM_AGG_NO_FIELD};
+			item = (KalamAggregateItem) {KALAM_AGG_COUNT, 0, KALAM_AGG_NO_FIELD};
 		memcpy(at + i * sizeof(item), &item, sizeof(item));
 	}
 	*counts = true;

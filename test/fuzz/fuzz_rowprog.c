@@ -57,6 +57,7 @@ take_program(Input *in, size_t *len)
 			.arg = take_byte(in) % 7,
 			.field = take_byte(in) % 12,
 			.other = take_byte(in) % 12,
+			.measure = take_byte(in) < 192 ? 0 : take_byte(in) % (KALAM_MEASURES + 1),
 			.first = take_byte(in) % 24,
 			.count = take_byte(in) % 6
 		};

@@ -131,10 +131,10 @@ static void
 whole_tables_are_summed(void)
 {
 	static const KalamAggregateItem items[] = {
-		{KALAM_AGG_COUNT, KALAM_AGG_NO_FIELD}, {KALAM_AGG_COUNT, F_TEXT}, {KALAM_AGG_SUM, F_INT},
-		{KALAM_AGG_SUM, F_BIG}, {KALAM_AGG_MIN, F_INT}, {KALAM_AGG_MAX, F_BIG},
-		{KALAM_AGG_SUM, F_F8}, {KALAM_AGG_SQUARES, F_F8}, {KALAM_AGG_SUM, F_F4},
-		{KALAM_AGG_MIN, F_TEXT}, {KALAM_AGG_MAX, F_TEXT}
+		{KALAM_AGG_COUNT, 0, KALAM_AGG_NO_FIELD}, {KALAM_AGG_COUNT, 0, F_TEXT}, {KALAM_AGG_SUM, 0, F_INT},
+		{KALAM_AGG_SUM, 0, F_BIG}, {KALAM_AGG_MIN, 0, F_INT}, {KALAM_AGG_MAX, 0, F_BIG},
+		{KALAM_AGG_SUM, 0, F_F8}, {KALAM_AGG_SQUARES, 0, F_F8}, {KALAM_AGG_SUM, 0, F_F4},
+		{KALAM_AGG_MIN, 0, F_TEXT}, {KALAM_AGG_MAX, 0, F_TEXT}
 	};
 	Aggregation g;
 	Row			r;
@@ -201,8 +201,8 @@ static void
 nulls_make_no_sums(void)
 {
 	static const KalamAggregateItem items[] = {
-		{KALAM_AGG_COUNT, KALAM_AGG_NO_FIELD}, {KALAM_AGG_SUM, F_BIG}, {KALAM_AGG_MIN, F_TEXT},
-		{KALAM_AGG_SUM, F_NUMERIC}, {KALAM_AGG_SQUARES, F_F4}, {KALAM_AGG_COUNT, F_BIG}
+		{KALAM_AGG_COUNT, 0, KALAM_AGG_NO_FIELD}, {KALAM_AGG_SUM, 0, F_BIG}, {KALAM_AGG_MIN, 0, F_TEXT},
+		{KALAM_AGG_SUM, 0, F_NUMERIC}, {KALAM_AGG_SQUARES, 0, F_F4}, {KALAM_AGG_COUNT, 0, F_BIG}
 	};
 	Aggregation g;
 	Row			r;
@@ -220,10 +220,40 @@ nulls_make_no_sums(void)
 }
 
 static void
+lengths_are_aggregated(void)
+{
+	static const KalamAggregateItem items[] = {
+		{KALAM_AGG_SUM, KALAM_MEASURE_TEXT_UTF8, F_TEXT}, {KALAM_AGG_MIN, KALAM_MEASURE_BYTES, F_TEXT},
+		{KALAM_AGG_MAX, KALAM_MEASURE_BYTES, F_TEXT}, {KALAM_AGG_COUNT, KALAM_MEASURE_BYTES, F_TEXT},
+		{KALAM_AGG_MAX, 0, F_TEXT}
+	};
+	static const char *const texts[] = {"b", "\xc3\xa9", "aaa", "", NULL};
+	Aggregation g;
+	Row			r;
+	int32_t		v;
+
+	open_aggregation(&g, 0, NULL, 5, items);
+	for (int i = 0; i < 5; i++)
+	{
+		begin_row(&r);
+		r.values[F_TEXT] = (ModelValue) {texts[i], texts[i] != NULL ? (uint32_t) strlen(texts[i]) : 0};
+		CHECK(take(&g, &r) == KALAM_TAKEN);
+	}
+	read_group(&g, 0);
+	CHECK(g.results[0].sum == 5 && g.results[0].n == 4 && g.results[3].n == 4);
+	CHECK(g.results[1].value.len == 4 && g.results[2].value.len == 4 && g.results[4].value.len == 2);
+	memcpy(&v, g.results[1].value.at, 4);
+	CHECK(v == 0);
+	memcpy(&v, g.results[2].value.at, 4);
+	CHECK(v == 3);
+	close_aggregation(&g);
+}
+
+static void
 groups_are_kept_apart(void)
 {
 	static const KalamAggregateItem items[] = {
-		{KALAM_AGG_COUNT, KALAM_AGG_NO_FIELD}, {KALAM_AGG_SUM, F_BIG}
+		{KALAM_AGG_COUNT, 0, KALAM_AGG_NO_FIELD}, {KALAM_AGG_SUM, 0, F_BIG}
 	};
 	static const uint16_t group[] = {F_GROUP, F_TEXT};
 	Aggregation g;
@@ -300,7 +330,7 @@ static void
 what_fits_into_no_state_is_told(void)
 {
 	static const KalamAggregateItem items[] = {
-		{KALAM_AGG_COUNT, KALAM_AGG_NO_FIELD}, {KALAM_AGG_MIN, F_TEXT}, {KALAM_AGG_SUM, F_NUMERIC}
+		{KALAM_AGG_COUNT, 0, KALAM_AGG_NO_FIELD}, {KALAM_AGG_MIN, 0, F_TEXT}, {KALAM_AGG_SUM, 0, F_NUMERIC}
 	};
 	static const uint16_t group[] = {F_TEXT};
 	char		longer[3000];
@@ -346,9 +376,9 @@ static void
 single_rows_are_states(void)
 {
 	static const KalamAggregateItem items[] = {
-		{KALAM_AGG_COUNT, KALAM_AGG_NO_FIELD}, {KALAM_AGG_MAX, F_TEXT}, {KALAM_AGG_SUM, F_NUMERIC},
-		{KALAM_AGG_SUM, F_BIG}, {KALAM_AGG_SQUARES, F_F8}, {KALAM_AGG_MIN, F_INT},
-		{KALAM_AGG_COUNT, F_F4}
+		{KALAM_AGG_COUNT, 0, KALAM_AGG_NO_FIELD}, {KALAM_AGG_MAX, 0, F_TEXT}, {KALAM_AGG_SUM, 0, F_NUMERIC},
+		{KALAM_AGG_SUM, 0, F_BIG}, {KALAM_AGG_SQUARES, 0, F_F8}, {KALAM_AGG_MIN, 0, F_INT},
+		{KALAM_AGG_COUNT, 0, F_F4}
 	};
 	static const uint16_t group[] = {F_TEXT, F_GROUP};
 	char		longer[3000];
@@ -379,8 +409,8 @@ static void
 floats_overflow_as_in_sql(void)
 {
 	static const KalamAggregateItem items[] = {
-		{KALAM_AGG_SUM, F_F8}, {KALAM_AGG_SQUARES, F_F8}, {KALAM_AGG_SUM, F_F4},
-		{KALAM_AGG_MIN, F_F8}, {KALAM_AGG_MAX, F_F8}
+		{KALAM_AGG_SUM, 0, F_F8}, {KALAM_AGG_SQUARES, 0, F_F8}, {KALAM_AGG_SUM, 0, F_F4},
+		{KALAM_AGG_MIN, 0, F_F8}, {KALAM_AGG_MAX, 0, F_F8}
 	};
 	Aggregation g;
 	Row			r;
@@ -420,7 +450,7 @@ floats_overflow_as_in_sql(void)
 static void
 aggregations_that_are_none_are_refused(void)
 {
-	KalamAggregateItem good[] = {{KALAM_AGG_SUM, F_BIG}, {KALAM_AGG_MIN, F_TEXT}};
+	KalamAggregateItem good[] = {{KALAM_AGG_SUM, 0, F_BIG}, {KALAM_AGG_MIN, 0, F_TEXT}};
 	uint16_t	group[] = {F_GROUP};
 	Aggregation g;
 
@@ -438,6 +468,9 @@ aggregations_that_are_none_are_refused(void)
 	REFUSED(items[0].field = NFIELDS);
 	REFUSED(items[0].field = KALAM_AGG_NO_FIELD);
 	REFUSED(items[0].field = F_TEXT);
+	REFUSED(items[0].measure = KALAM_MEASURE_BYTES);
+	REFUSED(items[1].measure = KALAM_MEASURES);
+	REFUSED(items[1] = ((KalamAggregateItem) {KALAM_AGG_COUNT, KALAM_MEASURE_BYTES, KALAM_AGG_NO_FIELD}));
 	REFUSED(items[1].op = KALAM_AGG_SQUARES);
 	REFUSED(group[0] = NFIELDS);
 	group[0] = F_GROUP;
@@ -453,7 +486,7 @@ static void
 rows_that_are_only_counted(void)
 {
 	static const KalamAggregateItem items[] = {
-		{KALAM_AGG_COUNT, KALAM_AGG_NO_FIELD}, {KALAM_AGG_COUNT, KALAM_AGG_NO_FIELD}
+		{KALAM_AGG_COUNT, 0, KALAM_AGG_NO_FIELD}, {KALAM_AGG_COUNT, 0, KALAM_AGG_NO_FIELD}
 	};
 	Aggregation g;
 
@@ -474,6 +507,7 @@ main(void)
 {
 	unit_run(whole_tables_are_summed);
 	unit_run(nulls_make_no_sums);
+	unit_run(lengths_are_aggregated);
 	unit_run(groups_are_kept_apart);
 	unit_run(what_fits_into_no_state_is_told);
 	unit_run(single_rows_are_states);

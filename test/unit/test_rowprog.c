@@ -463,6 +463,74 @@ fields_compare_with_fields(void)
 	CHECK(run(&p, &r) == -1);
 }
 
+static void
+lengths_are_measured(void)
+{
+	static const char *const texts[] = {
+		"", "a", "ab  ", "   ", "eight by", "nine byte", "\xc3\xa9", "x\xe2\x82\xac y", "\xf0\x9f\x98\x80 ",
+		"\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9", "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9 abc\xe2\x82\xac   "
+	};
+	Row			r;
+	ModelProgram p;
+	uint32_t	at;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+	{
+		const uint8_t *text = (const uint8_t *) texts[i];
+		int32_t		len = (int32_t) strlen(texts[i]);
+		KalamRowValue v = {text, (uint32_t) len};
+		int32_t		trimmed = len;
+		int32_t		all = 0,
+					characters = 0;
+
+		while (trimmed > 0 && text[trimmed - 1] == ' ')
+			trimmed--;
+		for (int32_t k = 0; k < len; k++)
+		{
+			bool		begins = text[k] < 0x80 || text[k] >= 0xC0;
+
+			all += begins;
+			characters += begins && k < trimmed;
+		}
+		CHECK(kalam_value_measure(KALAM_MEASURE_BYTES, KALAM_FIELD_BYTES, v) == len);
+		CHECK(kalam_value_measure(KALAM_MEASURE_BYTES, KALAM_FIELD_PADDED, v) == len);
+		CHECK(kalam_value_measure(KALAM_MEASURE_TEXT_BYTES, KALAM_FIELD_BYTES, v) == len);
+		CHECK(kalam_value_measure(KALAM_MEASURE_TEXT_BYTES, KALAM_FIELD_PADDED, v) == trimmed);
+		CHECK(kalam_value_measure(KALAM_MEASURE_TEXT_UTF8, KALAM_FIELD_BYTES, v) == all);
+		CHECK(kalam_value_measure(KALAM_MEASURE_TEXT_UTF8, KALAM_FIELD_PADDED, v) == characters);
+
+		begin_row(&r);
+		r.values[F_TEXT] = (ModelValue) {text, (uint32_t) len};
+		for (uint8_t in = 0; in < 2; in++)
+		{
+			begin_program(&p);
+			model_integer(&p, all);
+			at = model_step(&p, in ? KALAM_STEP_IN : KALAM_STEP_COMPARE, in ? 0 : KALAM_EQ, F_TEXT);
+			p.steps[at].count = 1;
+			p.steps[at].measure = KALAM_MEASURE_TEXT_UTF8;
+			model_step(&p, KALAM_STEP_REQUIRE, 0, 0);
+			CHECK(run(&p, &r) == KALAM_ROW_PASSES);
+			p.constants[0].i++;
+			CHECK(run(&p, &r) == KALAM_ROW_FAILS);
+		}
+	}
+	/* a null has no length; nor has a number, nor what is no comparison */
+	r.values[F_TEXT] = (ModelValue) {NULL, 0};
+	model_step(&p, KALAM_STEP_CONSTANT, KALAM_TRUE, 0);
+	model_step(&p, KALAM_STEP_REQUIRE, 0, 0);
+	CHECK(run(&p, &r) == KALAM_ROW_FAILS);
+	p.steps[at].field = F_I32;
+	CHECK(run(&p, &r) == -1);
+	p.steps[at].field = F_TEXT;
+	p.steps[at].measure = KALAM_MEASURES;
+	CHECK(run(&p, &r) == -1);
+	p.steps[at].measure = 256 + KALAM_MEASURE_BYTES;
+	CHECK(run(&p, &r) == -1);
+	p.steps[at].measure = KALAM_MEASURE_BYTES;
+	p.steps[2].measure = KALAM_MEASURE_BYTES;
+	CHECK(run(&p, &r) == -1);
+}
+
 /* ---- what is refused ---- */
 
 static void
@@ -567,6 +635,7 @@ main(void)
 	unit_run(three_valued_logic);
 	unit_run(lists_are_searched);
 	unit_run(fields_compare_with_fields);
+	unit_run(lengths_are_measured);
 	unit_run(programs_that_are_none_are_refused);
 	unit_run(damaged_rows_are_noticed);
 	return unit_finish("test_rowprog");

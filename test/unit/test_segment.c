@@ -2,7 +2,11 @@
  * test_segment.c
  *	  The segment's layout, lanes, notifications and pins.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE				/* sched_getcpu */
+#endif
 #include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -177,6 +181,152 @@ test_no_wake_is_lost(void)
 	free_segment(seg);
 }
 
+/* ---- lanes of processors ---- */
+
+static KalamLaneKind
+my_lane(void)
+{
+	return KALAM_LANE_NEAR + (KalamLaneKind) (sched_getcpu() % KALAM_NEAR_LANES);
+}
+
+static void
+stay_on_one_processor(void)
+{
+	cpu_set_t	set;
+
+	CPU_ZERO(&set);
+	CPU_SET(sched_getcpu(), &set);
+	REQUIRE(sched_setaffinity(0, sizeof(set), &set) == 0);
+}
+
+static void *
+post_near_and_else(void *arg)
+{
+	KalamSegment *seg = arg;
+	uint32_t	cursor = 0,
+				channel;
+
+	stay_on_one_processor();
+	kalam_segment_storage_reset(seg);
+	/* nobody serves it yet */
+	CHECK(!kalam_near_post(seg, 3));
+	CHECK(!kalam_lane_take(seg, my_lane(), &cursor, &channel));
+	CHECK(kalam_lane_take(seg, KALAM_LANE_READ, &cursor, &channel) && channel == 3);
+
+	atomic_store(&seg->lanes[my_lane()].away, 0);
+	CHECK(kalam_near_post(seg, 4));
+	CHECK(kalam_near_post(seg, 5));
+	CHECK(!kalam_lane_take(seg, KALAM_LANE_READ, &cursor, &channel));
+	CHECK(kalam_lane_take(seg, my_lane(), &cursor, &channel) && channel == 4);
+
+	/* somebody watches */
+	atomic_store(&seg->lanes[KALAM_LANE_READ].watched, 1);
+	CHECK(!kalam_near_post(seg, 6));
+	CHECK(kalam_lane_take(seg, KALAM_LANE_READ, &cursor, &channel) && channel == 6);
+	atomic_store(&seg->lanes[KALAM_LANE_READ].watched, 0);
+
+	/* what is left goes where it is served */
+	kalam_near_leave(seg, my_lane());
+	CHECK(!kalam_lane_take(seg, my_lane(), &cursor, &channel));
+	CHECK(kalam_lane_take(seg, KALAM_LANE_READ, &cursor, &channel) && channel == 5);
+	return NULL;
+}
+
+typedef struct NearServer
+{
+	KalamSegment *seg;
+	KalamLaneKind lane;
+} NearServer;
+
+static _Atomic bool near_stop;
+
+/* Serves a lane; one of a processor is left and taken up again all the time. */
+static void *
+serve_near(void *arg)
+{
+	NearServer *s = arg;
+	uint32_t	cursor = 0,
+				channel,
+				n = 0;
+
+	while (!atomic_load(&near_stop))
+	{
+		KalamChannel *ch;
+
+		if (s->lane >= KALAM_LANE_NEAR)
+			atomic_store(&s->seg->lanes[s->lane].away, 0);
+		if (!kalam_lane_take(s->seg, s->lane, &cursor, &channel))
+		{
+			kalam_lane_sleep(s->seg, s->lane, 0);
+			continue;
+		}
+		if (s->lane >= KALAM_LANE_NEAR && ++n % 3 == 0)
+			kalam_near_leave(s->seg, s->lane);
+		ch = kalam_channel(s->seg, channel);
+		atomic_store_explicit(&ch->done, atomic_load(&ch->generation), memory_order_release);
+		kalam_channel_notify(ch);
+	}
+	return NULL;
+}
+
+static void *
+call_near(void *arg)
+{
+	Caller	   *c = arg;
+	KalamChannel *ch = kalam_channel(c->seg, c->channel);
+
+	for (int i = 0; i < ROUNDS; i++)
+	{
+		uint32_t	g = atomic_fetch_add(&ch->generation, 1) + 1;
+
+		(void) kalam_near_post(c->seg, c->channel);
+		while (atomic_load_explicit(&ch->done, memory_order_acquire) != g)
+		{
+			uint32_t	seen = atomic_load(&ch->reply_seq);
+
+			if (atomic_load_explicit(&ch->done, memory_order_acquire) != g)
+				kalam_channel_sleep(ch, seen, 0);
+		}
+	}
+	return NULL;
+}
+
+static void
+test_near_lanes(void)
+{
+	KalamSegment *seg = make_segment(4, 0);
+	Caller		callers[2] = {{seg, 0}, {seg, 5}};
+	NearServer	servers[3] = {{seg, KALAM_LANE_READ}, {seg, KALAM_LANE_NEAR},
+	{seg, KALAM_LANE_NEAR + 1}};
+	pthread_t	t[5];
+
+	pthread_create(&t[0], NULL, post_near_and_else, seg);
+	pthread_join(t[0], NULL);
+
+	/* hangs if a post is left where nobody looks */
+	atomic_store(&near_stop, false);
+	kalam_segment_storage_reset(seg);
+	for (int i = 0; i < 3; i++)
+		pthread_create(&t[i], NULL, serve_near, &servers[i]);
+	for (int i = 0; i < 2; i++)
+		pthread_create(&t[3 + i], NULL, call_near, &callers[i]);
+	for (int i = 0; i < 2; i++)
+		pthread_join(t[3 + i], NULL);
+	atomic_store(&near_stop, true);
+	for (int i = 0; i < 3; i++)
+	{
+		/* (it may be about to sleep) */
+		while (pthread_tryjoin_np(t[i], NULL) != 0)
+		{
+			kalam_lane_wake_all(seg, servers[i].lane);
+			usleep(1000);
+		}
+	}
+	CHECK_EQUAL(atomic_load(&kalam_channel(seg, 0)->done), ROUNDS);
+	CHECK_EQUAL(atomic_load(&kalam_channel(seg, 5)->done), ROUNDS);
+	free_segment(seg);
+}
+
 static void
 test_sleep_times_out(void)
 {
@@ -260,6 +410,7 @@ main(void)
 	test_layout();
 	test_take_is_fair();
 	test_no_wake_is_lost();
+	test_near_lanes();
 	test_sleep_times_out();
 	test_pins_hold();
 	test_hash();
