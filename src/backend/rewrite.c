@@ -358,7 +358,7 @@ kalam_rewrite(Relation rel, KalamTable *table, const KalamCatalogTable *old)
 	object_id = kalam_create_object(table);
 	table->object_id = object_id;
 	if (rewrite.load != NULL)
-		rewrite.target = kalam_load_declare(*rewrite.load, table, rel, true);
+		rewrite.target = kalam_load_declare(*rewrite.load, table, true);
 	while ((tuple = kalam_whole_scan_next(scan, &old_key, &old_key_len)) != NULL)
 	{
 		MemoryContext per_tuple = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
