@@ -1,19 +1,18 @@
 /*
  * storage_bench.c
- *	  What the channels to the storage process carry: scans, point reads,
+ *	  What the channels to the storage process carry: loads, scans, point reads,
  *	  commits.  Usage: storage_bench PROGRAM DIRECTORY [rows] [client spin in us]
  *
  * Rows have 130 bytes.  Latencies are of round trips, in microseconds.
  */
 #include <pthread.h>
 
-#include "test/unit/store_client.h"
+#include "test/unit/load_fixture.h"
 
 #define OBJECT 300
 #define MAX_CLIENTS 32
 #define SAMPLES 1000000
 
-static TestStore store;
 static uint64_t nrows;
 static _Atomic bool stop;
 
@@ -47,6 +46,49 @@ load(void)
 	test_begin(&c, KALAM_OP_COMPACT)->object_id = OBJECT;
 	test_post(&c, KALAM_LANE_READ);
 	REQUIRE(test_finish(&c) == KALAM_OK);
+}
+
+/*
+ * One load of all rows, each with an entry of an index if there is one, into a new
+ * object.  The step says in which order: row i * step modulo their number.
+ */
+static void
+bulk_load(uint64_t step, bool index, const char *name)
+{
+	static uint32_t object = OBJECT;
+	uint64_t	number = new_number();
+	TestChannel c = rpc(0);
+	double		start,
+				sent,
+				sorted;
+
+	test_begin(&c, KALAM_OP_COMMIT);
+	test_create(&c, ++object, KALAM_COMPRESSION_LZ4, 10000);
+	REQUIRE(commit(&c) == KALAM_OK);
+	start = test_now();
+	c = load_begin(0, 0, number, 128 * MB);
+	load_declare(&c, 0, object, 0, KALAM_TARGET_UNIQUE);
+	if (index)
+		load_declare(&c, 1, object, 1, 0);
+	for (uint64_t i = 0; i < nrows; i++)
+	{
+		uint64_t	row = i * step % nrows;
+
+		load_put(&c, 0, object, row, i + 1, row, 130);
+		if (index)
+			load_entry(&c, 1, object, 1, row * 7919 % nrows, row, i + 1, false);
+	}
+	sent = test_now();
+	REQUIRE(load_end(&c) == KALAM_OK);
+	sorted = test_now();
+	REQUIRE(commit_load(0, number) == KALAM_OK);
+	printf("%-34s %8.2f M rows/s (sent after %.2f s, sorted %.2f, committed %.2f)\n", name,
+		   (double) nrows / (test_now() - start) / 1e6, sent - start, sorted - start,
+		   test_now() - start);
+	c = rpc(0);
+	test_begin(&c, KALAM_OP_COMMIT);
+	test_drop(&c, object);
+	REQUIRE(commit(&c) == KALAM_OK);
 }
 
 static void
@@ -182,6 +224,9 @@ main(int argc, char **argv)
 	test_store_init(&store, argv[1], &config);
 	store.spin_us = argc > 4 ? (uint32_t) atoi(argv[4]) : 20;
 	REQUIRE(test_store_start(&store) && test_serve(&store) == KALAM_OK);
+	bulk_load(1, false, "load, in order");
+	bulk_load(7919, false, "load, in no order");
+	bulk_load(1, true, "load, in order, with an index");
 	load();
 	scan(0, "scan");
 	scan(KALAM_SCAN_COUNT, "count");

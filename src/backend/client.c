@@ -255,7 +255,8 @@ kalam_channel_is_idle(const KalamChannel *ch)
 static inline bool
 is_of_load(uint32 op)
 {
-	return op == KALAM_OP_LOAD || op == KALAM_OP_LOAD_READ || op == KALAM_OP_LOAD_DROP;
+	return op == KALAM_OP_LOAD || op == KALAM_OP_LOAD_READ || op == KALAM_OP_LOAD_MEMBERS ||
+		op == KALAM_OP_LOAD_DROP;
 }
 
 /* Tells the storage process to stop the channel's request, without waiting. */

@@ -10,6 +10,7 @@
 
 #include "access/xact.h"
 #include "lib/ilist.h"
+#include "lib/qunique.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -18,9 +19,9 @@
 #include "src/backend/index.h"
 #include "src/backend/load.h"
 #include "src/backend/loadlines.h"
+#include "src/backend/loadlock.h"
 #include "src/backend/loadstream.h"
 #include "src/backend/row.h"
-#include "src/backend/rowlock.h"
 #include "src/backend/shmem.h"
 #include "src/backend/stop_point.h"
 #include "src/backend/tablestats.h"
@@ -30,6 +31,7 @@ typedef struct LoadTarget
 {
 	uint32		object_id;
 	uint16		index_id;		/* 0: the rows; targets of the indexes follow */
+	bool		shared;			/* others can have rows of it, and keys must not come twice */
 	Oid			relid;
 	uint64		rows;			/* sent row by row */
 } LoadTarget;
@@ -187,7 +189,9 @@ declare_target(KalamLoad *load, const KalamTable *table, uint16 index_id, uint16
 	}
 	load->targets[load->ntargets] = (LoadTarget)
 	{
-		.object_id = table->object_id, .index_id = index_id, .relid = table->relid
+		.object_id = table->object_id, .index_id = index_id,
+		.shared = (flags & (KALAM_TARGET_UNIQUE | KALAM_TARGET_NEW)) == KALAM_TARGET_UNIQUE,
+		.relid = table->relid
 	};
 	memcpy(put(load, load->ntargets, KALAM_LOAD_TARGET, 0, NULL, 0, sizeof(target)), &target,
 		   sizeof(target));
@@ -195,19 +199,14 @@ declare_target(KalamLoad *load, const KalamTable *table, uint16 index_id, uint16
 }
 
 uint16
-kalam_load_declare(KalamLoad *load, const KalamTable *table, Relation rel, bool is_new)
+kalam_load_declare(KalamLoad *load, const KalamTable *table, bool is_new)
 {
 	uint16		flags = is_new ? KALAM_TARGET_NEW : 0;
-	bool		any_unique = table->nkeys > 0;
 	uint16		target;
 
 	for (target = 0; target < load->ntargets; target++)
 		if (load->targets[target].object_id == table->object_id)
 			return target;
-	for (int i = 0; i < table->nindexes; i++)
-		any_unique |= table->indexes[i].unique;
-	if (any_unique && !is_new)
-		kalam_row_lock_object(table->object_id, table->relid, RelationGetRelationName(rel));
 	if (load->lines == NULL && OidIsValid(load->copy_relid) && kalam_loads_of(table->object_id) > 0)
 		load->lines = kalam_lines_create(TopTransactionContext);
 	if (target == 0)
@@ -315,6 +314,56 @@ kalam_loads_finish_others(uint32 object_id, const KalamLoad *except)
 	}
 }
 
+/* ---- the keys, among those of others ---- */
+
+static int
+compare_claimed(const void *a, const void *b)
+{
+	uint32		x = ((const KalamClaimed *) a)->object_id;
+	uint32		y = ((const KalamClaimed *) b)->object_id;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Adds the objects of a load that others can write as well. */
+static KalamClaimed *
+add_claimed(KalamClaimed *objects, int *n, const KalamLoad *load)
+{
+	objects = objects == NULL ? palloc((load->ntargets + 1) * sizeof(KalamClaimed)) :
+		repalloc(objects, (*n + load->ntargets + 1) * sizeof(KalamClaimed));
+	for (int i = 0; i < load->ntargets; i++)
+		if (load->targets[i].shared)
+			objects[(*n)++] = (KalamClaimed)
+			{
+				.object_id = load->targets[i].object_id, .relid = load->targets[i].relid
+			};
+	return objects;
+}
+
+/* Nobody else has keys of the load (NULL: of all), or gets at them any more.  Or raises. */
+static void
+claim_keys(const KalamLoad *load)
+{
+	KalamClaimed *objects = NULL;
+	int			n = 0;
+	dlist_iter	iter;
+
+	if (load != NULL)
+		objects = add_claimed(objects, &n, load);
+	else
+		dlist_foreach(iter, &loads)
+			objects = add_claimed(objects, &n, dlist_container(KalamLoad, node, iter.cur));
+	if (n > 0)
+	{
+		qsort(objects, n, sizeof(KalamClaimed), compare_claimed);
+		n = (int) qunique(objects, n, sizeof(KalamClaimed), compare_claimed);
+		kalam_load_claim(objects, n, load != NULL ? load->number : 0,
+						 load != NULL ? load->number : UINT64_MAX);
+	}
+	if (objects != NULL)
+		pfree(objects);
+}
+
 /* ---- back into changes ---- */
 
 typedef struct TakeBack
@@ -383,6 +432,8 @@ take_back(KalamLoad *load)
 	kalam_load_finish(load);
 	if (load->epoch != atomic_load(&kalam_segment->epoch))
 		kalam_raise_storage_lost();
+	/* like what is staged, which is locked */
+	claim_keys(load);
 	context = AllocSetContextCreate(CurrentMemoryContext, "kalam load", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	/* if it fails, nothing has changed */
@@ -423,6 +474,8 @@ kalam_loads_precommit(SubTransactionId sub)
 		if (sub == InvalidSubTransactionId || load->sub == sub)
 			kalam_load_finish(load);
 	}
+	if (sub == InvalidSubTransactionId && kalam_nloads > 0)
+		claim_keys(NULL);
 }
 
 void

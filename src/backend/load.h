@@ -37,8 +37,7 @@ extern bool kalam_load_begin(KalamLoad **owner);
  * Rows of the table are going to be sent, and entries of its indexes.  Returns the
  * number of the rows' target; those of the indexes follow, in their order.
  */
-extern uint16 kalam_load_declare(KalamLoad *load, const KalamTable *table, Relation rel,
-								 bool is_new);
+extern uint16 kalam_load_declare(KalamLoad *load, const KalamTable *table, bool is_new);
 extern uint64 kalam_load_number(const KalamLoad *load);
 
 /*
@@ -107,7 +106,10 @@ extern void kalam_loaders_forget(SubTransactionId sub);
 
 /* ---- the transaction ---- */
 
-/* Before COMMIT or PREPARE, or the commit of a subtransaction (Invalid: all). */
+/*
+ * Before the commit of a subtransaction; Invalid: before COMMIT or PREPARE, when
+ * others must not commit keys of the loads any more (loadlock.h).
+ */
 extern void kalam_loads_precommit(SubTransactionId sub);
 
 /* Names them in a stream of changes. */

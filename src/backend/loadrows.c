@@ -228,7 +228,7 @@ put_again(KalamChanges *changes, const KeptVersion *kept)
 static void
 declare(KalamLoader *loader, KalamModify *m)
 {
-	m->load_target = kalam_load_declare(loader->load, m->table, m->rel, m->object_is_new);
+	m->load_target = kalam_load_declare(loader->load, m->table, m->object_is_new);
 	m->load_number = kalam_load_number(loader->load);
 }
 

@@ -8,7 +8,8 @@
  * What a transaction holds is a stack in its own memory, in the order of
  * acquisition.  A mark in a second stack says where a subtransaction's part
  * begins; an abort pops that part, a commit drops or renames the mark.  So
- * both cost nothing per lock that stays.
+ * both cost nothing per lock that stays.  Claims on whole objects are no part of
+ * that stack: they stay to the end, whichever subtransaction made them.
  */
 #include "postgres.h"
 
@@ -70,6 +71,9 @@ static uint32 stack_size = 0;
 static LocalMark *marks = NULL;
 static uint32 marks_used = 0;
 static uint32 marks_size = 0;
+static KalamRowLockStep *claims = NULL;	/* object entries that are below the stack */
+static uint32 nclaims = 0;
+static uint32 claims_size = 0;
 static SubTransactionId inherited[MAX_INHERITED_LOCKS];
 static int	ninherited = 0;
 static LocalTransactionId my_lxid;
@@ -222,11 +226,10 @@ release_subxact_lock(SubTransactionId sub)
 
 /* ---- undoing ---- */
 
-/* Takes back the newest step.  Never raises. */
+/* Takes back a step, of those that are left the newest.  Never raises. */
 static void
-undo_step(void)
+undo(const KalamRowLockStep *step)
 {
-	const KalamRowLockStep *step = &stack[--stack_used];
 	KalamRowLockHolder self = me(InvalidSubTransactionId);
 	LocalObject *object = find_local_object(kalam_entry_undo(step, &self));
 
@@ -240,6 +243,12 @@ undo_step(void)
 	}
 	else if (step->mode_before < 0)
 		object->nrows--;
+}
+
+static void
+undo_step(void)
+{
+	undo(&stack[--stack_used]);
 }
 
 uint32
@@ -258,7 +267,7 @@ kalam_row_locks_undo(uint32 mark)
 bool
 kalam_row_locks_held(void)
 {
-	return stack_used > 0;
+	return stack_used + nclaims > 0;
 }
 
 /* Nothing is held here any more. */
@@ -275,6 +284,9 @@ forget_all(void)
 	marks = NULL;
 	marks_used = 0;
 	marks_size = 0;
+	claims = NULL;
+	nclaims = 0;
+	claims_size = 0;
 	ninherited = 0;
 }
 
@@ -283,35 +295,51 @@ kalam_row_locks_release(void)
 {
 	while (stack_used > 0)
 		undo_step();
+	while (nclaims > 0)
+		undo(&claims[--nclaims]);
 	forget_all();
 }
 
 /* ---- transactions that live on without their backend ---- */
 
-void
-kalam_row_locks_pack(StringInfo to)
+static void
+pack(StringInfo to, const KalamRowLockStep *steps, uint32 n)
 {
-	for (uint32 i = 0; i < stack_used; i++)
+	for (uint32 i = 0; i < n; i++)
 	{
 		KalamLockRecord record;
 
-		if (stack[i].mode_before >= 0)
+		if (steps[i].mode_before >= 0)
 			continue;			/* the step before made the entry */
-		kalam_entry_describe(&stack[i], &record);
+		kalam_entry_describe(&steps[i], &record);
 		appendBinaryStringInfo(to, (char *) &record, sizeof(record));
 	}
+}
+
+void
+kalam_row_locks_pack(StringInfo to)
+{
+	pack(to, claims, nclaims);
+	pack(to, stack, stack_used);
 
 	/* all of the transaction is one now; a prepared one would keep these locks */
 	while (ninherited > 0)
 		release_subxact_lock(inherited[--ninherited]);
 }
 
+static void
+hand_over(const KalamRowLockStep *steps, uint32 n, TransactionId xid)
+{
+	for (uint32 i = 0; i < n; i++)
+		if (steps[i].mode_before < 0)
+			kalam_entry_hand_over(&steps[i], xid);
+}
+
 void
 kalam_row_locks_hand_over(TransactionId xid)
 {
-	for (uint32 i = 0; i < stack_used; i++)
-		if (stack[i].mode_before < 0)
-			kalam_entry_hand_over(&stack[i], xid);
+	hand_over(claims, nclaims, xid);
+	hand_over(stack, stack_used, xid);
 	forget_all();
 }
 
@@ -482,6 +510,16 @@ wait_for(Request *req, const KalamRowLockHolder *holder, bool may_queue)
 
 /* ---- locking ---- */
 
+static void pg_attribute_noreturn()
+raise_too_many_objects(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg("too many locks on rows of kalam tables"),
+			 errdetail("The table of row locks is full, and too many tables are locked as a whole."),
+			 errhint("Lock fewer rows in one transaction, or raise max_connections.")));
+}
+
 /*
  * Escalates: makes our hold on the object's rows one on all of them.  What we
  * hold row by row stays as it is, for a ROLLBACK TO may take us back there.
@@ -516,11 +554,7 @@ lock_object(Request *req, LocalObject *object)
 				break;
 
 			case KALAM_ENTRY_FULL:
-				ereport(ERROR,
-						(errcode(ERRCODE_OUT_OF_MEMORY),
-						 errmsg("too many locks on rows of kalam tables"),
-						 errdetail("The table of row locks is full, and too many tables are locked as a whole."),
-						 errhint("Lock fewer rows in one transaction, or raise max_connections.")));
+				raise_too_many_objects();
 		}
 	}
 }
@@ -604,35 +638,176 @@ kalam_row_lock(uint32 object_id, const uint8 *key, size_t key_len,
 	return req.waited ? KALAM_LOCK_GRANTED_AFTER_WAIT : KALAM_LOCK_GRANTED;
 }
 
-/* Locks all that is locked under an id. */
-static void
-lock_all(Request *req)
-{
-	LocalObject *object = local_object(req->key.object_id);
-	KalamRowLockHolder self = me(InvalidSubTransactionId);
-	KalamRowLockHolder holder;
-	uint32		bucket = 0;
+/* ---- whole objects ---- */
 
-	if (object->mode < (int) req->mode)
-		(void) lock_object(req, object);
-	if (!kalam_object_has_other_rows(req->key.object_id))
-		return;
-	while (kalam_row_entries_of_others(req->key.object_id, &self, &bucket, &req->key, &holder))
-		(void) wait_for(req, &holder, false);
+static void
+set_request(Request *req, uint32 object_id, Oid relid, const char *relname)
+{
+	memset(req, 0, sizeof(*req));
+	req->mode = KALAM_LOCK_UPDATE;
+	req->policy = LockWaitBlock;
+	req->relid = relid;
+	req->relname = relname;
+	req->key.object_id = object_id;
+}
+
+static bool
+is_claimed(const LocalObject *object)
+{
+	for (uint32 i = 0; i < nclaims; i++)
+		if (claims[i].entry == object->entry)
+			return true;
+	return false;
+}
+
+/*
+ * Claims all that is locked under an id.  Steps of the stack may have escalated
+ * already: theirs lead back to this one then.  True if none had.
+ */
+static bool
+claim(uint32 object_id, Oid relid, const char *relname)
+{
+	LocalObject *object = local_object(object_id);
+	KalamRowLockHolder self = me(InvalidSubTransactionId);
+	bool		first = object->entry == KALAM_NO_ENTRY;
+	Request		req;
+
+	if (is_claimed(object))
+		return false;
+	set_request(&req, object_id, relid, relname);
+	if (nclaims == claims_size)
+		claims = grow(claims, &claims_size, sizeof(KalamRowLockStep));
+	for (;;)
+	{
+		KalamRowLockStep step;
+		KalamRowLockHolder blocker;
+
+		switch (kalam_object_entry_acquire(object_id, req.mode, object->entry, &self, &step,
+										   &blocker))
+		{
+			case KALAM_ENTRY_HELD:
+			case KALAM_ENTRY_CHANGED:
+				for (uint32 i = 0; i < stack_used; i++)
+					if (stack[i].whole_object && stack[i].entry == step.entry)
+					{
+						stack[i].mode_before = req.mode;
+						stack[i].sub_before = InvalidSubTransactionId;
+					}
+				step.mode_before = -1;
+				claims[nclaims++] = step;
+				object->mode = req.mode;
+				object->entry = step.entry;
+				return first;
+
+			case KALAM_ENTRY_CONFLICT:
+				(void) wait_for(&req, &blocker, false);
+				break;
+
+			case KALAM_ENTRY_FULL:
+				raise_too_many_objects();
+		}
+	}
+}
+
+bool
+kalam_row_claim_object(uint32 object_id, Oid relid, const char *relname)
+{
+	bool		first = claim(object_id, relid, relname);
+
+	return claim(object_id | VALUES_OF_OBJECT, relid, relname) && first;
+}
+
+static void
+unclaim(uint32 object_id)
+{
+	const LocalObject *object = local_object(object_id);
+
+	for (uint32 i = 0; i < nclaims; i++)
+		if (claims[i].entry == object->entry)
+		{
+			KalamRowLockStep step = claims[i];
+
+			claims[i] = claims[--nclaims];
+			undo(&step);
+			return;
+		}
 }
 
 void
-kalam_row_lock_object(uint32 object_id, Oid relid, const char *relname)
+kalam_row_unclaim_object(uint32 object_id)
 {
+	unclaim(object_id);
+	unclaim(object_id | VALUES_OF_OBJECT);
+}
+
+/* Grows under a lock, so it must not raise: what found no room is counted. */
+typedef struct Collection
+{
+	KalamOthersLock *locks;
+	int			n;
+	int			size;
+	bool		is_value;
+} Collection;
+
+static void
+collect(void *arg, const uint64 *hash, const KalamRowLockHolder *holder)
+{
+	Collection *c = arg;
+
+	if (c->n < c->size)
+	{
+		memcpy(c->locks[c->n].hash, hash, sizeof(c->locks[c->n].hash));
+		c->locks[c->n].is_value = c->is_value;
+	}
+	c->n++;
+}
+
+KalamOthersLock *
+kalam_row_locks_of_others(uint32 object_id, int *n)
+{
+	KalamRowLockHolder self;
+	Collection	c = {.size = 64};
+
+	(void) local_object(object_id);
+	self = me(InvalidSubTransactionId);
+	for (;;)
+	{
+		c.locks = MemoryContextAllocHuge(CurrentMemoryContext, c.size * sizeof(KalamOthersLock));
+		c.n = 0;
+		for (int i = 0; i < 2; i++)
+		{
+			uint32		id = i == 0 ? object_id : object_id | VALUES_OF_OBJECT;
+
+			c.is_value = i == 1;
+			if (kalam_object_has_other_rows(id))
+				kalam_row_entries_of_others(id, &self, collect, &c);
+		}
+		if (c.n <= c.size)
+			break;
+		pfree(c.locks);
+		c.size = c.n + c.n / 8;
+	}
+	*n = c.n;
+	return c.locks;
+}
+
+void
+kalam_row_lock_collected(uint32 object_id, const KalamOthersLock *lock, Oid relid,
+						 const char *relname)
+{
+	uint32		id = lock->is_value ? object_id | VALUES_OF_OBJECT : object_id;
+	LocalObject *object = local_object(id);
+	KalamRowLockHolder self = me(InvalidSubTransactionId);
+	KalamRowLockHolder holder;
 	Request		req;
 
-	memset(&req, 0, sizeof(req));
-	req.mode = KALAM_LOCK_UPDATE;
-	req.policy = LockWaitBlock;
-	req.relid = relid;
-	req.relname = relname;
-	req.key.object_id = object_id;
-	lock_all(&req);
-	req.key.object_id = object_id | VALUES_OF_OBJECT;
-	lock_all(&req);
+	set_request(&req, id, relid, relname);
+	memcpy(req.key.hash, lock->hash, sizeof(req.key.hash));
+	if (object->mode >= (int) req.mode)
+		while (kalam_row_entry_other(&req.key, &self, &holder))
+			(void) wait_for(&req, &holder, false);
+	else
+		(void) lock_row(&req, object);
+	if (req.queued)
+		LockRelease(&req.queue_tag, queue_modes[req.mode], false);
 }

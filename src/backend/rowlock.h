@@ -45,11 +45,36 @@ extern KalamRowLockResult kalam_row_lock(uint32 object_id, const uint8 *key, siz
 
 /*
  * Locks all rows of a table for this transaction, and the values of its unique
- * indexes: when it returns, nobody else holds any of them, and who wants one
- * waits.  It waits for all that hold one, even if only to read.  Raises what
- * kalam_row_lock does.
+ * indexes: who wants one from now on waits.  Others may hold some still.  Unlike
+ * other locks it stays when the current subtransaction is rolled back.  False: the
+ * transaction had some of it already.  Raises what kalam_row_lock does.
  */
-extern void kalam_row_lock_object(uint32 object_id, Oid relid, const char *relname);
+extern bool kalam_row_claim_object(uint32 object_id, Oid relid, const char *relname);
+
+/* Gives it back. */
+extern void kalam_row_unclaim_object(uint32 object_id);
+
+/* What another transaction holds of a table. */
+typedef struct KalamOthersLock
+{
+	uint64		hash[2];		/* kalam_hash of the key, with two seeds */
+	bool		is_value;		/* of a unique index, else a row */
+} KalamOthersLock;
+
+/*
+ * Collects what others hold, in the current memory context; each key once for each
+ * holder.  It is all there is, and there comes no more, if this transaction has
+ * claimed the object.
+ */
+extern KalamOthersLock *kalam_row_locks_of_others(uint32 object_id, int *n);
+
+/*
+ * Waits for those who hold what was collected: for the key itself, like others
+ * who want it; or, if this transaction has
+ * claimed the object, for their end.
+ */
+extern void kalam_row_lock_collected(uint32 object_id, const KalamOthersLock *lock,
+									 Oid relid, const char *relname);
 
 /*
  * Gives back what the current subtransaction has locked since a mark.  Who waits

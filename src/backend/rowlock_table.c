@@ -695,29 +695,34 @@ kalam_object_has_other_rows(uint32 object_id)
 	return pg_atomic_read_u32(&table->row_counts[counter]) != own_row_counts[counter];
 }
 
-bool
-kalam_row_entries_of_others(uint32 object_id, const KalamRowLockHolder *self, uint32 *bucket,
-							KalamRowLockKey *key, KalamRowLockHolder *holder)
+void
+kalam_row_entries_of_others(uint32 object_id, const KalamRowLockHolder *self,
+							KalamRowEntryFunction function, void *arg)
 {
-	for (; *bucket < table->nbuckets; (*bucket)++)
+	for (uint32 b = 0; b < table->nbuckets; b++)
 	{
-		LWLock	   *lock = &partition_locks[*bucket & (PARTITIONS - 1)].lock;
-		uint32		n;
+		LWLock	   *lock = &partition_locks[b & (PARTITIONS - 1)].lock;
 
-		if (row_buckets[*bucket] == KALAM_NO_ENTRY)
+		if (row_buckets[b] == KALAM_NO_ENTRY)
 			continue;			/* an entry from before ours would be seen */
 		LWLockAcquire(lock, LW_SHARED);
-		for (n = row_buckets[*bucket]; n != KALAM_NO_ENTRY; n = rows[n].next)
+		for (uint32 n = row_buckets[b]; n != KALAM_NO_ENTRY; n = rows[n].next)
 			if (rows[n].object_id == object_id && !kalam_same_holder(&rows[n].holder, self))
-			{
-				memcpy(key->hash, rows[n].hash, sizeof(key->hash));
-				key->object_id = object_id;
-				*holder = rows[n].holder;
-				break;
-			}
+				function(arg, rows[n].hash, &rows[n].holder);
 		LWLockRelease(lock);
-		if (n != KALAM_NO_ENTRY)
-			return true;
 	}
-	return false;
+}
+
+bool
+kalam_row_entry_other(const KalamRowLockKey *key, const KalamRowLockHolder *self,
+					  KalamRowLockHolder *holder)
+{
+	LWLock	   *lock = partition_lock(key->hash);
+	uint32		own;
+	bool		found;
+
+	LWLockAcquire(lock, LW_SHARED);
+	found = find_row_conflict(key, KALAM_LOCK_UPDATE, self, holder, &own);
+	LWLockRelease(lock);
+	return found;
 }

@@ -140,13 +140,17 @@ extern void kalam_entries_forget_xid(TransactionId xid);
 extern bool kalam_object_has_other_rows(uint32 object_id);
 
 /*
- * The next row entry of another transaction for the object.  *bucket is where to
- * look from, 0 at first; it is moved to the bucket of what was found, where more
- * may be.  Who holds an object entry of the strongest mode meets all there are,
- * for there come no more.  False: no entry is left.
+ * Calls the function for the row entries of other transactions for the object,
+ * with a lock held: it must not raise, nor wait.  Who holds an object entry of the
+ * strongest mode meets all there are, for there come no more.
  */
-extern bool kalam_row_entries_of_others(uint32 object_id, const KalamRowLockHolder *self,
-										uint32 *bucket, KalamRowLockKey *key,
-										KalamRowLockHolder *holder);
+typedef void (*KalamRowEntryFunction) (void *arg, const uint64 *hash,
+									   const KalamRowLockHolder *holder);
+extern void kalam_row_entries_of_others(uint32 object_id, const KalamRowLockHolder *self,
+										KalamRowEntryFunction function, void *arg);
+
+/* Who holds the row, against any mode, or false. */
+extern bool kalam_row_entry_other(const KalamRowLockKey *key, const KalamRowLockHolder *self,
+								  KalamRowLockHolder *holder);
 
 #endif							/* KALAM_ROWLOCK_TABLE_H */

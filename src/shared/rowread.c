@@ -84,6 +84,7 @@ kalam_row_reader_init(KalamRowReader *r, const KalamRowField *fields, uint32_t n
 		places[r->nfixed] = offset;
 		offset += (uint32_t) fields[r->nfixed].len;
 	}
+	r->fixed_len = offset;
 }
 
 bool
@@ -108,6 +109,8 @@ kalam_row_reader_begin(KalamRowReader *r, const uint8_t *row, size_t len)
 	r->data_len = (uint32_t) len - start;
 	r->known = 0;
 	r->offset = 0;
+	r->nplain = r->nulls == NULL && r->nfixed <= r->ncolumns && r->fixed_len <= r->data_len ?
+		r->nfixed : 0;
 	return true;
 }
 
@@ -163,20 +166,11 @@ take_fixed(KalamRowReader *r, const KalamRowField *f, KalamRowValue *value)
 bool
 kalam_row_reader_reach(KalamRowReader *r, uint32_t i)
 {
-	if (r->nulls == NULL && r->known < r->nfixed && r->nfixed <= r->ncolumns)
+	/* (who asks for one of these gets it without coming here) */
+	if (r->known < r->nplain)
 	{
-		uint32_t	last = r->nfixed - 1;
-		uint32_t	end = r->places[last] + (uint32_t) r->fields[last].len;
-
-		if (end > r->data_len)
-			return false;
-		for (uint32_t k = r->known; k <= last; k++)
-		{
-			r->values[k].at = r->data + r->places[k];
-			r->values[k].len = (uint32_t) r->fields[k].len;
-		}
-		r->known = r->nfixed;
-		r->offset = end;
+		r->known = r->nplain;
+		r->offset = r->fixed_len;
 	}
 	for (; r->known <= i; r->known++)
 	{

@@ -68,13 +68,15 @@ typedef struct KalamRowReader
 	uint32_t	nfields;
 	uint32_t	nfixed;			/* leading columns whose place is always the same,
 								 * in a row without nulls */
+	uint32_t	fixed_len;		/* of those, all in all */
 	uint32_t   *places;			/* of those */
-	KalamRowValue *values;		/* of the row: the first `known` */
+	KalamRowValue *values;		/* of the row: the first `known`, but for the plain ones */
 
 	const uint8_t *data;		/* where the row's columns begin */
 	uint32_t	data_len;
 	const uint8_t *nulls;		/* NULL: none */
 	uint32_t	ncolumns;		/* that the row has */
+	uint32_t	nplain;			/* nfixed if the row has these where they always are, or 0 */
 	uint32_t	known;
 	uint32_t	offset;			/* behind the last known one */
 } KalamRowReader;
@@ -91,6 +93,12 @@ extern bool kalam_row_reader_reach(KalamRowReader *r, uint32_t i);
 static inline bool
 kalam_row_reader_get(KalamRowReader *r, uint32_t i, KalamRowValue *value)
 {
+	if (i < r->nplain)
+	{
+		value->at = r->data + r->places[i];
+		value->len = (uint32_t) r->fields[i].len;
+		return true;
+	}
 	if (i >= r->known && !kalam_row_reader_reach(r, i))
 		return false;
 	*value = r->values[i];

@@ -9,44 +9,6 @@
 
 #include <string.h>
 
-int64_t
-kalam_value_integer(KalamFieldKind kind, const uint8_t *at)
-{
-	switch (kind)
-	{
-		case KALAM_FIELD_U8:
-			return *at;
-		case KALAM_FIELD_I16:
-			{
-				int16_t		v;
-
-				memcpy(&v, at, 2);
-				return v;
-			}
-		case KALAM_FIELD_I32:
-			{
-				int32_t		v;
-
-				memcpy(&v, at, 4);
-				return v;
-			}
-		case KALAM_FIELD_U32:
-			{
-				uint32_t	v;
-
-				memcpy(&v, at, 4);
-				return v;
-			}
-		default:
-			{
-				int64_t		v;
-
-				memcpy(&v, at, 8);
-				return v;
-			}
-	}
-}
-
 double
 kalam_value_float(KalamFieldKind kind, const uint8_t *at)
 {

@@ -7,10 +7,38 @@
 #ifndef KALAM_ROWVALUE_H
 #define KALAM_ROWVALUE_H
 
+#include <string.h>
+
 #include "src/shared/rowread.h"
 
 /* What a number's bytes say; not for other kinds. */
-extern int64_t kalam_value_integer(KalamFieldKind kind, const uint8_t *at);
+static inline int64_t
+kalam_value_integer(KalamFieldKind kind, const uint8_t *at)
+{
+	int16_t		i16;
+	int32_t		i32;
+	uint32_t	u32;
+	int64_t		i64;
+
+	switch (kind)
+	{
+		case KALAM_FIELD_U8:
+			return *at;
+		case KALAM_FIELD_I16:
+			memcpy(&i16, at, sizeof(i16));
+			return i16;
+		case KALAM_FIELD_I32:
+			memcpy(&i32, at, sizeof(i32));
+			return i32;
+		case KALAM_FIELD_U32:
+			memcpy(&u32, at, sizeof(u32));
+			return u32;
+		default:
+			memcpy(&i64, at, sizeof(i64));
+			return i64;
+	}
+}
+
 extern double kalam_value_float(KalamFieldKind kind, const uint8_t *at);
 
 /*

@@ -122,6 +122,12 @@ typedef enum KalamOp
 	KALAM_OP_LOAD_READ,			/* LOAD lane: the records of load `load` of this slot, in
 								 * the order of their keys, declarations first; tags
 								 * are 0 */
+	KALAM_OP_LOAD_MEMBERS,		/* LOAD lane: for the loads load .. load_last of this slot
+								 * that are kept: DUPLICATE if somebody has committed a key
+								 * of one; else which hashes (kalam_hash with seed 0; 8
+								 * bytes each, input_len in all, in the blocks as in
+								 * SCAN_INPUT) may be of unique keys in object_id that
+								 * they bring: `rows` positions, uint32, in their place */
 	KALAM_OP_LOAD_DROP			/* LOAD lane: forgets all loads of this slot with numbers
 								 * load .. load_last, also one that is still sent */
 } KalamOp;
@@ -167,14 +173,15 @@ typedef enum KalamCode
 	KALAM_ERR_PROTOCOL,			/* a request that no backend should send */
 	KALAM_ERR_CANCELED,			/* the backend asked for it */
 	KALAM_ERR_NOT_READY,		/* RECOVERING, and the caller is no supervisor */
-	KALAM_ERR_DUPLICATE,		/* LOAD, COMMIT, PREPARE: a key of a UNIQUE target twice, or
-								 * stored, or in an earlier load.  result.position is the tag
-								 * of the later one (UINT64_MAX: not known), result.target its
-								 * target; the stored value of the row (its own, or the one
-								 * that its index entry leads to) lies raw in the channel's
-								 * blocks from the address of block 0 on, result.bytes long;
-								 * 0: it fits not or is not known.  LOAD ends so early only
-								 * when no block is the owner's, or all are there */
+	KALAM_ERR_DUPLICATE,		/* LOAD, LOAD_MEMBERS, COMMIT, PREPARE: a key of a UNIQUE
+								 * target twice, or stored, or in an earlier load.
+								 * result.position is the tag of the later one (UINT64_MAX:
+								 * not known), result.target its target; the stored value
+								 * of the row (its own, or the one that its index entry
+								 * leads to) lies raw in the channel's blocks from the
+								 * address of block 0 on, result.bytes long; 0: it fits not
+								 * or is not known.  LOAD ends so early only when no block
+								 * is the owner's, or all are there */
 	KALAM_ERR_NO_LOAD			/* LOAD_READ, COMMIT, PREPARE: this slot has no such load */
 } KalamCode;
 
@@ -184,7 +191,7 @@ typedef struct KalamRequest
 	uint32_t	op;				/* KalamOp */
 	uint32_t	epoch;			/* of the storage process that it is meant for */
 	uint32_t	flags;
-	uint32_t	object_id;		/* SCAN, STAT, SPLIT, FLUSH, COMPACT */
+	uint32_t	object_id;		/* SCAN, STAT, SPLIT, FLUSH, COMPACT, LOAD_MEMBERS */
 	uint64_t	stamp;			/* SCAN: read at this stamp */
 	uint64_t	full_xid;		/* PREPARE, RESOLVE */
 	uint64_t	serial;			/* COMMIT, PREPARE: version id of its rows;
@@ -195,13 +202,13 @@ typedef struct KalamRequest
 								 * and one for each index */
 	uint32_t	first_bytes;	/* SCAN: size after which the first block goes out;
 								 * SPLIT: smallest piece that is worth making, 0: 64 KB */
-	uint64_t	load;			/* LOAD, LOAD_READ, LOAD_DROP: number of a load, from
-								 * next_serial */
-	uint64_t	load_last;		/* LOAD_DROP */
+	uint64_t	load;			/* LOAD, LOAD_READ, LOAD_MEMBERS, LOAD_DROP: number of a
+								 * load, from next_serial */
+	uint64_t	load_last;		/* LOAD_MEMBERS, LOAD_DROP */
 	uint64_t	memory;			/* LOAD: bytes that storage may hold for it */
 	uint32_t	database_oid;	/* LOAD, for those who watch: where it is, and */
 	uint32_t	relid;			/* the first table that it fills */
-	uint32_t	input_len;		/* SCAN_INPUT: bytes in the channel's blocks */
+	uint32_t	input_len;		/* SCAN_INPUT, LOAD_MEMBERS: bytes in the channel's blocks */
 	uint32_t	first_range;	/* SCAN with RANGES: begin with this one, and in it
 								 * behind the key `lower` (AFTER_LOWER) or `upper`
 								 * (REVERSE), if its length is not 0 */
@@ -237,7 +244,7 @@ typedef struct KalamResult
 	uint64_t	position;		/* EXISTS: index of the first key that exists, or
 								 * UINT64_MAX; DUPLICATE: tag, UINT64_MAX: not known */
 	uint64_t	load_number;	/* DUPLICATE: the load in which it is */
-	uint64_t	rows;			/* STAT: estimate of rows */
+	uint64_t	rows;			/* STAT: estimate of rows; LOAD_MEMBERS: positions */
 	uint64_t	bytes;			/* STAT, SPLIT: estimate of bytes, memory included;
 								 * DUPLICATE: of the row in the blocks */
 	uint64_t	row_bytes;		/* STAT: the same of rows alone, not compressed */

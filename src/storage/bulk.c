@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "src/storage/load_check.h"
 #include "src/storage/loads.h"
 #include "src/storage/log.h"
 #include "src/storage/objects.h"
@@ -423,6 +424,20 @@ bulk_end(BulkLoad *l, EngineError *err)
 					  (uint32_t) strlen(l->files[i].name));
 	}
 	return true;
+}
+
+bool
+bulk_check(BulkLoad *l, KalamResult *result, uint8_t *room, size_t size, EngineError *err)
+{
+	LoadDuplicate duplicate = {0};
+	bool		good = true;
+
+	for (uint32_t i = 0; good && i < l->nloads; i++)
+		good = load_check(l->loads[i], &duplicate, err);
+	if (!good && err->code == KALAM_ERR_DUPLICATE)
+		load_duplicate_tell(&duplicate, result, room, size, err);
+	load_duplicate_free(&duplicate);
+	return good;
 }
 
 const uint8_t *

@@ -23,6 +23,13 @@ extern bool bulk_add(void *load, const Change *change, EngineError *err);
 /* Files are complete and on disk when it returns. */
 extern bool bulk_end(BulkLoad *load, EngineError *err);
 
+/*
+ * Has nobody committed keys of the loads that it took in?  A duplicate is described in the
+ * result, its row written to `room` if it fits there.
+ */
+extern bool bulk_check(BulkLoad *load, KalamResult *result, uint8_t *room, size_t size,
+					   EngineError *err);
+
 /* The stream that stands for the load, valid until it is closed. */
 extern const uint8_t *bulk_stream(const BulkLoad *load, size_t *len);
 extern uint64_t bulk_bytes(const BulkLoad *load);	/* of its files */

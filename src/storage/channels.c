@@ -157,6 +157,7 @@ belongs(Chan *c, ClaimState state)
 			break;
 		case KALAM_OP_LOAD:
 		case KALAM_OP_LOAD_READ:
+		case KALAM_OP_LOAD_MEMBERS:
 		case KALAM_OP_LOAD_DROP:
 			whose = CLAIM_LOAD;
 			break;
@@ -224,6 +225,14 @@ chan_serve(Chan *c, void (*serve) (Chan *c))
 		n = atomic_load(&c->posts);
 		serve(c);
 	} while (atomic_fetch_sub(&c->posts, n) != n);
+}
+
+bool
+chan_check_load(Chan *c, EngineError *err)
+{
+	return bulk_check(c->load, &c->shared->result,
+					  (uint8_t *) kalam_block(storage.seg, c->shared, 0),
+					  KALAM_CHANNEL_BLOCKS * KALAM_BLOCK_BYTES, err);
 }
 
 uint32_t

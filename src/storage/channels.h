@@ -85,6 +85,9 @@ extern void chan_hand_over(Chan *c);
  */
 extern void chan_serve(Chan *c, void (*serve) (Chan *c));
 
+/* Has nobody committed keys of the loads that c->load took in?  All blocks are read. */
+extern bool chan_check_load(Chan *c, EngineError *err);
+
 extern uint32_t chan_slot(const Chan *c);	/* its owner's */
 extern bool chan_is_supervisor(const Chan *c);
 extern bool chan_canceled(const Chan *c);

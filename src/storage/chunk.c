@@ -67,10 +67,15 @@ chunk_add(Chunk *c, uint64_t tag, const uint8_t *key, size_t key_len, const uint
 	ChunkRecord *r = (ChunkRecord *) (c->bytes + c->used);
 	uint8_t    *p = (uint8_t *) (r + 1);
 
+	if (c->late == 0 && c->used >= c->capacity / 4 * 3 && c->rows > 0)
+	{
+		c->late = c->used;
+		c->early_max = c->max;
+	}
 	note_order(c, key, key_len);
 	r->value_len = (uint32_t) value_len;
 	r->key_len = (uint16_t) key_len;
-	r->unused = 0;
+	r->moved = 0;
 	memcpy(p, key, key_len);
 	if (value_len > 0)
 		memcpy(p + key_len, value, value_len);
@@ -78,6 +83,25 @@ chunk_add(Chunk *c, uint64_t tag, const uint8_t *key, size_t key_len, const uint
 	c->last = c->used;
 	c->used += chunk_record_bytes(key_len, value_len);
 	c->rows++;
+}
+
+void
+chunk_move_late(Chunk *c, Chunk *next)
+{
+	const ChunkRecord *limit = chunk_record(c, c->early_max);
+	ChunkRecord *r;
+
+	for (size_t at = c->late; at < c->used;
+		 at += chunk_record_bytes(r->key_len, r->value_len))
+	{
+		r = (ChunkRecord *) (c->bytes + at);
+		if (key_compare(chunk_key(r), r->key_len, chunk_key(limit), limit->key_len) <= 0)
+			continue;
+		chunk_add(next, chunk_tag(r), chunk_key(r), r->key_len, chunk_value(r), r->value_len);
+		r->moved = 1;
+		c->rows--;
+	}
+	c->max = c->early_max;
 }
 
 /* ---- sorting ---- */
@@ -206,7 +230,7 @@ chunk_sort(Chunk *c)
 	size_t		bytes = c->rows * sizeof(ChunkItem);
 	ChunkItem  *spare,
 			   *items;
-	const ChunkRecord *r = NULL;
+	uint64_t	n = 0;
 
 	if (c->ascending)
 		return;
@@ -214,11 +238,13 @@ chunk_sort(Chunk *c)
 	items = malloc(bytes);
 	if (spare == NULL || items == NULL)
 		abort();
-	for (uint64_t i = 0; i < c->rows; i++)
+	for (size_t at = 0; n < c->rows;)
 	{
-		r = chunk_nth(c, i, r);
-		items[i].at = (uint32_t) ((size_t) ((const uint8_t *) r - c->bytes) / 8);
-		items[i].key_len = r->key_len;
+		const ChunkRecord *r = chunk_record(c, at);
+
+		if (!r->moved)
+			items[n++] = (ChunkItem) {.at = (uint32_t) (at / 8), .key_len = r->key_len};
+		at += chunk_record_bytes(r->key_len, r->value_len);
 	}
 	sort_items(c, items, spare, c->rows, common_prefix(c));
 	c->items = items;

@@ -18,7 +18,7 @@ typedef struct ChunkRecord
 {
 	uint32_t	value_len;
 	uint16_t	key_len;
-	uint16_t	unused;
+	uint16_t	moved;			/* to the next chunk */
 } ChunkRecord;
 
 #define CHUNK_TAG_BYTES 8
@@ -41,6 +41,8 @@ typedef struct Chunk
 	size_t		last;			/* offsets of the last record, and of those with the */
 	size_t		min;			/* smallest and the largest key */
 	size_t		max;
+	size_t		late;			/* offset of the first of the last quarter, 0: not there yet */
+	size_t		early_max;		/* of the largest key before it */
 	bool		ascending;		/* each key is larger than the one before */
 	ChunkItem  *items;			/* in order, once sorted; NULL if ascending */
 } Chunk;
@@ -57,6 +59,20 @@ chunk_record_bytes(size_t key_len, size_t value_len)
 /* There must be room. */
 extern void chunk_add(Chunk *c, uint64_t tag, const uint8_t *key, size_t key_len,
 					  const uint8_t *value, size_t value_len);
+
+/*
+ * Records of the last quarter to come whose keys are larger than all of those
+ * before go to the next chunk, which needs as much room at most as late_bytes
+ * says.  Where records are out of order by less than that, what comes next is
+ * then larger than all that stays.
+ */
+static inline size_t
+chunk_late_bytes(const Chunk *c)
+{
+	return c->late == 0 ? 0 : c->used - c->late;
+}
+
+extern void chunk_move_late(Chunk *c, Chunk *next);
 
 /* Equal keys stay in the order in which they came. */
 extern void chunk_sort(Chunk *c);

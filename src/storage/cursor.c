@@ -538,7 +538,7 @@ next_passing(Cursor *c, Found *f, bool *full, EngineError *err)
 		*full = c->out.used + f->place_len > KALAM_BLOCK_DATA_BYTES;
 		if (*full)
 			return SOURCE_FOUND;
-		source_pass(c->source, f);
+		source_skip(c->source, f);
 	}
 	return step;
 }

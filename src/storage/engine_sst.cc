@@ -92,10 +92,11 @@ public:
 rocksdb::Env *
 env_without_sync()
 {
-	static const std::unique_ptr<rocksdb::Env> env =
-		rocksdb::NewCompositeEnv(std::make_shared<FilesWithoutSync>());
+	/* for ever: who knows what still uses it when the process ends */
+	static rocksdb::Env *const env =
+		rocksdb::NewCompositeEnv(std::make_shared<FilesWithoutSync>()).release();
 
-	return env.get();
+	return env;
 }
 
 rocksdb::Options

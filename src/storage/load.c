@@ -67,8 +67,9 @@ complete(uint64_t full_xid, ChangeSet *set, EngineError *err)
 
 /*
  * The group becomes the one that makes the load's entry.  False if there is no
- * room: then the request is answered.  (Where files cannot be linked they are
- * copied when they are taken in, so there must be room once more.)
+ * room, or keys of it were committed meanwhile: then the request is answered.
+ * (Where files cannot be linked they are copied when they are taken in, so there
+ * must be room once more.)
  */
 static bool
 begin_entry(Chan *c, ChangeSet *set, uint64_t full_xid)
@@ -76,7 +77,9 @@ begin_entry(Chan *c, ChangeSet *set, uint64_t full_xid)
 	EngineError err;
 
 	group_begin(set);
-	if (!group_space_left(store_dir_can_link() ? 0 : bulk_bytes(c->load), &err))
+	/* once more: no commit comes in between now */
+	if (!chan_check_load(c, &err) ||
+		!group_space_left(store_dir_can_link() ? 0 : bulk_bytes(c->load), &err))
 	{
 		chan_finish(c, &err);
 		return false;

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "src/storage/bulk.h"
+#include "src/storage/load_check.h"
 #include "src/storage/load_compare.h"
 #include "src/storage/load_stream.h"
 #include "src/storage/stop_point.h"
@@ -139,9 +140,9 @@ open_target(void *arg, const KalamLoadTarget *target, EngineError *err)
 		if (l->targets == NULL)
 			abort();
 	}
-	l->targets[l->ntargets++] = (LoadTarget) {
-		.is = config.target, .sorter = sorter_open(&config)
-	};
+	/* before its first key is looked up */
+	l->targets[l->ntargets] = (LoadTarget) {.is = config.target, .watch = load_check_watch(l, target)};
+	l->targets[l->ntargets++].sorter = sorter_open(&config);
 	STOP_POINT("load_target");
 	return true;
 }
@@ -334,6 +335,8 @@ compare(LoadReceive *r, EngineError *err)
 			break;
 	}
 	STOP_POINT("load_unique");
+	if (!load_check(r->load, &r->duplicate, err))
+		return err->code == KALAM_ERR_DUPLICATE ? LOAD_DUPLICATE : LOAD_ERROR;
 	if (!loads_keep(r->load))
 	{
 		engine_error(err, KALAM_ERR_CANCELED, "the load was dropped");

@@ -1,6 +1,6 @@
 /*
  * loader.c
- *	  Loader threads: LOAD, LOAD_READ, LOAD_DROP.
+ *	  Loader threads: LOAD, LOAD_READ, LOAD_MEMBERS, LOAD_DROP.
  *
  * They work as read threads do: every request is a small state machine in its
  * Chan, moved on by whichever thread takes the channel off the lane, a turn at a
@@ -15,6 +15,7 @@
 
 #include "src/storage/channels.h"
 #include "src/storage/lanes.h"
+#include "src/storage/load_check.h"
 #include "src/storage/load_read.h"
 #include "src/storage/load_receive.h"
 #include "src/storage/loads.h"
@@ -208,6 +209,30 @@ read_start(Chan *c)
 		read_proceed(c);
 }
 
+/* ---- LOAD_MEMBERS ---- */
+
+static void
+find_members(Chan *c)
+{
+	const KalamRequest *req = &c->shared->req;
+	KalamResult *result = &c->shared->result;
+	uint8_t    *room = (uint8_t *) kalam_block(storage.seg, c->shared, 0);
+	LoadDuplicate duplicate = {0};
+	EngineError err;
+
+	if (req->input_len > KALAM_MAX_INPUT_BYTES || req->input_len % sizeof(uint64_t) != 0)
+		fail(c, KALAM_ERR_PROTOCOL, "malformed question for members of a load");
+	else if (load_members(chan_slot(c), req, room, &result->rows, &duplicate, &err))
+		chan_finish(c, NULL);
+	else
+	{
+		if (err.code == KALAM_ERR_DUPLICATE)
+			load_duplicate_tell(&duplicate, result, room, KALAM_MAX_INPUT_BYTES, &err);
+		chan_finish(c, &err);
+	}
+	load_duplicate_free(&duplicate);
+}
+
 /* ---- dispatch ---- */
 
 static void
@@ -223,6 +248,8 @@ start(Chan *c)
 		receive_start(c);
 	else if (c->op == KALAM_OP_LOAD_READ)
 		read_start(c);
+	else if (c->op == KALAM_OP_LOAD_MEMBERS)
+		find_members(c);
 	else
 	{
 		loads_drop(chan_slot(c), req->load, req->load_last);

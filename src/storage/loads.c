@@ -52,7 +52,11 @@ static void
 destroy(Load *load)
 {
 	for (uint32_t i = 0; i < load->ntargets; i++)
+	{
 		sorter_close(load->targets[i].sorter, load->targets[i].keep_files);
+		if (load->targets[i].watch != NULL)
+			load_watch_close(load->targets[i].watch);
+	}
 	free(load->targets);
 	free(load);
 }

@@ -9,6 +9,7 @@
 #ifndef KALAM_STORAGE_LOADS_H
 #define KALAM_STORAGE_LOADS_H
 
+#include "src/storage/load_watch.h"
 #include "src/storage/objects.h"
 #include "src/storage/sorter.h"
 
@@ -17,6 +18,8 @@ typedef struct LoadTarget
 	KalamLoadTarget is;
 	Sorter	   *sorter;
 	bool		keep_files;		/* the store names them now */
+	LoadWatch  *watch;			/* of its object: the first target of the object whose
+								 * keys must not be stored has it; else NULL */
 } LoadTarget;
 
 typedef struct Load

@@ -196,7 +196,8 @@ stream_end(Chan *c)
 	if (c->op == KALAM_OP_EXISTS)
 		good = key_stream_end(c->keys, &err);
 	else if (c->load != NULL)
-		good = change_stream_end(&c->changes, &err) && bulk_end(c->load, &err);
+		good = change_stream_end(&c->changes, &err) && bulk_end(c->load, &err) &&
+			chan_check_load(c, &err);
 	else if (c->op == KALAM_OP_COMMIT)
 		good = change_stream_end(&c->changes, &err) && change_set_end(c->set, &err);
 	else

@@ -31,6 +31,9 @@
 #define TURN 8192
 #define SEEK_TURN 64
 
+/* of rows that are not wanted, the place of every so manieth is noted */
+#define SKIPS 32
+
 /* a scan that has read so much is a long one */
 #define LONG_BYTES (8 << 20)
 
@@ -59,6 +62,7 @@ struct ScanSource
 	bool		over_hull;		/* it is bounded by the hull only */
 	bool		narrow;			/* the next one is bounded by the range */
 	uint64_t	patience;
+	uint32_t	skipped;		/* behind the place, not wanted */
 	uint64_t	bytes;			/* read by iterators so far, about */
 	bool		is_long;		/* reads past the block cache */
 	bool		long_decided;
@@ -154,6 +158,7 @@ note_place(ScanSource *s, uint32_t range, const uint8_t *key, size_t len)
 	s->place.range = range;
 	s->place.len = (uint16_t) len;
 	memcpy(s->place.key, key, len);
+	s->skipped = 0;
 }
 
 void
@@ -237,6 +242,9 @@ close_iterator(ScanSource *s)
 		engine_iter_close(s->iter);
 	s->iter = NULL;
 	s->placed = s->passed = false;
+	/* these come again */
+	s->read -= s->skipped;
+	s->skipped = 0;
 }
 
 static void
@@ -661,8 +669,6 @@ next_of_batch(ScanSource *s, Found *f, EngineError *err)
 static bool
 batch_has_row(ScanSource *s)
 {
-	if (s->batch == NULL)
-		return false;
 	while (s->batch_next < look_up_count(s->batch))
 	{
 		if (s->spec.follow || look_up_item(s->batch, s->batch_next).value != NULL)
@@ -686,7 +692,7 @@ next_place(ScanSource *s, Found *f, EngineError *err)
 {
 	while (s->turn > 0)
 	{
-		if (batch_has_row(s))
+		if (s->batch != NULL && batch_has_row(s))
 			return next_of_batch(s, f, err);
 		if (s->at >= s->spec.nranges)
 			return SOURCE_END;
@@ -745,6 +751,22 @@ source_pass(ScanSource *s, const Found *f)
 	pass_key(s);
 	if (is_point(&s->spec.ranges[f->range]))
 		leave_range(s);
+}
+
+void
+source_skip(ScanSource *s, const Found *f)
+{
+	if (s->skipped == SKIPS || !s->placed || s->spec.follow ||
+		is_point(&s->spec.ranges[f->range]))
+	{
+		source_pass(s, f);
+		return;
+	}
+	/* (not patient again: it may have to come back for what is behind the place) */
+	s->skipped++;
+	s->bytes += f->place_len + f->value_len;
+	s->passed = true;
+	s->read++;
 }
 
 SourceStep

@@ -59,6 +59,12 @@ extern SourceStep source_next(ScanSource *s, Found *f, EngineError *err);
 extern void source_pass(ScanSource *s, const Found *f);
 
 /*
+ * The same of a row that is not wanted.  The scan may meet it again, if it is taken
+ * up anew; source_place may lie some such rows behind.
+ */
+extern void source_skip(ScanSource *s, const Found *f);
+
+/*
  * Passes one row or more, of which only the number is wanted; *n may be 0 if it
  * does not say FOUND.
  */

@@ -15,6 +15,7 @@
 
 #define FIRST_CHUNK_BYTES	((size_t) 1 << 20)
 #define MAX_CHUNK_BYTES		((size_t) 64 << 20)
+#define MAX_PAUSE			64		/* chunks */
 #define CHUNKS_OF_MEMORY	8	/* so many fit in the load's memory */
 
 Sorter *
@@ -362,9 +363,45 @@ sorter_flush(Sorter *s)
 		return;
 	}
 	overlaps = note_range(s, record_key(c, c->min), record_key(c, c->max));
+	s->disorder |= !c->ascending;
+	if (s->kept_back)
+	{
+		s->pause = !overlaps ? 0 : s->pause < MAX_PAUSE ? 2 * s->pause + 1 : MAX_PAUSE;
+		s->wait = s->pause;
+	}
+	s->kept_back = false;
 	pthread_mutex_lock(&s->mutex);
 	sorter_start_chunk(s, c, overlaps, s->nchunks++);
 	pthread_mutex_unlock(&s->mutex);
+}
+
+/*
+ * Hands over the chunk, which is full, and begins another with room for a record
+ * of that size; NULL if nobody wants it.  Where records come in a rough order,
+ * the last ones of a chunk are kept back, so that chunks do not overlap.
+ */
+static Chunk *
+next_chunk(Sorter *s, size_t size)
+{
+	Chunk	   *full = s->chunk;
+	bool		keeps_back = full != NULL && s->wait == 0 && (s->disorder || !full->ascending);
+	size_t		room = size + (keeps_back ? chunk_late_bytes(full) : 0);
+	Chunk	   *next;
+
+	if (s->wait > 0)
+		s->wait--;
+	if (sorter_failed(s))
+	{
+		sorter_flush(s);
+		return NULL;
+	}
+	next = chunk_open(room > s->next_chunk ? room : s->next_chunk);
+	s->next_chunk = 2 * s->next_chunk < s->max_chunk ? 2 * s->next_chunk : s->max_chunk;
+	if (keeps_back && full->late != 0)
+		chunk_move_late(full, next);
+	sorter_flush(s);
+	s->kept_back = keeps_back;
+	return s->chunk = next;
 }
 
 void
@@ -374,17 +411,11 @@ sorter_add(Sorter *s, uint64_t tag, const uint8_t *key, size_t key_len, const ui
 	size_t		size = chunk_record_bytes(key_len, value_len);
 	Chunk	   *c = s->chunk;
 
-	if (c != NULL && c->used + size > c->capacity)
+	if (c == NULL || c->used + size > c->capacity)
 	{
-		sorter_flush(s);
-		c = NULL;
-	}
-	if (c == NULL)
-	{
-		if (sorter_failed(s))
+		c = next_chunk(s, size);
+		if (c == NULL)
 			return;
-		c = s->chunk = chunk_open(size > s->next_chunk ? size : s->next_chunk);
-		s->next_chunk = 2 * s->next_chunk < s->max_chunk ? 2 * s->next_chunk : s->max_chunk;
 	}
 	chunk_add(c, tag, key, key_len, value, value_len);
 	atomic_store_explicit(&s->buffered, c->used, memory_order_relaxed);

@@ -72,6 +72,10 @@ struct Sorter
 	size_t		next_chunk;		/* size of the next one */
 	Chunk	   *chunk;			/* that is being filled, or NULL */
 	uint64_t	nchunks;
+	bool		disorder;		/* some chunk did not ascend */
+	bool		kept_back;		/* the end of the chunk before this one is in it */
+	uint32_t	wait;			/* so many chunks until a part of one is kept back again, */
+	uint32_t	pause;			/* for it did not help */
 	SorterKey  *ranges;			/* from, to, from, to .. of chunks that were handed over: */
 	uint32_t	nranges;		/* disjoint, ascending */
 
@@ -111,14 +115,14 @@ sorter_failed(const Sorter *s)
 
 /*
  * Is a chunk still of use?  One that came before a duplicate is: it may have one
- * with a smaller tag.
+ * with a smaller tag.  So may the next one, which has what was kept back.
  */
 static inline bool
 sorter_wants(const Sorter *s, uint64_t order)
 {
 	SorterState state = atomic_load_explicit(&s->state, memory_order_relaxed);
 
-	return state <= SORTER_DONE || (state == SORTER_DUPLICATE && order <= s->failed_order);
+	return state <= SORTER_DONE || (state == SORTER_DUPLICATE && order <= s->failed_order + 1);
 }
 
 /* Whatever it was: it ends all.  Of duplicates the one with the smallest tag counts. */

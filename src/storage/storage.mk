@@ -5,7 +5,7 @@
 #	build/asan/kalam_storage	with AddressSanitizer and UBSan
 #	build/tsan/kalam_storage	with ThreadSanitizer
 #	build/stop/kalam_storage	with the stop points of stop_point.h
-#	build/FLAVOUR/test_segment, test_storage, test_lists, test_filter, test_split, test_bulk, test_loads, test_sorter, test_full_disk, test_damage	unit tests
+#	build/FLAVOUR/test_segment, test_storage, test_lists, test_filter, test_split, test_bulk, test_loads, test_sorter, test_load_busy, test_full_disk, test_damage	unit tests
 #	build/plain/test_stops	deaths at stop points; wants build/stop/kalam_storage
 #	storage-check			all of it, run
 
@@ -90,9 +90,10 @@ define storage_run
 	$(STORAGE_ENV_$(1)) build/$(1)/test_bulk build/$(1)/kalam_storage
 	$(STORAGE_ENV_$(1)) build/$(1)/test_loads build/$(1)/kalam_storage
 	$(STORAGE_ENV_$(1)) build/$(1)/test_sorter
+	$(STORAGE_ENV_$(1)) build/$(1)/test_load_busy build/$(1)/kalam_storage
 endef
 
-STORAGE_TESTS = test_segment test_storage test_lists test_filter test_split test_bulk test_loads test_sorter test_full_disk test_damage kalam_storage
+STORAGE_TESTS = test_segment test_storage test_lists test_filter test_split test_bulk test_loads test_sorter test_load_busy test_full_disk test_damage kalam_storage
 
 storage-check-plain: $(STORAGE_TESTS:%=build/plain/%) build/plain/test_stops build/stop/kalam_storage
 	$(call storage_run,plain)

@@ -380,6 +380,57 @@ test_dropping_many(void)
 	free(s.bytes);
 }
 
+/*
+ * Long runs of deleted keys, behind rows that pass and behind more or fewer that do not:
+ * where RocksDB gives up, the scan comes back to before the latter.
+ */
+static void
+test_deleted_keys(void)
+{
+	uint64_t	islands = 2,
+				deleted = 26000;
+	uint32_t	object = next_object++;
+	TestChannel c = rpc(0);
+	KalamRequest like = {.object_id = object};
+	Section		s = {0};
+	uint8_t		key[TEST_KEY_BYTES];
+
+	add_filter(&s, 0, 0);
+	nexpected = 0;
+	test_begin(&c, KALAM_OP_COMMIT)->serial = 5;
+	test_create(&c, object, KALAM_COMPRESSION_NONE, 0);
+	for (uint64_t i = 0; i < islands; i++)
+	{
+		for (uint64_t k = 0; k < 200 + deleted; k++)
+		{
+			/* (of row 60 k the text is short) */
+			bool		fails = k >= 120 + 60 * i && k < 200;
+			uint64_t	row = i * 10000000 + k * 60 + fails;
+
+			put_row(&c, object, row);
+			if (k < 200 && !fails)
+				expect(row);
+		}
+	}
+	CHECK_EQUAL(commit(&c), KALAM_OK);
+	test_begin(&c, KALAM_OP_COMMIT);
+	for (uint64_t i = 0; i < islands; i++)
+		for (uint64_t k = 200; k < 200 + deleted; k++)
+		{
+			test_key(key, object, i * 10000000 + k * 60);
+			test_change(&c, KALAM_CHANGE_DELETE, key, sizeof(key), NULL, 0);
+		}
+	CHECK_EQUAL(commit(&c), KALAM_OK);
+	test_range(&like, 0, islands * 10000000);
+	for (int reverse = 0; reverse < 2; reverse++)
+	{
+		like.flags = reverse ? KALAM_SCAN_REVERSE : 0;
+		check_scan(&like, &s, 0, false);
+		check_scan(&like, &s, 0, true);
+	}
+	free(s.bytes);
+}
+
 /* ---- groups ---- */
 
 /* count(*), sum(id) and max(text) by grp, or by id, or of all; returns its bytes. */
@@ -647,6 +698,7 @@ main(int argc, char **argv)
 		TEST(test_points),
 		TEST(test_index_entries),
 		TEST(test_dropping_many),
+		TEST(test_deleted_keys),
 		TEST(test_groups),
 		TEST(test_counts_alone),
 		TEST(test_what_is_refused),
