@@ -37,6 +37,8 @@ typedef struct StagedRows
 	uint64		per_row;
 	uint64		nrows;
 	uint64		tag;			/* of the first; they go up by one */
+	uint32		locks_begin;	/* marks around what was locked for them */
+	uint32		locks_end;
 } StagedRows;
 
 typedef enum LoaderState
@@ -59,11 +61,11 @@ struct KalamLoader
 	/* WAITS: */
 	List	   *modifies;		/* KalamModify of tables that rows were for */
 	bool		marked;
-	uint32		locks_mark;		/* where the locks on its rows begin */
 	KalamStagedMark mark;		/* where its rows begin in the log */
 	uint64		bytes_at_mark;
 	uint64		row_begins;		/* at this version, if it is staged */
 	uint64		row_tag;
+	uint32		row_locks;		/* and its locks at this mark */
 	StagedRows *staged;
 	uint32		nstaged;
 	uint32		staged_size;
@@ -234,6 +236,19 @@ declare(KalamLoader *loader, KalamModify *m)
 	m->load_number = kalam_load_number(loader->load);
 }
 
+/*
+ * A load takes no locks on its keys (loadlock.h).  If its first rows kept theirs, each of
+ * two loads could wait for the other: who holds many locks holds some whose keys
+ * storage takes for those of the other load.
+ */
+static void
+give_back_locks(const KalamLoader *loader)
+{
+	for (uint32 i = loader->nstaged; i > 0; i--)
+		kalam_row_locks_give_back(loader->staged[i - 1].locks_begin,
+								  loader->staged[i - 1].locks_end);
+}
+
 /* Sends what the statement has staged, and takes it off the log. */
 static bool
 begin_to_send(KalamLoader *loader)
@@ -244,7 +259,6 @@ begin_to_send(KalamLoader *loader)
 	LogWalk		w;
 	KalamStagedVersion *v;
 	uint16		target = 0;
-	KalamLocksToUndo locks = {0};
 
 	if (!log_is_pure(loader, &nkept) || !kalam_load_begin(&loader->load))
 		return stage_rest(loader);
@@ -256,23 +270,16 @@ begin_to_send(KalamLoader *loader)
 	walk_log(&w, loader);
 	while ((v = walk_next(&w)) != NULL)
 	{
-		if (!w.ours)
-			keep(&kept[nkept++], v);
-		else
-		{
-			size_t		len;
-			const uint8 *key = kalam_staged_key_bytes(v->key, &len);
-
+		if (w.ours)
 			kalam_load_put_staged(loader->load, &target, w.tag, v);
-			kalam_row_locks_collect(&locks, key, len);
-		}
+		else
+			keep(&kept[nkept++], v);
 	}
-	/* rows of a load are not locked (loadlock.h) */
-	kalam_row_locks_undo_some(loader->locks_mark, &locks);
 	kalam_unique_checks_drop();
 	kalam_changes_pop_to(kalam_changes_here(), loader->mark);
 	for (int i = 0; i < nkept; i++)
 		put_again(kalam_changes_here(), &kept[i]);
+	give_back_locks(loader);
 	forget_staged(loader);
 	loader->state = LOADER_SENDS;
 	KALAM_STOP_POINT("load_begun");
@@ -339,7 +346,6 @@ waited_enough(KalamLoader *loader, KalamModify *m)
 		/* those of its own rows are then all that wait */
 		kalam_unique_checks_flush();
 		loader->mark = kalam_staged_mark(staged);
-		loader->locks_mark = kalam_row_locks_mark();
 		loader->bytes_at_mark = kalam_staged_bytes(staged);
 		loader->marked = true;
 	}
@@ -348,6 +354,7 @@ waited_enough(KalamLoader *loader, KalamModify *m)
 		loader->bytes_at_mark + (uint64) kalam_bulk_load_threshold * 1024)
 		return true;
 	loader->row_begins = kalam_staged_count(staged);
+	loader->row_locks = kalam_row_locks_mark();
 	return false;
 }
 
@@ -391,9 +398,11 @@ kalam_load_row_is_staged(KalamModify *m)
 	}
 	last = loader->nstaged == 0 ? NULL : &loader->staged[loader->nstaged - 1];
 	if (last != NULL && loader->row_begins == last->first + last->nrows * last->per_row &&
-		end - loader->row_begins == last->per_row && loader->row_tag == last->tag + last->nrows)
+		end - loader->row_begins == last->per_row && loader->row_tag == last->tag + last->nrows &&
+		loader->row_locks == last->locks_end)
 	{
 		last->nrows++;
+		last->locks_end = kalam_row_locks_mark();
 		return;
 	}
 	if (loader->nstaged == loader->staged_size)
@@ -408,7 +417,8 @@ kalam_load_row_is_staged(KalamModify *m)
 	loader->staged[loader->nstaged++] = (StagedRows)
 	{
 		.first = loader->row_begins, .per_row = end - loader->row_begins, .nrows = 1,
-		.tag = loader->row_tag
+		.tag = loader->row_tag, .locks_begin = loader->row_locks,
+		.locks_end = kalam_row_locks_mark()
 	};
 }
 

@@ -265,6 +265,23 @@ kalam_row_locks_undo(uint32 mark)
 		undo_step();
 }
 
+void
+kalam_row_locks_give_back(uint32 from, uint32 to)
+{
+	uint32		kept = from;
+
+	Assert(from <= to && to <= stack_used);
+	Assert(marks_used == 0 || marks[marks_used - 1].start <= from);
+	/* (an INSERT's lock is the strongest, so no later step is about the same entry) */
+	for (uint32 i = to; i > from; i--)
+		if (!stack[i - 1].whole_object)
+			undo(&stack[i - 1]);
+	for (uint32 i = from; i < stack_used; i++)
+		if (i >= to || stack[i].whole_object)
+			stack[kept++] = stack[i];
+	stack_used = kept;
+}
+
 bool
 kalam_row_locks_held(void)
 {
@@ -607,24 +624,6 @@ lock_row(Request *req, LocalObject *object)
 	}
 }
 
-/* What of a key stands in the table of locks. */
-static void
-set_lock_key(KalamRowLockKey *lock, uint32 id, const uint8 *key, size_t key_len)
-{
-	lock->hash[0] = kalam_hash(key, key_len, 0);
-	lock->hash[1] = kalam_hash(key, key_len, UINT64_C(0x9e3779b97f4a7c15));
-	lock->object_id = id;
-}
-
-/* The id under which a key of the object is locked. */
-static inline uint32
-id_of_key(uint32 object_id, const uint8 *key, size_t key_len)
-{
-	return key_len > KALAM_KEY_PREFIX_BYTES &&
-		key[KALAM_KEY_PREFIX_BYTES - 1] == KALAM_KEY_KIND_INDEX ?
-		object_id | VALUES_OF_OBJECT : object_id;
-}
-
 KalamRowLockResult
 kalam_row_lock(uint32 object_id, const uint8 *key, size_t key_len,
 			   KalamRowLockMode mode, LockWaitPolicy wait,
@@ -633,7 +632,8 @@ kalam_row_lock(uint32 object_id, const uint8 *key, size_t key_len,
 	LocalObject *object;
 	Request		req;
 
-	object_id = id_of_key(object_id, key, key_len);
+	if (key_len > KALAM_KEY_PREFIX_BYTES && key[KALAM_KEY_PREFIX_BYTES - 1] == KALAM_KEY_KIND_INDEX)
+		object_id |= VALUES_OF_OBJECT;
 	object = local_object(object_id);
 
 	/* The whole object is ours, and nobody else has a row of it. */
@@ -641,7 +641,9 @@ kalam_row_lock(uint32 object_id, const uint8 *key, size_t key_len,
 		return KALAM_LOCK_GRANTED;
 
 	memset(&req, 0, sizeof(req));
-	set_lock_key(&req.key, object_id, key, key_len);
+	req.key.hash[0] = kalam_hash(key, key_len, 0);
+	req.key.hash[1] = kalam_hash(key, key_len, UINT64_C(0x9e3779b97f4a7c15));
+	req.key.object_id = object_id;
 	req.mode = mode;
 	req.policy = wait;
 	req.relid = relid;
@@ -652,69 +654,6 @@ kalam_row_lock(uint32 object_id, const uint8 *key, size_t key_len,
 	if (req.queued)
 		LockRelease(&req.queue_tag, queue_modes[mode], false);
 	return req.waited ? KALAM_LOCK_GRANTED_AFTER_WAIT : KALAM_LOCK_GRANTED;
-}
-
-/* ---- some locks of many ---- */
-
-void
-kalam_row_locks_collect(KalamLocksToUndo *set, const uint8 *key, size_t key_len)
-{
-	KalamRowLockHolder self = me(InvalidSubTransactionId);
-	KalamRowLockKey lock;
-	uint32		entry;
-
-	if (stack_used == 0)
-		return;
-	set_lock_key(&lock, id_of_key(kalam_get_be32(key), key, key_len), key, key_len);
-	entry = kalam_row_entry_own(&lock, &self);
-	if (entry == KALAM_NO_ENTRY)
-		return;
-	if (set->n == set->size)
-	{
-		set->size = Max(1024, 2 * set->size);
-		set->entries = set->entries == NULL ? palloc(set->size * sizeof(uint32)) :
-			repalloc_huge(set->entries, set->size * sizeof(uint32));
-	}
-	set->entries[set->n++] = entry;
-}
-
-static int
-compare_entries(const void *a, const void *b)
-{
-	uint32		x = *(const uint32 *) a;
-	uint32		y = *(const uint32 *) b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* Its place in the set, or NULL. */
-static uint32 *
-find_entry(const KalamLocksToUndo *set, uint32 entry)
-{
-	return bsearch(&entry, set->entries, set->n, sizeof(uint32), compare_entries);
-}
-
-void
-kalam_row_locks_undo_some(uint32 mark, KalamLocksToUndo *set)
-{
-	uint32		kept = mark;
-
-	if (set->n == 0)
-		return;
-	qsort(set->entries, set->n, sizeof(uint32), compare_entries);
-	/* newest first, so that a key that was locked twice goes back step by step */
-	for (uint32 i = stack_used; i-- > mark;)
-		if (!stack[i].whole_object && find_entry(set, stack[i].entry) != NULL)
-		{
-			undo(&stack[i]);
-			stack[i].entry = KALAM_NO_ENTRY;
-		}
-	for (uint32 i = mark; i < stack_used; i++)
-		if (stack[i].entry != KALAM_NO_ENTRY)
-			stack[kept++] = stack[i];
-	stack_used = kept;
-	pfree(set->entries);
-	memset(set, 0, sizeof(*set));
 }
 
 /* ---- whole objects ---- */

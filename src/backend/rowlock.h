@@ -89,19 +89,10 @@ extern uint32 kalam_row_locks_mark(void);
 extern void kalam_row_locks_undo(uint32 mark);
 
 /*
- * Gives back the locks on these keys that were taken since a mark, and on nothing
- * else: collects what is held of one key after the other, then gives all back.
- * The set is made by the caller, all zero, and used in one memory context.
+ * Gives back the locks on rows and values that the current subtransaction has taken between two
+ * marks, for inserting them, though others have been taken since.  Not those on whole tables.
  */
-typedef struct KalamLocksToUndo
-{
-	uint32	   *entries;
-	int			n;
-	int			size;
-} KalamLocksToUndo;
-
-extern void kalam_row_locks_collect(KalamLocksToUndo *set, const uint8 *key, size_t key_len);
-extern void kalam_row_locks_undo_some(uint32 mark, KalamLocksToUndo *set);
+extern void kalam_row_locks_give_back(uint32 from, uint32 to);
 
 /*
  * Lets go of everything at the end of a transaction.  Called from the

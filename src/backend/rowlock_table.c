@@ -714,19 +714,6 @@ kalam_row_entries_of_others(uint32 object_id, const KalamRowLockHolder *self,
 	}
 }
 
-uint32
-kalam_row_entry_own(const KalamRowLockKey *key, const KalamRowLockHolder *self)
-{
-	LWLock	   *lock = partition_lock(key->hash);
-	KalamRowLockHolder blocker;
-	uint32		own;
-
-	LWLockAcquire(lock, LW_SHARED);
-	(void) find_row_conflict(key, KALAM_LOCK_UPDATE, self, &blocker, &own);
-	LWLockRelease(lock);
-	return own;
-}
-
 bool
 kalam_row_entry_other(const KalamRowLockKey *key, const KalamRowLockHolder *self,
 					  KalamRowLockHolder *holder)

@@ -149,9 +149,6 @@ typedef void (*KalamRowEntryFunction) (void *arg, const uint64 *hash,
 extern void kalam_row_entries_of_others(uint32 object_id, const KalamRowLockHolder *self,
 										KalamRowEntryFunction function, void *arg);
 
-/* Self's entry for the row, or KALAM_NO_ENTRY. */
-extern uint32 kalam_row_entry_own(const KalamRowLockKey *key, const KalamRowLockHolder *self);
-
 /* Who holds the row, against any mode, or false. */
 extern bool kalam_row_entry_other(const KalamRowLockKey *key, const KalamRowLockHolder *self,
 								  KalamRowLockHolder *holder);
