@@ -70,3 +70,12 @@ SELECT (SELECT count(*) FROM sh i WHERE i.i = o.i AND i.k < 50) FROM sh o WHERE 
 
 DROP VIEW shv;
 DROP FOREIGN TABLE sh;
+-- an index that has the column does not keep storage from adding up rows
+CREATE FOREIGN TABLE shi (k int NOT NULL, i int, t text) SERVER kalam OPTIONS (primary_key 'k', index_i 'i');
+INSERT INTO shi SELECT g, g % 10, 'text' FROM generate_series(1, 5000) g;
+ANALYZE shi;
+EXPLAIN (COSTS OFF) SELECT sum(i), max(k) FROM shi;
+SELECT sum(i), max(k) FROM shi;
+EXPLAIN (COSTS OFF) SELECT i FROM shi ORDER BY i;
+EXPLAIN (COSTS OFF) SELECT max(i) FROM shi;
+DROP FOREIGN TABLE shi;

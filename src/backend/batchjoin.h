@@ -22,6 +22,9 @@
 #define KALAM_BATCH_GROWTH	4
 #define KALAM_BATCH_MOST	16384
 
+/* While storage reads for so many, the next batch is prepared. */
+#define KALAM_BATCH_AHEAD	1024
+
 /* custom_private of the CustomScan */
 enum KalamBatchJoinPrivate
 {

@@ -8,7 +8,8 @@
  * rows, and an outer row is done when a row of a later one comes.  If nobody wants
  * the order of the outer side, the rows of a batch are put in that of their keys:
  * storage finds neighbours faster.  Neighbours that ask for the same one key share
- * the row that is found.  Batches grow, for a LIMIT above may want few rows.
+ * the row that is found.  Batches grow, for a LIMIT above may want few rows; once
+ * they are large, the next one is prepared while storage reads for the one before.
  */
 #include "postgres.h"
 
@@ -38,7 +39,10 @@
 #define FIRST_BYTES (64 * 1024)
 
 /* memory for the bytes of keys is taken so much at a time */
-#define KEYS_BYTES 8192
+#define KEYS_BYTES 1024
+
+/* rows and ranges of a batch that there is room for at first */
+#define FIRST_ROOM 16
 
 /* An outer row of a batch. */
 typedef struct OuterRow
@@ -49,6 +53,22 @@ typedef struct OuterRow
 	int			n;				/* so many */
 	bool		shares;			/* it asks for the same one key as the row before */
 } OuterRow;
+
+/* Outer rows, and the list of ranges that they ask for. */
+typedef struct Batch
+{
+	MemoryContext context;		/* of all below */
+	int			n;				/* 0: not prepared */
+	int			rows_room;
+	OuterRow   *rows;
+	bool		ascends;		/* rows are in the order of their first ranges */
+	int			nranges;
+	int			ranges_room;
+	KalamKeyRange *ranges;
+	uint8	   *keys;			/* where the bytes of the next key go, */
+	Size		keys_left;		/* so many */
+	int		   *range_row;		/* outer row of each range, the first if they share */
+} Batch;
 
 typedef struct BatchJoin
 {
@@ -78,19 +98,14 @@ typedef struct BatchJoin
 	bool		started;
 	bool		empty;			/* no inner row can pass the filter */
 
-	/* the batch */
-	MemoryContext context;		/* of its rows and ranges */
+	/* batches */
 	int			size;			/* outer rows that the next one may have */
 	bool		outer_done;
-	int			n;				/* outer rows */
-	OuterRow   *rows;
-	bool		ascends;		/* rows are in the order of their first ranges */
-	int			nranges;
-	int			room;
-	KalamKeyRange *ranges;
-	uint8	   *keys;			/* where the bytes of the next key go, */
-	Size		keys_left;		/* so many */
-	int		   *range_row;		/* outer row of each range, the first if they share */
+	Batch		batches[2];
+	Batch	   *now;			/* one of these */
+	Batch	   *ahead;			/* the other one */
+
+	/* the one under way */
 	KalamInput	input;			/* the conditions that storage evaluates */
 	KalamMerge	merge;
 	KalamMergedRow inner;		/* the next inner row, if have_inner */
@@ -160,8 +175,11 @@ open_inner(BatchJoin *j, CustomScan *plan, EState *estate, int eflags)
 		kalam_index_check_snapshot(j->table, &j->table->indexes[index], j->rel, j->stamp);
 	j->command_id = estate->es_snapshot->curcid;
 	j->owner = GetCurrentSubTransactionId();
-	j->context = AllocSetContextCreate(estate->es_query_cxt, "kalam join batch",
-									   ALLOCSET_DEFAULT_SIZES);
+	for (int i = 0; i < lengthof(j->batches); i++)
+		j->batches[i].context = AllocSetContextCreate(estate->es_query_cxt, "kalam join batch",
+													  ALLOCSET_DEFAULT_SIZES);
+	j->now = &j->batches[0];
+	j->ahead = &j->batches[1];
 	j->merge.context = estate->es_query_cxt;
 	j->input.context = estate->es_query_cxt;
 }
@@ -199,14 +217,14 @@ begin_batch_join(CustomScanState *css, EState *estate, int eflags)
 
 /* ---- the scan tuple ---- */
 
-/* Puts outer row number i into the scan tuple, with nulls behind it. */
+/* Puts an outer row into the scan tuple, with nulls behind it. */
 static void
-load_outer(BatchJoin *j, int i)
+load_outer(BatchJoin *j, MinimalTuple row)
 {
 	TupleTableSlot *slot = j->css.ss.ss_ScanTupleSlot;
 
 	ExecClearTuple(slot);
-	ExecStoreMinimalTuple(j->rows[i].tuple, j->outer_slot, false);
+	ExecStoreMinimalTuple(row, j->outer_slot, false);
 	slot_getallattrs(j->outer_slot);
 	memcpy(slot->tts_values, j->outer_slot->tts_values, j->nouter * sizeof(Datum));
 	memcpy(slot->tts_isnull, j->outer_slot->tts_isnull, j->nouter * sizeof(bool));
@@ -236,39 +254,39 @@ load_inner(BatchJoin *j)
 /* ---- batches ---- */
 
 static const uint8 *
-keep_key(BatchJoin *j, const uint8 *key, uint16 len)
+keep_key(Batch *b, const uint8 *key, uint16 len)
 {
 	uint8	   *kept;
 
-	if (len > j->keys_left)
+	if (len > b->keys_left)
 	{
-		j->keys_left = Max(KEYS_BYTES, len);
-		j->keys = palloc(j->keys_left);
+		b->keys_left = Max(KEYS_BYTES, len);
+		b->keys = palloc(b->keys_left);
 	}
-	kept = memcpy(j->keys, key, len);
-	j->keys += len;
-	j->keys_left -= len;
+	kept = memcpy(b->keys, key, len);
+	b->keys += len;
+	b->keys_left -= len;
 	return kept;
 }
 
 static void
-add_range(BatchJoin *j, const KalamKeyRange *range)
+add_range(Batch *b, const KalamKeyRange *range)
 {
 	KalamKeyRange *r;
 
-	if (j->nranges == j->room)
+	if (b->nranges == b->ranges_room)
 	{
-		j->room = Max(2 * j->room, 2 * j->size);
-		if (j->ranges == NULL)
-			j->ranges = palloc(j->room * sizeof(KalamKeyRange));
+		b->ranges_room = Max(2 * b->ranges_room, FIRST_ROOM);
+		if (b->ranges == NULL)
+			b->ranges = palloc(b->ranges_room * sizeof(KalamKeyRange));
 		else
-			j->ranges = repalloc_huge(j->ranges, j->room * sizeof(KalamKeyRange));
+			b->ranges = repalloc_huge(b->ranges, b->ranges_room * sizeof(KalamKeyRange));
 	}
-	r = &j->ranges[j->nranges++];
+	r = &b->ranges[b->nranges++];
 	*r = *range;
-	r->lower = keep_key(j, range->lower, range->lower_len);
+	r->lower = keep_key(b, range->lower, range->lower_len);
 	if (range->upper_len > 0)
-		r->upper = keep_key(j, range->upper, range->upper_len);
+		r->upper = keep_key(b, range->upper, range->upper_len);
 }
 
 static int
@@ -298,18 +316,32 @@ beginning(const KalamKeyRange *range)
 	return kalam_get_be64(bytes);
 }
 
+static OuterRow *
+add_row(Batch *b)
+{
+	if (b->n == b->rows_room)
+	{
+		b->rows_room = Max(2 * b->rows_room, FIRST_ROOM);
+		if (b->rows == NULL)
+			b->rows = palloc(b->rows_room * sizeof(OuterRow));
+		else
+			b->rows = repalloc(b->rows, b->rows_room * sizeof(OuterRow));
+	}
+	return &b->rows[b->n];
+}
+
 /* Takes an outer row into the batch, and the ranges that it asks for. */
 static void
-add_outer(BatchJoin *j, TupleTableSlot *slot)
+add_outer(BatchJoin *j, Batch *b, TupleTableSlot *slot)
 {
 	ExprContext *econtext = j->css.ss.ps.ps_ExprContext;
-	OuterRow   *row = &j->rows[j->n];
+	OuterRow   *row = add_row(b);
 	KalamKeyRanges ranges;
 
 	row->tuple = ExecCopySlotMinimalTuple(slot);
-	row->first = j->nranges;
+	row->first = b->nranges;
 	row->n = 0;
-	load_outer(j, j->n);
+	load_outer(j, row->tuple);
 	econtext->ecxt_scantuple = j->css.ss.ss_ScanTupleSlot;
 	if (!j->empty)
 	{
@@ -319,14 +351,14 @@ add_outer(BatchJoin *j, TupleTableSlot *slot)
 		MemoryContextSwitchTo(old);
 		row->n = ranges.n;
 		for (int i = 0; i < ranges.n; i++)
-			add_range(j, &ranges.ranges[i]);
+			add_range(b, &ranges.ranges[i]);
 	}
 	if (j->sorts && row->n > 0)
-		row->begins = beginning(&j->ranges[row->first]);
-	if (j->sorts && j->n > 0 && j->ascends)
-		j->ascends = row[-1].n > 0 && row->n > 0 &&
-			compare_lower(&j->ranges[row[-1].first], &j->ranges[row->first]) <= 0;
-	j->n++;
+		row->begins = beginning(&b->ranges[row->first]);
+	if (j->sorts && b->n > 0 && b->ascends)
+		b->ascends = row[-1].n > 0 && row->n > 0 &&
+			compare_lower(&b->ranges[row[-1].first], &b->ranges[row->first]) <= 0;
+	b->n++;
 	ResetExprContext(econtext);
 }
 
@@ -348,28 +380,37 @@ compare_outer(const void *a, const void *b, void *arg)
 
 /* Makes one list of the ranges of all rows, in the order in which they are joined. */
 static void
-list_ranges(BatchJoin *j)
+list_ranges(Batch *b, bool sorts)
 {
-	KalamKeyRange *unsorted = j->ranges;
+	KalamKeyRange *unsorted = b->ranges;
 	int			n = 0;
 
-	if (j->sorts && !j->ascends)
+	if (sorts && !b->ascends)
 	{
-		qsort_arg(j->rows, j->n, sizeof(OuterRow), compare_outer, unsorted);
-		j->ranges = MemoryContextAllocHuge(j->context,
-										   Max(j->nranges, 1) * sizeof(KalamKeyRange));
+		qsort_arg(b->rows, b->n, sizeof(OuterRow), compare_outer, unsorted);
+		b->ranges = MemoryContextAllocHuge(b->context,
+										   Max(b->nranges, 1) * sizeof(KalamKeyRange));
 	}
-	j->range_row = MemoryContextAllocHuge(j->context, Max(j->nranges, 1) * sizeof(int));
-	for (int i = 0; i < j->n; i++)
-		j->rows[i].shares = i > 0 && is_same_key(&j->rows[i - 1], &j->rows[i], unsorted);
-	for (int i = 0; i < j->n; i++)
-		for (int k = 0; k < j->rows[i].n && !j->rows[i].shares; k++)
+	b->range_row = MemoryContextAllocHuge(b->context, Max(b->nranges, 1) * sizeof(int));
+	for (int i = 0; i < b->n; i++)
+		b->rows[i].shares = i > 0 && is_same_key(&b->rows[i - 1], &b->rows[i], unsorted);
+	for (int i = 0; i < b->n; i++)
+		for (int k = 0; k < b->rows[i].n && !b->rows[i].shares; k++)
 		{
-			j->range_row[n] = i;
+			b->range_row[n] = i;
 			/* (never behind what is still to be read, if it is the same array) */
-			j->ranges[n++] = unsorted[j->rows[i].first + k];
+			b->ranges[n++] = unsorted[b->rows[i].first + k];
 		}
-	j->nranges = n;
+	b->nranges = n;
+}
+
+static void
+reset_batch(Batch *b)
+{
+	MemoryContext context = b->context;
+
+	MemoryContextReset(context);
+	*b = (Batch) {.context = context, .ascends = true};
 }
 
 static void
@@ -380,24 +421,22 @@ close_batch(BatchJoin *j)
 	ExecClearTuple(j->css.ss.ss_ScanTupleSlot);
 	ExecClearTuple(j->outer_slot);
 	ExecClearTuple(j->inner_slot);
-	MemoryContextReset(j->context);
-	j->n = j->at = j->head = 0;
-	j->nranges = j->room = 0;
-	j->ranges = NULL;
-	j->keys_left = 0;
-	j->range_row = NULL;
-	j->rows = NULL;
-	j->ascends = true;
+	reset_batch(j->now);
+	j->at = j->head = 0;
 	j->have_inner = false;
 	j->loaded = j->paired = j->matched = j->skips = false;
 }
 
+/* Reads the outer rows of a batch; none, if there are no more. */
 static void
-read_outer_rows(BatchJoin *j)
+prepare_batch(BatchJoin *j, Batch *b)
 {
-	Size		most = (Size) work_mem * 1024;
+	/* (there may be two) */
+	Size		most = (Size) work_mem * 1024 / 2;
 
-	while (j->n < j->size && MemoryContextMemAllocated(j->context, false) <= most)
+	reset_batch(b);
+	while (!j->outer_done && b->n < j->size &&
+		   (b->n == 0 || MemoryContextMemAllocated(b->context, false) <= most))
 	{
 		TupleTableSlot *row = ExecProcNode(j->outer);
 		MemoryContext old;
@@ -407,36 +446,25 @@ read_outer_rows(BatchJoin *j)
 			j->outer_done = true;
 			break;
 		}
-		old = MemoryContextSwitchTo(j->context);
-		add_outer(j, row);
+		old = MemoryContextSwitchTo(b->context);
+		add_outer(j, b, row);
 		MemoryContextSwitchTo(old);
 	}
+	list_ranges(b, j->sorts);
+	j->size = Min(j->size * KALAM_BATCH_GROWTH, KALAM_BATCH_MOST);
 }
 
-/* Makes the next batch.  False: there are no outer rows left. */
-static bool
-next_batch(BatchJoin *j)
+/* Asks for the inner rows of the batch. */
+static void
+open_batch(BatchJoin *j)
 {
 	KalamRange	range = {0};
 
-	close_batch(j);
-	if (!j->started)
-		j->empty = kalam_table_object(j->table) == KALAM_OBJECT_NONE ||
-			!kalam_filter_start(j->merge.filter, j->css.ss.ps.ps_ExprContext, &j->input);
-	j->started = true;
-	if (j->outer_done)
-		return false;
-	j->rows = MemoryContextAlloc(j->context, j->size * sizeof(OuterRow));
-	read_outer_rows(j);
-	if (j->n == 0)
-		return false;
-	list_ranges(j);
 	j->nbatches++;
-	j->total_ranges += j->nranges;
-	j->size = Min(j->size * KALAM_BATCH_GROWTH, KALAM_BATCH_MOST);
-	j->inner_done = j->nranges == 0;
+	j->total_ranges += j->now->nranges;
+	j->inner_done = j->now->nranges == 0;
 	if (j->inner_done)
-		return true;
+		return;
 	range.object_id = j->table->object_id;
 	if (j->conditions.key.index != NULL)
 		range.flags |= KALAM_SCAN_INDEX;
@@ -448,8 +476,30 @@ next_batch(BatchJoin *j)
 	range.owner = j->owner;
 	range.input = j->input.len > 0 ? j->input.bytes : NULL;
 	range.input_len = j->input.len;
-	range.first_bytes = j->n > 1 ? FIRST_BYTES : 0;
-	kalam_merge_open_list(&j->merge, &range, j->ranges, j->nranges, j->command_id);
+	range.first_bytes = j->now->n > 1 ? FIRST_BYTES : 0;
+	kalam_merge_open_list(&j->merge, &range, j->now->ranges, j->now->nranges, j->command_id);
+}
+
+/* Goes on to the next batch.  False: there are no outer rows left. */
+static bool
+next_batch(BatchJoin *j)
+{
+	Batch	   *b = j->ahead;
+
+	close_batch(j);
+	j->ahead = j->now;
+	j->now = b;
+	if (!j->started)
+		j->empty = kalam_table_object(j->table) == KALAM_OBJECT_NONE ||
+			!kalam_filter_start(j->merge.filter, j->css.ss.ps.ps_ExprContext, &j->input);
+	j->started = true;
+	if (b->n == 0)
+		prepare_batch(j, b);
+	if (b->n == 0)
+		return false;
+	open_batch(j);
+	if (b->n >= KALAM_BATCH_AHEAD && !j->inner_done)
+		prepare_batch(j, j->ahead);
 	return true;
 }
 
@@ -464,14 +514,14 @@ row_of_next_inner(BatchJoin *j)
 		j->have_inner = kalam_merge_next(&j->merge, &j->inner);
 		j->inner_done = !j->have_inner;
 	}
-	return j->have_inner ? j->range_row[j->inner.range] : j->n;
+	return j->have_inner ? j->now->range_row[j->inner.range] : j->now->n;
 }
 
 static void
 load_outer_once(BatchJoin *j)
 {
 	if (!j->loaded)
-		load_outer(j, j->at);
+		load_outer(j, j->now->rows[j->at].tuple);
 	j->loaded = true;
 }
 
@@ -492,7 +542,7 @@ filter_and_project(BatchJoin *j)
 static bool
 next_shares(const BatchJoin *j)
 {
-	return j->at + 1 < j->n && j->rows[j->at + 1].shares;
+	return j->at + 1 < j->now->n && j->now->rows[j->at + 1].shares;
 }
 
 /* The outer row has no more inner rows: gives it without one, if the join does. */
@@ -550,7 +600,7 @@ exec_batch_join(CustomScanState *css)
 
 		CHECK_FOR_INTERRUPTS();
 		ResetExprContext(econtext);
-		if (j->at == j->n)
+		if (j->at == j->now->n)
 		{
 			if (!next_batch(j))
 				return NULL;
@@ -588,6 +638,7 @@ rescan_batch_join(CustomScanState *css)
 	BatchJoin  *j = (BatchJoin *) css;
 
 	close_batch(j);
+	reset_batch(j->ahead);
 	j->size = KALAM_BATCH_FIRST;
 	j->outer_done = false;
 	j->started = false;

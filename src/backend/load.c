@@ -316,52 +316,57 @@ kalam_loads_finish_others(uint32 object_id, const KalamLoad *except)
 
 /* ---- the keys, among those of others ---- */
 
+/* The order in which everybody claims. */
 static int
-compare_claimed(const void *a, const void *b)
+compare_claims(const void *a, const void *b)
 {
-	uint32		x = ((const KalamClaimed *) a)->object_id;
-	uint32		y = ((const KalamClaimed *) b)->object_id;
+	const KalamAllRows *x = a;
+	const KalamAllRows *y = b;
 
-	return x < y ? -1 : x > y;
+	if (x->object_id != y->object_id)
+		return x->object_id < y->object_id ? -1 : 1;
+	return (int) x->values - (int) y->values;
 }
 
-/* Adds the objects of a load that others can write as well. */
-static KalamClaimed *
-add_claimed(KalamClaimed *objects, int *n, const KalamLoad *load)
+/* Adds what keys of the load are among. */
+static KalamAllRows *
+add_claims(KalamAllRows *all, int *n, const KalamLoad *load)
 {
-	objects = objects == NULL ? palloc((load->ntargets + 1) * sizeof(KalamClaimed)) :
-		repalloc(objects, (*n + load->ntargets + 1) * sizeof(KalamClaimed));
+	Size		size = (*n + load->ntargets + 1) * sizeof(KalamAllRows);
+
+	all = all == NULL ? palloc(size) : repalloc(all, size);
 	for (int i = 0; i < load->ntargets; i++)
 		if (load->targets[i].shared)
-			objects[(*n)++] = (KalamClaimed)
+			all[(*n)++] = (KalamAllRows)
 			{
-				.object_id = load->targets[i].object_id, .relid = load->targets[i].relid
+				.object_id = load->targets[i].object_id, .values = load->targets[i].index_id != 0,
+				.relid = load->targets[i].relid
 			};
-	return objects;
+	return all;
 }
 
 /* Nobody else has keys of the load (NULL: of all), or gets at them any more.  Or raises. */
 static void
 claim_keys(const KalamLoad *load)
 {
-	KalamClaimed *objects = NULL;
+	KalamAllRows *all = NULL;
 	int			n = 0;
 	dlist_iter	iter;
 
 	if (load != NULL)
-		objects = add_claimed(objects, &n, load);
+		all = add_claims(all, &n, load);
 	else
 		dlist_foreach(iter, &loads)
-			objects = add_claimed(objects, &n, dlist_container(KalamLoad, node, iter.cur));
+			all = add_claims(all, &n, dlist_container(KalamLoad, node, iter.cur));
 	if (n > 0)
 	{
-		qsort(objects, n, sizeof(KalamClaimed), compare_claimed);
-		n = (int) qunique(objects, n, sizeof(KalamClaimed), compare_claimed);
-		kalam_load_claim(objects, n, load != NULL ? load->number : 0,
+		qsort(all, n, sizeof(KalamAllRows), compare_claims);
+		n = (int) qunique(all, n, sizeof(KalamAllRows), compare_claims);
+		kalam_load_claim(all, n, load != NULL ? load->number : 0,
 						 load != NULL ? load->number : UINT64_MAX);
 	}
-	if (objects != NULL)
-		pfree(objects);
+	if (all != NULL)
+		pfree(all);
 }
 
 /* ---- back into changes ---- */

@@ -12,18 +12,13 @@
 #define KALAM_LOADLOCK_H
 
 #include "postgres.h"
-
-typedef struct KalamClaimed
-{
-	uint32		object_id;
-	Oid			relid;			/* for lock tags and messages */
-} KalamClaimed;
+#include "src/backend/rowlock.h"
 
 /*
- * For this transaction's loads with numbers first .. last: claims n objects, which
- * ascend.  Raises 23505 for a key that has been committed, and what
- * kalam_row_lock does.
+ * For this transaction's loads with numbers first .. last: claims what their keys
+ * are among, in this order, which all must keep to.  Raises 23505 for a key that
+ * has been committed, and what kalam_row_lock does.
  */
-extern void kalam_load_claim(const KalamClaimed *objects, int n, uint64 first, uint64 last);
+extern void kalam_load_claim(const KalamAllRows *all, int n, uint64 first, uint64 last);
 
 #endif							/* KALAM_LOADLOCK_H */

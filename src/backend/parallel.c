@@ -76,6 +76,7 @@ kalam_add_partial_path(PlannerInfo *root, RelOptInfo *rel, double fetched, doubl
 								   startup, startup + run_cost, NIL, NULL, NULL, private);
 	path->path.parallel_aware = true;
 	path->path.parallel_workers = workers;
+	kalam_keep_scan(path);
 	add_partial_path(rel, (Path *) path);
 }
 

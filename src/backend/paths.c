@@ -188,6 +188,26 @@ kalam_disk_cost(const RelOptInfo *rel, const KalamScanKey *key, double fetched)
 	return ceil(fetched * INDEX_ENTRY_BYTES / BLCKSZ) * seq_page_cost;
 }
 
+KalamPath *
+kalam_make_private(const PathMaking *p)
+{
+	KalamPath  *path = palloc0(sizeof(KalamPath));
+
+	path->scans = p->scans;
+	return path;
+}
+
+void
+kalam_keep_scan(const ForeignPath *path)
+{
+	KalamScans *scans = ((const KalamPath *) linitial(path->fdw_private))->scans;
+	List	  **list = path->path.parallel_aware ? &scans->partial : &scans->whole;
+	ForeignPath *copy = makeNode(ForeignPath);
+
+	*copy = *path;
+	*list = lappend(*list, copy);
+}
+
 static void
 add_matched_paths(const PathMaking *p, int n, const KalamScanKey *key,
 				  const KalamKeyMatch *match, bool multiple)
@@ -230,7 +250,7 @@ add_matched_paths(const PathMaking *p, int n, const KalamScanKey *key,
 
 	if (p->param == NULL && (key->index == NULL || match->used != NIL || only))
 	{
-		KalamPath  *path = palloc0(sizeof(KalamPath));
+		KalamPath  *path = kalam_make_private(p);
 
 		path->key = n;
 		path->multiple = multiple;
@@ -242,21 +262,24 @@ add_matched_paths(const PathMaking *p, int n, const KalamScanKey *key,
 	{
 		List	   *pathkeys = has_useful_pathkeys(root, rel) ?
 			key_order(root, rel, p->desc, key, match, reverse == 1) : NIL;
+		ForeignPath *scan;
 		KalamPath  *path;
 
 		if (pathkeys == NIL && (reverse || (key->index != NULL && match->used == NIL && !only)))
 			break;
-		path = palloc0(sizeof(KalamPath));
+		path = kalam_make_private(p);
 		path->key = n;
 		path->multiple = multiple;
 		path->only = only;
 		path->reverse = reverse == 1;
 		path->filters_all = list_difference_ptr(local, match->exact) == NIL;
-		add_path(rel, (Path *)
-				 create_foreignscan_path(root, rel, NULL, rows, startup, startup + run + disk,
-										 pathkeys,
-										 p->param ? p->param->ppi_req_outer : rel->lateral_relids,
-										 NULL, list_make1(path)));
+		scan = create_foreignscan_path(root, rel, NULL, rows, startup, startup + run + disk,
+									   pathkeys,
+									   p->param ? p->param->ppi_req_outer : rel->lateral_relids,
+									   NULL, list_make1(path));
+		if (p->param == NULL && !reverse)
+			kalam_keep_scan(scan);
+		add_path(rel, (Path *) scan);
 	}
 }
 
@@ -395,9 +418,10 @@ kalam_get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
 	KalamTable *table = rel->fdw_private;
 	Relation	relation = table_open(relid, NoLock);
-	PathMaking	p = {root, rel, table, RelationGetDescr(relation), NIL, NIL, NULL};
+	PathMaking	p = {root, rel, table, RelationGetDescr(relation), NIL, NIL, NULL, NULL};
 	ListCell   *lc;
 
+	p.scans = palloc0(sizeof(KalamScans));
 	for (int n = KALAM_PRIMARY_KEY; n < table->nindexes; n++)
 		if (is_usable(&p, n))
 			p.keys = lappend_int(p.keys, n);

@@ -10,6 +10,7 @@
 #include "nodes/pathnodes.h"
 
 #include "src/backend/keymatch.h"
+#include "src/backend/planner.h"
 #include "src/backend/table.h"
 
 /*
@@ -34,9 +35,12 @@ typedef struct PathMaking
 	List	   *keys;			/* numbers of those that may be used */
 	List	   *clauses;		/* of the relation, and of param */
 	ParamPathInfo *param;		/* or NULL */
+	KalamScans *scans;
 } PathMaking;
 
 /* ---- paths.c ---- */
+
+extern KalamPath *kalam_make_private(const PathMaking *p);
 
 /* To find so many rows of the key, but for what comes from disk: kalam_disk_cost. */
 extern Cost kalam_read_cost(const PathMaking *p, const KalamScanKey *key, double fetched,

@@ -81,7 +81,7 @@ add_union_path(const PathMaking *p, RestrictInfo *rinfo)
 	RelOptInfo *rel = p->rel;
 	List	   *arms = ((BoolExpr *) rinfo->orclause)->args;
 	List	   *beside = list_delete_ptr(list_copy(p->clauses), rinfo);
-	KalamPath  *path = palloc0(sizeof(KalamPath));
+	KalamPath  *path = kalam_make_private(p);
 	Union		sum = {0};
 	QualCost	qual;
 	Cost		startup;

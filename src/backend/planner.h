@@ -17,9 +17,21 @@ typedef struct KalamPathPart
 	List	   *clauses;		/* they and what stands beside the OR */
 } KalamPathPart;
 
+/*
+ * Scans of a relation as they were made, also those that the planner dropped for others:
+ * for aggregates the best scan is one that storage can aggregate.
+ */
+typedef struct KalamScans
+{
+	List	   *whole;			/* ForeignPaths, without parameters */
+	List	   *partial;
+} KalamScans;
+
 /* The only member of a ForeignPath's private list. */
 typedef struct KalamPath
 {
+	KalamScans *scans;			/* of its relation */
+
 	List	   *parts;			/* KalamPathPart: it reads these one after the other; what
 								 * follows is not used then */
 	RestrictInfo *parts_of;		/* the OR */
@@ -74,6 +86,9 @@ extern void kalam_planner_install(void);	/* hooks */
 extern void kalam_get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid);
 
 /* ---- paths.c ---- */
+
+/* Keeps a copy of the scan, before the planner drops it. */
+extern void kalam_keep_scan(const ForeignPath *path);
 
 extern void kalam_get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid);
 /* The part of a scan's cost that it is to send these rows, and take them. */

@@ -23,6 +23,7 @@
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
@@ -640,15 +641,23 @@ kalam_row_lock(uint32 object_id, const uint8 *key, size_t key_len,
 
 /* ---- whole objects ---- */
 
-static void
-set_request(Request *req, uint32 object_id, Oid relid, const char *relname)
+static inline uint32
+locked_id(const KalamAllRows *all)
 {
+	return all->values ? all->object_id | VALUES_OF_OBJECT : all->object_id;
+}
+
+static void
+set_request(Request *req, const KalamAllRows *all)
+{
+	const char *name = get_rel_name(all->relid);
+
 	memset(req, 0, sizeof(*req));
 	req->mode = KALAM_LOCK_UPDATE;
 	req->policy = LockWaitBlock;
-	req->relid = relid;
-	req->relname = relname;
-	req->key.object_id = object_id;
+	req->relid = all->relid;
+	req->relname = name != NULL ? name : "";
+	req->key.object_id = locked_id(all);
 }
 
 static bool
@@ -661,20 +670,31 @@ is_claimed(const LocalObject *object)
 }
 
 /*
- * Claims all that is locked under an id.  Steps of the stack may have escalated
- * already: theirs lead back to this one then.  True if none had.
+ * Steps of the stack that have escalated already lead back to the claim from now
+ * on.
  */
-static bool
-claim(uint32 object_id, Oid relid, const char *relname)
+static void
+put_below(const KalamRowLockStep *claim, KalamRowLockMode mode)
 {
-	LocalObject *object = local_object(object_id);
+	for (uint32 i = 0; i < stack_used; i++)
+		if (stack[i].whole_object && stack[i].entry == claim->entry)
+		{
+			stack[i].mode_before = mode;
+			stack[i].sub_before = InvalidSubTransactionId;
+		}
+}
+
+bool
+kalam_rows_claim(const KalamAllRows *all)
+{
+	LocalObject *object = local_object(locked_id(all));
 	KalamRowLockHolder self = me(InvalidSubTransactionId);
 	bool		first = object->entry == KALAM_NO_ENTRY;
 	Request		req;
 
-	if (is_claimed(object))
+	if (!first && is_claimed(object))
 		return false;
-	set_request(&req, object_id, relid, relname);
+	set_request(&req, all);
 	if (nclaims == claims_size)
 		claims = grow(claims, &claims_size, sizeof(KalamRowLockStep));
 	for (;;)
@@ -682,18 +702,13 @@ claim(uint32 object_id, Oid relid, const char *relname)
 		KalamRowLockStep step;
 		KalamRowLockHolder blocker;
 
-		switch (kalam_object_entry_acquire(object_id, req.mode, object->entry, &self, &step,
-										   &blocker))
+		switch (kalam_object_entry_acquire(req.key.object_id, req.mode, object->entry, &self,
+										   &step, &blocker))
 		{
 			case KALAM_ENTRY_HELD:
 			case KALAM_ENTRY_CHANGED:
-				for (uint32 i = 0; i < stack_used; i++)
-					if (stack[i].whole_object && stack[i].entry == step.entry)
-					{
-						stack[i].mode_before = req.mode;
-						stack[i].sub_before = InvalidSubTransactionId;
-					}
 				step.mode_before = -1;
+				put_below(&step, req.mode);
 				claims[nclaims++] = step;
 				object->mode = req.mode;
 				object->entry = step.entry;
@@ -709,18 +724,10 @@ claim(uint32 object_id, Oid relid, const char *relname)
 	}
 }
 
-bool
-kalam_row_claim_object(uint32 object_id, Oid relid, const char *relname)
+void
+kalam_rows_unclaim(const KalamAllRows *all)
 {
-	bool		first = claim(object_id, relid, relname);
-
-	return claim(object_id | VALUES_OF_OBJECT, relid, relname) && first;
-}
-
-static void
-unclaim(uint32 object_id)
-{
-	const LocalObject *object = local_object(object_id);
+	const LocalObject *object = local_object(locked_id(all));
 
 	for (uint32 i = 0; i < nclaims; i++)
 		if (claims[i].entry == object->entry)
@@ -733,20 +740,12 @@ unclaim(uint32 object_id)
 		}
 }
 
-void
-kalam_row_unclaim_object(uint32 object_id)
-{
-	unclaim(object_id);
-	unclaim(object_id | VALUES_OF_OBJECT);
-}
-
-/* Grows under a lock, so it must not raise: what found no room is counted. */
+/* It is filled under a lock, so it cannot grow: what found no room is counted. */
 typedef struct Collection
 {
 	KalamOthersLock *locks;
 	int			n;
 	int			size;
-	bool		is_value;
 } Collection;
 
 static void
@@ -755,33 +754,25 @@ collect(void *arg, const uint64 *hash, const KalamRowLockHolder *holder)
 	Collection *c = arg;
 
 	if (c->n < c->size)
-	{
 		memcpy(c->locks[c->n].hash, hash, sizeof(c->locks[c->n].hash));
-		c->locks[c->n].is_value = c->is_value;
-	}
 	c->n++;
 }
 
 KalamOthersLock *
-kalam_row_locks_of_others(uint32 object_id, int *n)
+kalam_rows_of_others(const KalamAllRows *all, int *n)
 {
-	KalamRowLockHolder self;
+	uint32		id = locked_id(all);
 	Collection	c = {.size = 64};
+	KalamRowLockHolder self;
 
-	(void) local_object(object_id);
+	(void) local_object(id);
 	self = me(InvalidSubTransactionId);
 	for (;;)
 	{
 		c.locks = MemoryContextAllocHuge(CurrentMemoryContext, c.size * sizeof(KalamOthersLock));
 		c.n = 0;
-		for (int i = 0; i < 2; i++)
-		{
-			uint32		id = i == 0 ? object_id : object_id | VALUES_OF_OBJECT;
-
-			c.is_value = i == 1;
-			if (kalam_object_has_other_rows(id))
-				kalam_row_entries_of_others(id, &self, collect, &c);
-		}
+		if (kalam_object_has_other_rows(id))
+			kalam_row_entries_of_others(id, &self, collect, &c);
 		if (c.n <= c.size)
 			break;
 		pfree(c.locks);
@@ -792,16 +783,14 @@ kalam_row_locks_of_others(uint32 object_id, int *n)
 }
 
 void
-kalam_row_lock_collected(uint32 object_id, const KalamOthersLock *lock, Oid relid,
-						 const char *relname)
+kalam_rows_lock_collected(const KalamAllRows *all, const KalamOthersLock *lock)
 {
-	uint32		id = lock->is_value ? object_id | VALUES_OF_OBJECT : object_id;
-	LocalObject *object = local_object(id);
+	LocalObject *object = local_object(locked_id(all));
 	KalamRowLockHolder self = me(InvalidSubTransactionId);
 	KalamRowLockHolder holder;
 	Request		req;
 
-	set_request(&req, id, relid, relname);
+	set_request(&req, all);
 	memcpy(req.key.hash, lock->hash, sizeof(req.key.hash));
 	if (object->mode >= (int) req.mode)
 		while (kalam_row_entry_other(&req.key, &self, &holder))

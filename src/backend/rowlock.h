@@ -43,38 +43,43 @@ extern KalamRowLockResult kalam_row_lock(uint32 object_id, const uint8 *key, siz
 										 KalamRowLockMode mode, LockWaitPolicy wait,
 										 Oid relid, const char *relname);
 
+/* All rows of a table, or all values of its unique indexes. */
+typedef struct KalamAllRows
+{
+	uint32		object_id;
+	bool		values;
+	Oid			relid;			/* for lock tags and messages */
+} KalamAllRows;
+
 /*
- * Locks all rows of a table for this transaction, and the values of its unique
- * indexes: who wants one from now on waits.  Others may hold some still.  Unlike
- * other locks it stays when the current subtransaction is rolled back.  False: the
- * transaction had some of it already.  Raises what kalam_row_lock does.
+ * Locks all of them for this transaction: who wants one from now on waits.  Others
+ * may hold some still.  Unlike other locks it stays when the current subtransaction
+ * is rolled back.  False: the transaction had some of it already.  Raises what
+ * kalam_row_lock does.
  */
-extern bool kalam_row_claim_object(uint32 object_id, Oid relid, const char *relname);
+extern bool kalam_rows_claim(const KalamAllRows *all);
 
 /* Gives it back. */
-extern void kalam_row_unclaim_object(uint32 object_id);
+extern void kalam_rows_unclaim(const KalamAllRows *all);
 
-/* What another transaction holds of a table. */
+/* What another transaction holds. */
 typedef struct KalamOthersLock
 {
 	uint64		hash[2];		/* kalam_hash of the key, with two seeds */
-	bool		is_value;		/* of a unique index, else a row */
 } KalamOthersLock;
 
 /*
- * Collects what others hold, in the current memory context; each key once for each
- * holder.  It is all there is, and there comes no more, if this transaction has
- * claimed the object.
+ * Collects what others hold of them, in the current memory context; each key once
+ * for each holder.  It is all there is, and there comes no more, if this
+ * transaction has claimed them.
  */
-extern KalamOthersLock *kalam_row_locks_of_others(uint32 object_id, int *n);
+extern KalamOthersLock *kalam_rows_of_others(const KalamAllRows *all, int *n);
 
 /*
  * Waits for those who hold what was collected: for the key itself, like others
- * who want it; or, if this transaction has
- * claimed the object, for their end.
+ * who want it; or, if this transaction has claimed all, for their end.
  */
-extern void kalam_row_lock_collected(uint32 object_id, const KalamOthersLock *lock,
-									 Oid relid, const char *relname);
+extern void kalam_rows_lock_collected(const KalamAllRows *all, const KalamOthersLock *lock);
 
 /*
  * Gives back what the current subtransaction has locked since a mark.  Who waits

@@ -21,8 +21,9 @@
 #define TRANCHE_NAME		"kalam_row_lock"
 #define PARTITIONS			128 /* a power of two */
 #define COUNTERS			1024	/* a power of two */
-#define OBJECT_BUCKETS		256 /* a power of two */
+#define OBJECT_BUCKETS		4096	/* a power of two */
 #define OBJECTS_PER_BACKEND 16
+#define MORE_OBJECTS		16384	/* partitions that one load may fill */
 #define FREE_KEPT			64	/* free entries that a partition may keep */
 #define FREE_MOVED			32	/* entries moved to and from the common list */
 
@@ -103,7 +104,7 @@ bucket_capacity(void)
 static uint32
 object_capacity(void)
 {
-	return OBJECTS_PER_BACKEND * (uint32) MaxBackends;
+	return OBJECTS_PER_BACKEND * (uint32) MaxBackends + MORE_OBJECTS;
 }
 
 Size

@@ -112,26 +112,41 @@ can_aggregate(const KalamPath *path, const KalamUpper *upper)
 		(!path->only || path->key == KALAM_PRIMARY_KEY || only_counts_rows(upper));
 }
 
-/*
- * The cheapest scan of the table that gives the rows, and no others, without help.
- * One that reads only entries of an index has no values of columns for storage.
- */
-static ForeignPath *
-cheapest_scan(RelOptInfo *rel, List *paths, const KalamUpper *upper)
+/* All scans of the relation that were made, of which at least one is among its paths. */
+static const KalamScans *
+scans_of(const RelOptInfo *rel)
 {
-	ForeignPath *best = NULL;
 	ListCell   *lc;
 
-	foreach(lc, paths)
+	foreach(lc, rel->pathlist)
 	{
 		Path	   *path = lfirst(lc);
 
 		while (IsA(path, ProjectionPath))
 			path = ((ProjectionPath *) path)->subpath;
-		if (IsA(path, ForeignPath) && path->parent == rel && path->param_info == NULL &&
-			(best == NULL || path->total_cost < best->path.total_cost) &&
-			can_aggregate(linitial(((ForeignPath *) path)->fdw_private), upper))
-			best = (ForeignPath *) path;
+		if (IsA(path, ForeignPath) && path->parent == rel)
+			return ((KalamPath *) linitial(((ForeignPath *) path)->fdw_private))->scans;
+	}
+	return NULL;
+}
+
+/*
+ * The cheapest scan of the table that gives the rows, and no others, without help.
+ * One that reads only entries of an index has no values of columns for storage.
+ */
+static ForeignPath *
+cheapest_scan(List *scans, const KalamUpper *upper)
+{
+	ForeignPath *best = NULL;
+	ListCell   *lc;
+
+	foreach(lc, scans)
+	{
+		ForeignPath *scan = lfirst(lc);
+
+		if ((best == NULL || scan->path.total_cost < best->path.total_cost) &&
+			can_aggregate(linitial(scan->fdw_private), upper))
+			best = scan;
 	}
 	return best;
 }
@@ -223,6 +238,7 @@ kalam_get_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *in
 	UpperPath  *upper;
 	UpperPath  *parallel;
 	KalamTable *table;
+	const KalamScans *scans;
 	double		ngroups = 1;
 
 	if (!kalam_enable_aggregate || stage != UPPERREL_GROUP_AGG ||
@@ -245,14 +261,17 @@ kalam_get_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *in
 		ngroups = estimate_num_groups(root, get_sortgrouplist_exprs(root->parse->groupClause,
 																	group->targetList),
 									  input_rel->rows, NULL, NULL);
-	upper->scan = cheapest_scan(input_rel, input_rel->pathlist, &upper->upper);
+	scans = scans_of(input_rel);
+	if (scans == NULL)
+		return;
+	upper->scan = cheapest_scan(scans->whole, &upper->upper);
 	if (upper->scan != NULL)
 		add_paths(root, output_rel, upper, target, ngroups, group);
 	if (!output_rel->consider_parallel || upper->upper.in_order)
 		return;
 	parallel = palloc(sizeof(UpperPath));
 	*parallel = *upper;
-	parallel->scan = cheapest_scan(input_rel, input_rel->partial_pathlist, &upper->upper);
+	parallel->scan = cheapest_scan(scans->partial, &upper->upper);
 	if (parallel->scan != NULL)
 		add_paths(root, output_rel, parallel, target, ngroups, group);
 }

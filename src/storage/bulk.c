@@ -433,7 +433,7 @@ bulk_check(BulkLoad *l, KalamResult *result, uint8_t *room, size_t size, EngineE
 	bool		good = true;
 
 	for (uint32_t i = 0; good && i < l->nloads; i++)
-		good = load_check(l->loads[i], &duplicate, err);
+		good = load_check(l->loads[i], NULL, NULL, &duplicate, err);
 	if (!good && err->code == KALAM_ERR_DUPLICATE)
 		load_duplicate_tell(&duplicate, result, room, size, err);
 	load_duplicate_free(&duplicate);

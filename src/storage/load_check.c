@@ -105,7 +105,8 @@ check_key(Load *load, const uint8_t *key, size_t len, LoadDuplicate *duplicate, 
 
 /* All keys of an object. */
 static bool
-check_all(Load *load, uint32_t object_id, LoadDuplicate *duplicate, EngineError *err)
+check_all(Load *load, uint32_t object_id, SorterStops stops, const void *arg,
+		  LoadDuplicate *duplicate, EngineError *err)
 {
 	for (uint32_t i = 0; i < load->ntargets; i++)
 	{
@@ -115,7 +116,7 @@ check_all(Load *load, uint32_t object_id, LoadDuplicate *duplicate, EngineError 
 
 		if (!is_watched(t) || t->is.object_id != object_id)
 			continue;
-		if (!sorter_check_stored(t->sorter, &any, &found, err))
+		if (!sorter_check_stored(t->sorter, stops, arg, &any, &found, err))
 			return false;
 		if (any)
 		{
@@ -130,7 +131,8 @@ check_all(Load *load, uint32_t object_id, LoadDuplicate *duplicate, EngineError 
 
 /* What has been noted of the target's object. */
 static bool
-check_watch(Load *load, const LoadTarget *t, LoadDuplicate *duplicate, EngineError *err)
+check_watch(Load *load, const LoadTarget *t, SorterStops stops, const void *arg,
+			LoadDuplicate *duplicate, EngineError *err)
 {
 	LoadWatchNotes notes;
 	const uint8_t *key;
@@ -140,7 +142,7 @@ check_watch(Load *load, const LoadTarget *t, LoadDuplicate *duplicate, EngineErr
 
 	load_watch_take(t->watch, &notes);
 	if (notes.all)
-		good = check_all(load, t->is.object_id, duplicate, err);
+		good = check_all(load, t->is.object_id, stops, arg, duplicate, err);
 	else
 		while (good && load_watch_next(&notes, &at, &key, &len))
 			good = check_key(load, key, len, duplicate, err);
@@ -151,11 +153,12 @@ check_watch(Load *load, const LoadTarget *t, LoadDuplicate *duplicate, EngineErr
 }
 
 bool
-load_check(Load *load, LoadDuplicate *duplicate, EngineError *err)
+load_check(Load *load, SorterStops stops, const void *arg, LoadDuplicate *duplicate,
+		   EngineError *err)
 {
 	for (uint32_t i = 0; i < load->ntargets; i++)
 		if (load->targets[i].watch != NULL &&
-			!check_watch(load, &load->targets[i], duplicate, err))
+			!check_watch(load, &load->targets[i], stops, arg, duplicate, err))
 			return false;
 	return true;
 }
@@ -184,8 +187,8 @@ mark_members(const Load *load, uint32_t object_id, const uint8_t *hashes, bool *
 }
 
 bool
-load_members(uint32_t slot, const KalamRequest *req, uint8_t *room, uint64_t *n,
-			 LoadDuplicate *duplicate, EngineError *err)
+load_members(uint32_t slot, const KalamRequest *req, SorterStops stops, const void *arg,
+			 uint8_t *room, uint64_t *n, LoadDuplicate *duplicate, EngineError *err)
 {
 	uint32_t	nhashes = req->input_len / sizeof(uint64_t);
 	uint64_t	before = req->load_last < UINT64_MAX ? req->load_last + 1 : UINT64_MAX;
@@ -199,7 +202,7 @@ load_members(uint32_t slot, const KalamRequest *req, uint8_t *room, uint64_t *n,
 		before = load->number;
 		if (before >= req->load)
 		{
-			good = load_check(load, duplicate, err);
+			good = load_check(load, stops, arg, duplicate, err);
 			mark_members(load, req->object_id, room, is_member, nhashes);
 		}
 		load_put(load);

@@ -13,9 +13,38 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wanted = PTHREAD_COND_INITIALIZER;
 static PoolJob *first;
 static PoolJob **last = &first;
+static uint64_t turns;
 static pthread_t *threads;
 static uint32_t nthreads;
 static bool closing;
+
+static void
+unlink_job(PoolJob **at)
+{
+	PoolJob    *job = *at;
+
+	*at = job->next;
+	if (last == &job->next)
+		last = at;
+}
+
+/* The next job, which is nobody else's then, or NULL.  The mutex is held. */
+static PoolJob *
+take_job(void)
+{
+	PoolJob   **best = &first;
+	PoolJob    *job;
+
+	if (first == NULL)
+		return NULL;
+	for (PoolJob **at = &first->next; *at != NULL; at = &(*at)->next)
+		if ((*at)->owner->turn < (*best)->owner->turn)
+			best = at;
+	job = *best;
+	job->owner->turn = ++turns;
+	unlink_job(best);
+	return job;
+}
 
 static void *
 work(void *arg)
@@ -24,13 +53,10 @@ work(void *arg)
 	pthread_mutex_lock(&mutex);
 	for (;;)
 	{
-		PoolJob    *job = first;
+		PoolJob    *job = take_job();
 
 		if (job != NULL)
 		{
-			first = job->next;
-			if (first == NULL)
-				last = &first;
 			pthread_mutex_unlock(&mutex);
 			job->run(job);
 			pthread_mutex_lock(&mutex);
@@ -98,11 +124,7 @@ load_pool_withdraw(PoolJob *job)
 	while (*at != NULL && *at != job)
 		at = &(*at)->next;
 	if (*at != NULL)
-	{
-		*at = job->next;
-		if (last == &job->next)
-			last = at;
-	}
+		unlink_job(at);
 	else
 		job = NULL;
 	pthread_mutex_unlock(&mutex);

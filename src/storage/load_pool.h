@@ -1,7 +1,9 @@
 /*
  * load_pool.h - the threads that sort, write and merge what is loaded.
  *
- * One pool for all loads: jobs are done in the order in which they come.
+ * One pool for all loads, in turns: of those that have jobs the one whose last
+ * turn is longest ago comes next, so that a small load does not wait for the end of a
+ * large one.  The jobs of one are begun in the order in which they come.
  */
 #ifndef KALAM_STORAGE_LOAD_POOL_H
 #define KALAM_STORAGE_LOAD_POOL_H
@@ -9,10 +11,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Who has turns.  All zero at first; it must last as long as its jobs do. */
+typedef struct PoolOwner
+{
+	uint64_t	turn;			/* the pool's: number of its last one */
+} PoolOwner;
+
 /* A part of what its owner allocates; run may free it. */
 typedef struct PoolJob
 {
 	void		(*run) (struct PoolJob *job);
+	PoolOwner  *owner;
 	struct PoolJob *next;		/* the pool's */
 } PoolJob;
 

@@ -43,12 +43,14 @@ struct LoadReceive
 	uint64_t	bytes;
 	LoadCompare *compare;
 	LoadDuplicate duplicate;
+	SorterStops stops;
+	const void *arg;
 	KalamLoadProgress *progress;
 };
 
 LoadReceive *
-load_receive_open(const KalamRequest *req, uint32_t slot, uint32_t channel,
-				  KalamLoadProgress *progress, EngineError *err)
+load_receive_open(const KalamRequest *req, uint32_t slot, uint32_t channel, SorterStops stops,
+				  const void *arg, KalamLoadProgress *progress, EngineError *err)
 {
 	LoadReceive *r;
 	Load	   *load = req->load != 0 ? loads_open(slot, req->load, channel) : NULL;
@@ -63,6 +65,8 @@ load_receive_open(const KalamRequest *req, uint32_t slot, uint32_t channel,
 	r->load = load;
 	r->files = bulk_next_number();
 	r->memory = req->memory > MIN_MEMORY ? req->memory : MIN_MEMORY;
+	r->stops = stops;
+	r->arg = arg;
 	r->progress = progress;
 	return r;
 }
@@ -127,6 +131,7 @@ open_target(void *arg, const KalamLoadTarget *target, EngineError *err)
 		.target = *target,
 		.load = r->files,
 		.memory = r->memory,
+		.owner = &l->owner,
 		.changed = post_channel,
 		.arg = (void *) (uintptr_t) l->channel,
 	};
@@ -335,7 +340,7 @@ compare(LoadReceive *r, EngineError *err)
 			break;
 	}
 	STOP_POINT("load_unique");
-	if (!load_check(r->load, &r->duplicate, err))
+	if (!load_check(r->load, r->stops, r->arg, &r->duplicate, err))
 		return err->code == KALAM_ERR_DUPLICATE ? LOAD_DUPLICATE : LOAD_ERROR;
 	if (!loads_keep(r->load))
 	{

@@ -8,12 +8,16 @@
 #ifndef KALAM_STORAGE_LOAD_RECEIVE_H
 #define KALAM_STORAGE_LOAD_RECEIVE_H
 
-#include "src/storage/engine.h"
+#include "src/storage/sorter.h"
 
 typedef struct LoadReceive LoadReceive;
 
-/* progress: told how far it is, until close. */
+/*
+ * stops(arg): is it canceled?  Asked in steps that take time.  progress: told how
+ * far it is, until close.
+ */
 extern LoadReceive *load_receive_open(const KalamRequest *req, uint32_t slot, uint32_t channel,
+									  SorterStops stops, const void *arg,
 									  KalamLoadProgress *progress, EngineError *err);
 
 /* If the load has not come to LOAD_DONE it goes. */

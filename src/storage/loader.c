@@ -38,6 +38,12 @@ fail(Chan *c, KalamCode code, const char *text)
 	chan_finish(c, &err);
 }
 
+static bool
+is_canceled(const void *chan)
+{
+	return chan_canceled(chan);
+}
+
 /* ---- LOAD ---- */
 
 /*
@@ -149,7 +155,8 @@ receive_start(Chan *c)
 		fail(c, KALAM_ERR_PROTOCOL, "a load begins with consumed blocks");
 		return;
 	}
-	c->receive = load_receive_open(&c->shared->req, chan_slot(c), c->index, &result->load, &err);
+	c->receive = load_receive_open(&c->shared->req, chan_slot(c), c->index, is_canceled, c,
+								   &result->load, &err);
 	if (c->receive == NULL)
 		chan_finish(c, &err);
 	else
@@ -222,7 +229,7 @@ find_members(Chan *c)
 
 	if (req->input_len > KALAM_MAX_INPUT_BYTES || req->input_len % sizeof(uint64_t) != 0)
 		fail(c, KALAM_ERR_PROTOCOL, "malformed question for members of a load");
-	else if (load_members(chan_slot(c), req, room, &result->rows, &duplicate, &err))
+	else if (load_members(chan_slot(c), req, is_canceled, c, room, &result->rows, &duplicate, &err))
 		chan_finish(c, NULL);
 	else
 	{

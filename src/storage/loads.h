@@ -29,6 +29,7 @@ typedef struct Load
 	int32_t		pid;			/* of the slot's owner */
 	uint32_t	channel;		/* while it is open */
 	_Atomic bool dropped;		/* nobody wants it any more */
+	PoolOwner	owner;			/* of its sorters' jobs */
 
 	/* written by the thread that takes the stream in, constant once it is kept */
 	LoadTarget *targets;

@@ -105,6 +105,7 @@ void
 sorter_start_job(Sorter *s, SorterJob *job)
 {
 	job->pool.run = run_job;
+	job->pool.owner = s->config.owner != NULL ? s->config.owner : &s->owner;
 	job->sorter = s;
 	job->next = s->jobs;
 	job->link = &s->jobs;

@@ -19,6 +19,7 @@
 #define KALAM_STORAGE_SORTER_H
 
 #include "src/storage/engine.h"
+#include "src/storage/load_pool.h"
 
 typedef struct Sorter Sorter;
 
@@ -27,6 +28,7 @@ typedef struct SorterConfig
 	KalamLoadTarget target;		/* with its options, also if it is not NEW */
 	uint64_t	load;			/* number of the load, in the names of its files */
 	uint64_t	memory;			/* that the load may use: chunks are smaller */
+	PoolOwner  *owner;			/* the load's, for all its sorters; NULL: its own */
 
 	/*
 	 * Something has changed: a job has ended, or all that was asked for is done.
@@ -154,10 +156,13 @@ extern bool sorter_may_have(const Sorter *s, uint64_t hash);
 /*
  * Looks for all keys in the store again.  False on errors; one that is there is
  * given (to be freed by sorter_duplicate_free), else *found is false.  Its tag is
- * 0, for finished files have none.
+ * 0, for finished files have none.  That takes time: now and then `stops`, if it is
+ * not NULL, is asked whether to give up, with an error.
  */
-extern bool sorter_check_stored(Sorter *s, bool *found, SorterDuplicate *duplicate,
-								EngineError *err);
+typedef bool (*SorterStops) (const void *arg);
+
+extern bool sorter_check_stored(Sorter *s, SorterStops stops, const void *arg, bool *found,
+								SorterDuplicate *duplicate, EngineError *err);
 extern void sorter_duplicate_free(SorterDuplicate *duplicate);
 
 /* ---- all records in the order of keys; any number of reads by any threads ---- */

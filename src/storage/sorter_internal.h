@@ -66,6 +66,7 @@ typedef enum SorterGoal
 struct Sorter
 {
 	SorterConfig config;
+	PoolOwner	owner;			/* if the configuration names none */
 	bool		unique;
 	bool		looks;			/* at the store: it may have such keys */
 	size_t		max_chunk;
@@ -83,7 +84,7 @@ struct Sorter
 	pthread_cond_t ended;		/* a job, or a call of changed */
 	SorterJob  *jobs;			/* mutex */
 	uint32_t	calls;			/* mutex: of changed */
-	SorterGoal	goal;			/* mutex */
+	_Atomic SorterGoal goal;	/* mutex */
 	bool		merged;			/* mutex: the jobs of the end are under way, or done */
 	SortedFile **files;			/* mutex */
 	uint32_t	nfiles;

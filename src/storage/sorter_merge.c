@@ -13,7 +13,8 @@
 #include "src/storage/stop_point.h"
 #include "src/storage/storage.h"
 
-#define FAN_IN			32		/* runs of one level, over one key, that are merged */
+#define MIN_FAN_IN		16		/* runs of one level, over one key, that are merged: */
+#define MAX_FAN_IN		128		/* as many as there are megabytes of memory */
 #define LOOK_ROWS		1024
 #define SMALL_BYTES		(UINT64_C(4) << 20) /* not worth to be divided */
 #define MIN_READAHEAD	((size_t) 32 << 10)
@@ -25,6 +26,7 @@ typedef struct MergeJob
 	SortedFile **inputs;
 	uint32_t	ninputs;
 	bool		to_run;			/* while records come; else into files that last */
+	uint64_t	rows;			/* of its inputs */
 	SorterKey	lower;
 	SorterKey	upper;
 } MergeJob;
@@ -102,6 +104,16 @@ write_entry(MergeJob *j, Output *o, RunEntry *e, EngineError *err)
 }
 
 /*
+ * With all records there, what would become a run is better merged with the rest:
+ * unless most of it is done.
+ */
+static bool
+is_too_late(const MergeJob *j, uint64_t done)
+{
+	return j->to_run && done < j->rows / 2 && atomic_load(&j->job.sorter->goal) == GOAL_FINISH;
+}
+
+/*
  * Merges to the end.  Once there is a duplicate, nothing is written any more, but
  * there may be another one with a smaller tag.
  */
@@ -117,7 +129,7 @@ merge(MergeJob *j, RunMerge *m, Output *o, EngineError *err)
 		if (repeated && s->unique)
 			sorter_fail_duplicate(s, UINT64_MAX, run_entry_tag(&e), e.key, e.key_len, e.value,
 								  e.value_len);
-		if (i % LOOK_ROWS == 0 && atomic_load(&s->state) == SORTER_FAILED)
+		if (i % LOOK_ROWS == 0 && (atomic_load(&s->state) == SORTER_FAILED || is_too_late(j, i)))
 		{
 			engine_error(err, KALAM_ERR_CANCELED, "canceled");
 			return false;
@@ -150,6 +162,16 @@ let_go(MergeJob *j)
 	j->ninputs = 0;
 }
 
+/* They stay as they are. */
+static void
+give_back(MergeJob *j)
+{
+	pthread_mutex_lock(&j->job.sorter->mutex);
+	for (uint32_t i = 0; i < j->ninputs; i++)
+		j->inputs[i]->parts--;
+	pthread_mutex_unlock(&j->job.sorter->mutex);
+}
+
 static void
 work(SorterJob *job)
 {
@@ -168,7 +190,10 @@ work(SorterJob *job)
 	if (!good)
 	{
 		give_up(&o);
-		sorter_fail(s, &err);
+		if (err.code == KALAM_ERR_CANCELED)
+			give_back(j);
+		else
+			sorter_fail(s, &err);
 	}
 	else if (sorter_failed(s) && !j->to_run)
 		give_up(&o);
@@ -232,12 +257,24 @@ compare_keys(const SorterKey *a, const SorterKey *b)
 
 /* ---- while records come ---- */
 
+static uint32_t
+fan_in(const Sorter *s)
+{
+	uint64_t	megabytes = s->config.memory >> 20;
+
+	return megabytes < MIN_FAN_IN ? MIN_FAN_IN : megabytes > MAX_FAN_IN ? MAX_FAN_IN :
+		(uint32_t) megabytes;
+}
+
 void
 sorter_thin_out(Sorter *s, const SortedFile *f)
 {
 	const SorterKey *middle = f->nsamples > 0 ? &f->samples[f->nsamples / 2] : &f->min;
-	MergeJob   *j = make_job(s->nfiles, sorter_key(NULL, 0), sorter_key(NULL, 0), true);
+	MergeJob   *j;
 
+	if (atomic_load(&s->goal) == GOAL_FINISH || s->nfiles < fan_in(s))
+		return;
+	j = make_job(s->nfiles, sorter_key(NULL, 0), sorter_key(NULL, 0), true);
 	for (uint32_t i = 0; i < s->nfiles; i++)
 	{
 		SortedFile *other = s->files[i];
@@ -246,13 +283,16 @@ sorter_thin_out(Sorter *s, const SortedFile *f)
 			compare_keys(&other->min, middle) <= 0 && compare_keys(&other->max, middle) >= 0)
 			j->inputs[j->ninputs++] = other;
 	}
-	if (j->ninputs < FAN_IN)
+	if (j->ninputs < fan_in(s))
 	{
 		free_job(&j->job);
 		return;
 	}
 	for (uint32_t i = 0; i < j->ninputs; i++)
+	{
 		j->inputs[i]->parts = 1;
+		j->rows += j->inputs[i]->rows;
+	}
 	sorter_start_job(s, &j->job);
 }
 

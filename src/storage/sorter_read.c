@@ -130,8 +130,8 @@ next_batch(SorterRead *r, Batch *b)
 }
 
 static bool
-check_all(Sorter *s, SorterRead *r, StoredKeys *stored, bool *found, SorterDuplicate *d,
-		  EngineError *err)
+check_all(Sorter *s, SorterRead *r, StoredKeys *stored, SorterStops stops, const void *arg,
+		  bool *found, SorterDuplicate *d, EngineError *err)
 {
 	Batch		b;
 	bool		good = true;
@@ -141,7 +141,7 @@ check_all(Sorter *s, SorterRead *r, StoredKeys *stored, bool *found, SorterDupli
 	{
 		uint64_t	mask = 0;
 
-		if (sorter_failed(s))
+		if (sorter_failed(s) || (stops != NULL && stops(arg)))
 		{
 			engine_error(err, KALAM_ERR_CANCELED, "canceled");
 			good = false;
@@ -163,7 +163,8 @@ check_all(Sorter *s, SorterRead *r, StoredKeys *stored, bool *found, SorterDupli
 }
 
 bool
-sorter_check_stored(Sorter *s, bool *found, SorterDuplicate *duplicate, EngineError *err)
+sorter_check_stored(Sorter *s, SorterStops stops, const void *arg, bool *found,
+					SorterDuplicate *duplicate, EngineError *err)
 {
 	const SorterKey *max = NULL;
 	StoredKeys	stored;
@@ -186,7 +187,7 @@ sorter_check_stored(Sorter *s, bool *found, SorterDuplicate *duplicate, EngineEr
 		sorter_read_close(r);
 		return false;
 	}
-	good = check_all(s, r, &stored, found, duplicate, err);
+	good = check_all(s, r, &stored, stops, arg, found, duplicate, err);
 	stored_keys_close(&stored);
 	sorter_read_close(r);
 	return good;

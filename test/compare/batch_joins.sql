@@ -126,6 +126,22 @@ EXECUTE q (NULL, 'b2');
 EXECUTE q (2, NULL);
 RESET plan_cache_mode;
 
+-- Batches that grow as far as they may, in little memory and in much; keys in any order.
+CREATE TABLE many (i int, item int);
+INSERT INTO many SELECT g, g * 7919 % 3500 FROM generate_series(1, 60000) g;
+SET work_mem = '64kB';
+SELECT count(*), sum(i), sum(price) FROM many JOIN items ON id = item;
+SELECT count(*), count(id), sum(i), sum(price) FROM many LEFT JOIN items ON id = item AND kind = 'x';
+SELECT count(*), sum(i) FROM many WHERE NOT EXISTS (SELECT FROM items WHERE id = item);
+SELECT * FROM (SELECT i, id, price, row_number() OVER (ORDER BY i) AS n FROM many JOIN items ON id = item) x WHERE n % 5000 = 0;
+SET work_mem = '64MB';
+SELECT count(*), sum(i), sum(price) FROM many JOIN items ON id = item;
+SELECT count(*), count(id), sum(i), sum(price) FROM many LEFT JOIN items ON id = item AND kind = 'x';
+SELECT count(*), sum(i) FROM many WHERE NOT EXISTS (SELECT FROM items WHERE id = item);
+SELECT count(*), sum(n), sum(i) FROM many p JOIN parts ON parts.a = p.item AND parts.b IN ('b1', 'b4');
+SELECT count(*), sum(logs.id), sum(i) FROM many JOIN logs ON logs.level = many.item WHERE i < 20000;
+RESET work_mem;
+
 -- Few rows of many, in a cursor too.
 SELECT i, id FROM probes JOIN items ON id = item ORDER BY i LIMIT 3;
 BEGIN;

@@ -885,7 +885,7 @@ test_check_again(void)
 	for (uint64_t i = 0; i < n / 2; i++)
 		add(&o, 2 * a[i] + 1, i + 1, value_bytes(2 * a[i] + 1));
 	CHECK_EQUAL(finish(&o), SORTER_DONE);
-	CHECK(sorter_check_stored(o.sorter, &found, &d, &err) && !found);
+	CHECK(sorter_check_stored(o.sorter, NULL, NULL, &found, &d, &err) && !found);
 	for (uint64_t i = 0; i < n; i++)
 	{
 		uint8_t		key[KEY_BYTES];
@@ -900,7 +900,7 @@ test_check_again(void)
 	}
 	CHECK(misses < n / 4);
 	store_even_numbers(n);
-	CHECK(sorter_check_stored(o.sorter, &found, &d, &err) && !found);
+	CHECK(sorter_check_stored(o.sorter, NULL, NULL, &found, &d, &err) && !found);
 	{
 		Object	   *object = objects_get(OBJECT);
 		EngineBatch *b = engine_batch_create();
@@ -911,7 +911,7 @@ test_check_again(void)
 		CHECK(engine_write(storage.engine, b, false, &err));
 		engine_batch_destroy(b);
 		object_put(object);
-		CHECK(sorter_check_stored(o.sorter, &found, &d, &err) && found);
+		CHECK(sorter_check_stored(o.sorter, NULL, NULL, &found, &d, &err) && found);
 		CHECK(d.key_len == KEY_BYTES && memcmp(d.key, key, KEY_BYTES) == 0);
 		CHECK_EQUAL(d.value_len, value_bytes(n / 2 + 1));
 		sorter_duplicate_free(&d);
@@ -925,7 +925,7 @@ test_check_again(void)
 	add(&o, 1, 1, 50);
 	CHECK_EQUAL(finish(&o), SORTER_DONE);
 	CHECK(sorter_may_have(o.sorter, 4711));
-	CHECK(sorter_check_stored(o.sorter, &found, &d, &err) && !found);
+	CHECK(sorter_check_stored(o.sorter, NULL, NULL, &found, &d, &err) && !found);
 	close_sorter(&o, false);
 	open_sorter(&o, 999, KALAM_TARGET_UNIQUE, MB);
 	add(&o, 1, 1, 50);

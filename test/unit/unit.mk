@@ -10,7 +10,7 @@
 # A test NAME is test/unit/test_NAME.c, linked with the sources that
 # UNIT_SOURCES_NAME lists; a fuzzer the same way from test/fuzz/fuzz_NAME.c.
 
-UNIT_TESTS = keycodec staged changes record_list catalog rowprog rowagg load_watch
+UNIT_TESTS = keycodec staged changes record_list catalog rowprog rowagg load_watch load_pool
 UNIT_FUZZERS = keycodec staged changes catalog rowprog rowagg change_stream key_stream load_stream scan_input
 
 UNIT_SOURCES_keycodec = src/shared/keycodec.c
@@ -21,6 +21,7 @@ UNIT_SOURCES_record_list = src/shared/record_list.c $(UNIT_SOURCES_changes)
 UNIT_SOURCES_catalog = src/shared/catalog.c
 UNIT_SOURCES_rowprog = src/shared/rowprog.c src/shared/rowvalue.c src/shared/rowread.c
 UNIT_SOURCES_rowagg = src/shared/rowagg.c src/shared/rowvalue.c src/shared/rowread.c src/shared/segment.c
+UNIT_SOURCES_load_pool = src/storage/load_pool.c
 UNIT_SOURCES_load_watch = src/storage/load_watch.c src/storage/key_notes.c src/shared/segment.c
 UNIT_SOURCES_change_stream = src/storage/change_stream.c
 UNIT_SOURCES_key_stream = src/storage/key_stream.c
