@@ -75,24 +75,22 @@ AS 'MODULE_PATHNAME', 'kalam_loads' LANGUAGE C STRICT VOLATILE;
 -- What is done now with many rows of stored tables: ALTER builds indexes or stores
 -- rows anew, INSERT and COPY load.
 CREATE VIEW kalam.progress AS
-    SELECT p.pid, d.datname, p.relid, 'building indexes' AS phase,
-           p.param13 AS rows, p.param19 AS rows_total, p.param20 AS bytes,
-           NULL::int AS files
-    FROM pg_stat_get_progress_info('CREATE INDEX') p
-         JOIN pg_database d ON d.oid = p.datid
-         JOIN pg_foreign_table f ON f.ftrelid = p.relid
-    WHERE d.datname = current_database()
-    UNION ALL
-    SELECT p.pid, d.datname, p.relid, 'storing rows anew',
-           p.param4, p.param19, p.param20, NULL
-    FROM pg_stat_get_progress_info('CLUSTER') p
-         JOIN pg_database d ON d.oid = p.datid
-         JOIN pg_foreign_table f ON f.ftrelid = p.relid
-    WHERE d.datname = current_database()
-    UNION ALL
-    SELECT l.pid, d.datname, l.relid, l.phase, l.rows, NULL, l.bytes, l.files
-    FROM kalam.loads() l
-         JOIN pg_database d ON d.oid = l.database_oid
+    WITH alters AS (
+        SELECT pid, datid, relid, 'building indexes' AS phase,
+               param13 AS rows, param19 AS rows_total, param20 AS bytes
+        FROM pg_stat_get_progress_info('CREATE INDEX')
+        UNION ALL
+        SELECT pid, datid, relid, 'storing rows anew', param4, param19, param20
+        FROM pg_stat_get_progress_info('CLUSTER')
+    )
+    -- an ALTER of many rows fills a load
+    SELECT coalesce(a.pid, l.pid) AS pid, d.datname, coalesce(a.relid, l.relid) AS relid,
+           CASE WHEN a.pid IS NULL OR l.phase <> 'loading' THEN l.phase ELSE a.phase END AS phase,
+           coalesce(a.rows, l.rows) AS rows, a.rows_total,
+           coalesce(l.bytes, a.bytes) AS bytes, l.files
+    FROM (SELECT a.* FROM alters a JOIN pg_foreign_table f ON f.ftrelid = a.relid) a
+         FULL JOIN kalam.loads() l ON l.pid = a.pid AND l.relid = a.relid
+         JOIN pg_database d ON d.oid = coalesce(a.datid, l.database_oid)
     WHERE d.datname = current_database();
 GRANT SELECT ON kalam.progress TO PUBLIC;
 

@@ -31,6 +31,64 @@ INSERT INTO o VALUES (1, 'second') ON CONFLICT (a) DO UPDATE SET b = o.b || ', '
 ALTER FOREIGN TABLE o OPTIONS (SET on_conflict 'ignore');
 INSERT INTO o VALUES (1, 'third') ON CONFLICT (a) DO UPDATE SET b = o.b || ', ' || excluded.b RETURNING *;
 
+-- the option, and hundreds of rows at a time: as a clause does it in heap
+CREATE FUNCTION rows_that_differ(a text, b text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    n bigint;
+BEGIN
+    EXECUTE format('SELECT count(*) FROM (TABLE %1$s EXCEPT ALL TABLE %2$s UNION ALL (TABLE %2$s EXCEPT ALL TABLE %1$s)) d', a, b) INTO n;
+    RETURN n;
+END $$;
+CREATE FOREIGN TABLE many (id int NOT NULL, v int, w text) SERVER kalam OPTIONS (primary_key 'id', on_conflict 'ignore');
+CREATE TABLE many_heap (id int PRIMARY KEY, v int, w text);
+CREATE FUNCTION into_both(query text, clause text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    n bigint;
+    m bigint;
+BEGIN
+    EXECUTE 'INSERT INTO many ' || query;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    EXECUTE 'INSERT INTO many_heap ' || query || ' ON CONFLICT (id) ' || clause;
+    GET DIAGNOSTICS m = ROW_COUNT;
+    RETURN format('%s and %s rows, %s differ', n, m, rows_that_differ('many', 'many_heap'));
+END $$;
+CREATE TABLE rows_of_old AS SELECT g AS id, g % 13 AS v, repeat('r', g % 150) AS w FROM generate_series(1, 700, 3) g;
+SELECT into_both('SELECT * FROM rows_of_old', 'DO NOTHING');
+SELECT into_both('SELECT g % 450, g, ''computed '' || g FROM generate_series(1, 900) g', 'DO NOTHING');
+SELECT into_both('SELECT id + 2, v, w FROM rows_of_old ORDER BY id DESC', 'DO NOTHING');
+SELECT into_both('(VALUES (1, 1, ''a''), (1001, 1, ''b''), (1001, 2, ''c''))', 'DO NOTHING');
+SELECT into_both('SELECT id, v + 1, w FROM many WHERE id < 100 UNION ALL SELECT g, 0, NULL FROM generate_series(1000, 1300) g', 'DO NOTHING');
+COPY many FROM STDIN;
+1	0	there
+2001	0	new
+2001	0	twice
+\.
+INSERT INTO many_heap VALUES (2001, 0, 'new');
+SELECT rows_that_differ('many', 'many_heap');
+ALTER FOREIGN TABLE many OPTIONS (SET on_conflict 'replace');
+SELECT into_both('SELECT id, v + 100, w || ''.'' FROM rows_of_old', 'DO UPDATE SET v = excluded.v, w = excluded.w');
+SELECT into_both('SELECT g, g, ''computed '' || g FROM generate_series(500, 1100) g', 'DO UPDATE SET v = excluded.v, w = excluded.w');
+INSERT INTO many SELECT g % 300, g, 'the last one counts' FROM generate_series(1, 900) g;
+INSERT INTO many_heap SELECT g % 300, g, 'the last one counts' FROM generate_series(601, 900) g
+    ON CONFLICT (id) DO UPDATE SET v = excluded.v, w = excluded.w;
+COPY many FROM STDIN;
+1	0	there
+3001	0	new
+3001	1	twice
+\.
+UPDATE many_heap SET v = 0, w = 'there' WHERE id = 1;
+INSERT INTO many_heap VALUES (3001, 1, 'twice');
+SELECT count(*), sum(v), rows_that_differ('many', 'many_heap') FROM many;
+-- partitions, each with its own
+CREATE TABLE routed (id int, v int) PARTITION BY RANGE (id);
+CREATE FOREIGN TABLE routed1 PARTITION OF routed FOR VALUES FROM (0) TO (1000) SERVER kalam OPTIONS (primary_key 'id', on_conflict 'ignore');
+CREATE FOREIGN TABLE routed2 PARTITION OF routed FOR VALUES FROM (1000) TO (2000) SERVER kalam OPTIONS (primary_key 'id', on_conflict 'replace');
+CREATE FOREIGN TABLE routed3 PARTITION OF routed FOR VALUES FROM (2000) TO (3000) SERVER kalam OPTIONS (primary_key 'id');
+INSERT INTO routed SELECT g, 0 FROM generate_series(0, 2999, 2) g;
+INSERT INTO routed SELECT g, g FROM generate_series(0, 2000) g;
+INSERT INTO routed SELECT g, g FROM generate_series(0, 1999) g;
+SELECT tableoid::regclass, v = 0 AS old, count(*), sum(v) FROM routed GROUP BY 1, 2 ORDER BY 1, 2;
+
 -- a partitioned table: each partition has its own key
 CREATE TABLE p (id int NOT NULL, region text, n int) PARTITION BY RANGE (id);
 CREATE FOREIGN TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (100) SERVER kalam OPTIONS (primary_key 'id');

@@ -57,6 +57,7 @@ struct KalamCursor
 
 static dlist_head open_cursors = DLIST_STATIC_INIT(open_cursors);
 static MemoryContext cursor_context = NULL;
+static KalamCursor *spare = NULL;	/* memory of one that was closed */
 static bool scan_channel_used = false;
 
 /* ---- channels ---- */
@@ -346,7 +347,10 @@ kalam_cursor_open(const KalamRange *range)
 	if (cursor_context == NULL)
 		cursor_context = AllocSetContextCreate(TopMemoryContext, "kalam cursors",
 											   ALLOCSET_DEFAULT_SIZES);
-	c = MemoryContextAlloc(cursor_context, sizeof(KalamCursor));
+	c = spare;
+	spare = NULL;
+	if (c == NULL)
+		c = MemoryContextAlloc(cursor_context, sizeof(KalamCursor));
 	Assert(range->input_len <= KALAM_MAX_INPUT_BYTES);
 	memset(c, 0, offsetof(KalamCursor, lower));
 	c->sub = range->owner;
@@ -425,7 +429,10 @@ kalam_cursor_close(KalamCursor *c)
 		pfree(c->copy);
 	if (c->big)
 		pfree(c->big);
-	pfree(c);
+	if (spare == NULL)
+		spare = c;
+	else
+		pfree(c);
 }
 
 static KalamRow *

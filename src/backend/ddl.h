@@ -54,7 +54,8 @@ extern bool kalam_needs_rewrite(Relation rel, const KalamTable *table,
 
 /*
  * Stores all rows of rel, laid out and keyed as old says, anew under a new
- * object, whose id it returns; the old object is dropped.
+ * object, whose id it returns; the old object is dropped.  Raises for rows that
+ * violate a constraint.
  */
 extern uint32 kalam_rewrite(Relation rel, KalamTable *table, const KalamCatalogTable *old);
 

@@ -111,6 +111,10 @@ extern void kalam_index_reconcile(Relation rel, KalamTable *table, const KalamCa
 /* The same for rows that are about to be stored anew, or for the first time. */
 extern void kalam_index_start_anew(KalamTable *table, Relation rel, KalamCatalogTable *record);
 
+/* A row that an ALTER stores has a unique value that another one has: raises 23505. */
+extern void kalam_index_raise_duplicate(const KalamTable *table, Relation rel, uint16 index_id,
+										MinimalTuple row);
+
 /* Stages the entries of a row that an ALTER stores, which was staged just before. */
 extern void kalam_index_add_row(KalamTable *table, Relation rel, TupleTableSlot *slot,
 								const uint8 *key, size_t key_len);

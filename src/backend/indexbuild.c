@@ -4,8 +4,8 @@
  *
  * Called when a statement has changed a table, under the lock that it holds:
  * what the record of the table says of its indexes is compared with the options.
- * The entries of a new index are staged like rows, so that many of them go to
- * sorted files, and all of them are undone with the statement.  An index that is
+ * The entries of a new index are staged like rows, or loaded if they are many, and all
+ * of them are undone with the statement.  An index that is
  * changed is another one, with another id.
  */
 #include "postgres.h"
@@ -19,6 +19,7 @@
 #include "utils/memutils.h"
 
 #include "src/backend/index.h"
+#include "src/backend/load.h"
 #include "src/backend/progress.h"
 #include "src/backend/row.h"
 #include "src/backend/shmem.h"
@@ -131,7 +132,8 @@ static void pg_attribute_noreturn()
 raise_cannot_create(const KalamIndex *index, Relation rel, TupleTableSlot *slot)
 {
 	char	   *name = kalam_index_relname(index, rel);
-	char	   *key = kalam_describe_key(rel, index->columns, index->ncolumns, slot);
+	char	   *key = TupIsNull(slot) ? NULL :
+		kalam_describe_key(rel, index->columns, index->ncolumns, slot);
 
 	ereport(ERROR,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
@@ -154,6 +156,19 @@ form_new_entry(const KalamTable *table, const KalamIndex *index, Relation rel,
 }
 
 void
+kalam_index_raise_duplicate(const KalamTable *table, Relation rel, uint16 index_id,
+							MinimalTuple row)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsMinimalTuple);
+
+	if (row != NULL)
+		ExecStoreMinimalTuple(row, slot, false);
+	for (int i = 0; i < table->nindexes; i++)
+		if (table->indexes[i].id == index_id)
+			raise_cannot_create(&table->indexes[i], rel, slot);
+}
+
+void
 kalam_index_add_row(KalamTable *table, Relation rel, TupleTableSlot *slot,
 					const uint8 *key, size_t key_len)
 {
@@ -169,49 +184,123 @@ kalam_index_add_row(KalamTable *table, Relation rel, TupleTableSlot *slot,
 	}
 }
 
-/* Stages the entries that all rows of rel have in these indexes. */
+typedef struct IndexBuild
+{
+	Relation	rel;
+	KalamTable *table;
+	List	   *indexes;
+	KalamLoad **load;			/* NULL, or to NULL: entries are staged */
+	uint16		target;			/* of the first index in the load */
+} IndexBuild;
+
+/*
+ * Storage has found a value twice: tag is the number of the row that has it as the
+ * second, in the order of the scan.
+ */
 static void
-build(Relation rel, KalamTable *table, const KalamCatalogTable *old, List *indexes)
+raise_found_twice(void *arg, uint16 index_id, uint64 tag, MinimalTuple row)
+{
+	IndexBuild *build = arg;
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(build->rel),
+													&TTSOpsMinimalTuple);
+	KalamWholeScan *scan = kalam_whole_scan_begin(build->rel);
+	MinimalTuple tuple;
+	const uint8 *key;
+	size_t		key_len;
+	ListCell   *lc;
+
+	do
+		tuple = kalam_whole_scan_next(scan, &key, &key_len);
+	while (tuple != NULL && tag-- > 1);
+	if (tuple != NULL)
+		ExecStoreMinimalTuple(tuple, slot, false);
+	foreach(lc, build->indexes)
+	{
+		KalamIndex *index = lfirst(lc);
+
+		if (index->id == index_id)
+			raise_cannot_create(index, build->rel, slot);
+	}
+}
+
+/* Stages the entries of a row. */
+static void
+stage_entries(IndexBuild *build, TupleTableSlot *slot, const uint8 *key, size_t key_len)
+{
+	int			n = list_length(build->indexes);
+	KalamIndexEntry *entries = palloc(n * sizeof(KalamIndexEntry));
+
+	/* all are formed before any is staged, which may spill what the row is in */
+	for (int i = 0; i < n; i++)
+		form_new_entry(build->table, list_nth(build->indexes, i), build->rel, slot, key, key_len,
+					   &entries[i]);
+	for (int i = 0; i < n; i++)
+	{
+		uint8		payload[KALAM_INDEX_PAYLOAD_BYTES];
+		size_t		len = kalam_index_payload(&entries[i], key, key_len, payload);
+
+		kalam_stage_bytes(entries[i].key, entries[i].key_len, payload, len);
+	}
+}
+
+static void
+begin_load(IndexBuild *build)
+{
+	bool		is_new = kalam_object_is_new(build->table->object_id);
+	int			n = list_length(build->indexes);
+
+	build->load = kalam_load_begin_for_rows(build->table, raise_found_twice, build);
+	for (int i = 0; build->load != NULL && i < n; i++)
+	{
+		uint16		target = kalam_load_declare_index(*build->load, build->table,
+													  list_nth(build->indexes, i), is_new);
+
+		if (i == 0)
+			build->target = target;
+	}
+}
+
+/* Makes the entries that all rows of rel have in these indexes. */
+static void
+build_indexes(Relation rel, KalamTable *table, const KalamCatalogTable *old, List *indexes)
 {
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsMinimalTuple);
 	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "kalam index build",
 													  ALLOCSET_DEFAULT_SIZES);
-	KalamIndexEntry *entries = palloc(list_length(indexes) * sizeof(KalamIndexEntry));
+	IndexBuild	build = {.rel = rel, .table = table, .indexes = indexes};
 	KalamWholeScan *scan;
 	MinimalTuple tuple;
 	const uint8 *key;
 	size_t		key_len;
+	uint64		nrows = 0;
 
 	/* the scan sees commands before this one */
 	CommandCounterIncrement();
 	scan = kalam_whole_scan_begin(rel);
 	kalam_progress_begin(KALAM_PROGRESS_BUILD, rel, old);
+	begin_load(&build);
 	while ((tuple = kalam_whole_scan_next(scan, &key, &key_len)) != NULL)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(row_context);
-		int			n = list_length(indexes);
 
-		/* all are formed before any is staged, which may spill what the row is in */
+		nrows++;
 		ExecStoreMinimalTuple(tuple, slot, false);
-		for (int i = 0; i < n; i++)
-			form_new_entry(table, list_nth(indexes, i), rel, slot, key, key_len, &entries[i]);
-		for (int i = 0; i < n; i++)
-		{
-			uint8		payload[KALAM_INDEX_PAYLOAD_BYTES];
-			size_t		len = kalam_index_payload(&entries[i], key, key_len, payload);
-
-			kalam_stage_bytes(entries[i].key, entries[i].key_len, payload, len);
-		}
+		if (build.load != NULL && *build.load != NULL)
+			for (int i = 0; i < list_length(indexes); i++)
+				kalam_load_put_entry(*build.load, build.target + i, table, list_nth(indexes, i), rel,
+									 nrows, slot, key, key_len);
+		else
+			stage_entries(&build, slot, key, key_len);
 		ExecClearTuple(slot);
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(row_context);
 		kalam_progress_row();
 	}
+	kalam_load_end_of_rows(build.load);
 	kalam_progress_end();
 	kalam_whole_scan_end(scan);
 	ExecDropSingleTupleTableSlot(slot);
 	MemoryContextDelete(row_context);
-	pfree(entries);
 }
 
 void
@@ -247,5 +336,5 @@ kalam_index_reconcile(Relation rel, KalamTable *table, const KalamCatalogTable *
 			kalam_stage_drop_index(old->record.object_id, (uint16) old->indexes[w].id);
 	put_indexes(table, rel, record, next_index);
 	if (to_build != NIL)
-		build(rel, table, old, to_build);
+		build_indexes(rel, table, old, to_build);
 }

@@ -46,6 +46,8 @@ struct KalamLoad
 	KalamLoad **owner;			/* NULL: all is sent and known to be unique */
 	KalamLoadStream stream;		/* open as long as there is an owner */
 	Oid			copy_relid;		/* that COPY names; Invalid: there is no COPY */
+	KalamLoadDuplicate raise_duplicate; /* NULL: as of an INSERT */
+	void	   *raise_arg;
 	KalamLines *lines;			/* of COPY, if storage may not know them; or NULL */
 	uint64		records;
 	LoadTarget *targets;
@@ -80,10 +82,42 @@ kalam_load_begin(KalamLoad **owner)
 	return true;
 }
 
+KalamLoad **
+kalam_load_begin_for_rows(KalamTable *table, KalamLoadDuplicate raise, void *arg)
+{
+	double		rows;
+	double		bytes;
+	KalamLoad **load;
+
+	kalam_table_stat(table, &rows, &bytes);
+	if (bytes < kalam_bulk_load_threshold * 1024.0)
+		return NULL;
+	load = MemoryContextAllocZero(TopTransactionContext, sizeof(KalamLoad *));
+	if (!kalam_load_begin(load))
+	{
+		pfree(load);
+		return NULL;
+	}
+	(*load)->raise_duplicate = raise;
+	(*load)->raise_arg = arg;
+	return load;
+}
+
+void
+kalam_load_end_of_rows(KalamLoad **load)
+{
+	if (load == NULL)
+		return;
+	if (*load != NULL)
+		kalam_load_finish(*load);
+	pfree(load);
+}
+
 /* It is not open any more. */
 static void
 close_load(KalamLoad *load)
 {
+	load->raise_duplicate = NULL;
 	kalam_load_stream_close(&load->stream);
 	if (load->owner != NULL)
 		*load->owner = NULL;
@@ -218,33 +252,68 @@ kalam_load_declare(KalamLoad *load, const KalamTable *table, bool is_new)
 	return target;
 }
 
+uint16
+kalam_load_declare_index(KalamLoad *load, const KalamTable *table, const KalamIndex *index,
+						 bool is_new)
+{
+	if (load->ntargets == 0)
+		kalam_load_stream_is_for(&load->stream, table->relid);
+	declare_target(load, table, index->id, (is_new ? KALAM_TARGET_NEW : 0) |
+				   (index->unique ? KALAM_TARGET_UNIQUE : 0));
+	return load->ntargets - 1;
+}
+
+void
+kalam_load_put_entry(KalamLoad *load, uint16 target, const KalamTable *table,
+					 const KalamIndex *index, Relation rel, uint64 tag, TupleTableSlot *slot,
+					 const uint8 *key, size_t key_len)
+{
+	uint8		room[KALAM_MAX_KEY_BYTES];
+	uint8		payload[KALAM_INDEX_PAYLOAD_BYTES];
+	KalamIndexEntry entry;
+	size_t		size;
+	uint8	   *value;
+
+	kalam_index_entry_in(table, index, rel, slot, key, key_len, room, &entry);
+	size = kalam_index_payload(&entry, key, key_len, payload);
+	value = put(load, target, 0, tag, entry.key, entry.key_len, KALAM_VALUE_HEADER_BYTES + size);
+	kalam_put_value_header(value, kalam_transaction_serial());
+	memcpy(value + KALAM_VALUE_HEADER_BYTES, payload, size);
+	load->records++;
+}
+
+/* Most rows are formed where they are to lie; those at the end of a block are measured first. */
+static void
+put_row(KalamLoad *load, uint16 target, uint64 tag, TupleTableSlot *slot, const uint8 *key,
+		size_t key_len)
+{
+	uint64		serial = kalam_transaction_serial();
+	size_t		room;
+	uint8	   *value = kalam_load_stream_place(&load->stream, key_len, &room);
+	Size		size = value == NULL ? 0 : kalam_row_form_within(slot, serial, value, room);
+
+	if (size > 0)
+	{
+		kalam_load_stream_placed(&load->stream, target, tag, key, key_len, size);
+		return;
+	}
+	size = kalam_row_stored_size(slot);
+	kalam_row_form_stored(slot, serial, put(load, target, 0, tag, key, key_len, size), size);
+	kalam_load_stream_done(&load->stream);
+}
+
 void
 kalam_load_put_row(KalamLoad *load, uint16 target, const KalamTable *table, Relation rel,
 				   uint64 tag, TupleTableSlot *slot, const uint8 *key, size_t key_len)
 {
-	uint64		serial = kalam_transaction_serial();
-	Size		size = kalam_row_stored_size(slot);
-
-	kalam_row_form_stored(slot, serial, put(load, target, 0, tag, key, key_len, size), size);
-	kalam_load_stream_done(&load->stream);
+	put_row(load, target, tag, slot, key, key_len);
 	for (int i = 0; i < table->nindexes; i++)
-	{
-		uint8		room[KALAM_MAX_KEY_BYTES];
-		uint8		payload[KALAM_INDEX_PAYLOAD_BYTES];
-		KalamIndexEntry entry;
-		uint8	   *value;
-
-		kalam_index_entry_in(table, &table->indexes[i], rel, slot, key, key_len, room, &entry);
-		size = kalam_index_payload(&entry, key, key_len, payload);
-		value = put(load, target + 1 + i, 0, tag, entry.key, entry.key_len,
-					KALAM_VALUE_HEADER_BYTES + size);
-		kalam_put_value_header(value, serial);
-		memcpy(value + KALAM_VALUE_HEADER_BYTES, payload, size);
-	}
+		kalam_load_put_entry(load, target + 1 + i, table, &table->indexes[i], rel, tag, slot, key,
+							 key_len);
 	if (load->lines != NULL)
 		kalam_lines_note(load->lines, key, key_len, tag);
 	load->targets[target].rows++;
-	load->records += 1 + table->nindexes;
+	load->records++;
 }
 
 static uint16
@@ -544,6 +613,8 @@ kalam_loads_raise_duplicate(const KalamChannel *ch)
 			continue;
 		target = &load->targets[ch->result.target];
 		row = offending_row(ch);
+		if (load->raise_duplicate != NULL)
+			load->raise_duplicate(load->raise_arg, target->index_id, ch->result.position, row);
 		kalam_raise_duplicate_of(target->relid, target->index_id, row,
 								 line_of(load, target->relid, row, ch->result.position),
 								 load->copy_relid);

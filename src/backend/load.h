@@ -48,9 +48,29 @@ extern void kalam_load_put_row(KalamLoad *load, uint16 target, const KalamTable 
 							   Relation rel, uint64 tag, TupleTableSlot *slot,
 							   const uint8 *key, size_t key_len);
 
+/*
+ * Entries of an index alone, of rows that are stored already: the number of its
+ * target, and the entry of a row.
+ */
+extern uint16 kalam_load_declare_index(KalamLoad *load, const KalamTable *table,
+									   const KalamIndex *index, bool is_new);
+extern void kalam_load_put_entry(KalamLoad *load, uint16 target, const KalamTable *table,
+								 const KalamIndex *index, Relation rel, uint64 tag,
+								 TupleTableSlot *slot, const uint8 *key, size_t key_len);
+
 /* A version that was staged; *target is a guess at its target, and then that. */
 extern void kalam_load_put_staged(KalamLoad *load, uint16 *target, uint64 tag,
 								  const KalamStagedVersion *staged);
+
+/*
+ * A load for what ALTER makes of all rows of a table, in TopTransactionContext; NULL:
+ * they are few, or no channel is free.  If *load becomes NULL, the rest is staged.
+ * raise says in its way what a duplicate means; tag and row are as storage knows
+ * them, or UINT64_MAX and NULL.
+ */
+typedef void (*KalamLoadDuplicate) (void *arg, uint16 index_id, uint64 tag, MinimalTuple row);
+extern KalamLoad **kalam_load_begin_for_rows(KalamTable *table, KalamLoadDuplicate raise, void *arg);
+extern void kalam_load_end_of_rows(KalamLoad **load);
 
 /* All is sent, and becomes known to be unique; or that raises. */
 extern void kalam_load_finish(KalamLoad *load);

@@ -19,6 +19,7 @@
 
 #include "src/backend/load.h"
 #include "src/backend/modify_internal.h"
+#include "src/backend/rowlock.h"
 #include "src/backend/shmem.h"
 #include "src/backend/stop_point.h"
 #include "src/backend/transaction.h"
@@ -36,6 +37,8 @@ typedef struct StagedRows
 	uint64		per_row;
 	uint64		nrows;
 	uint64		tag;			/* of the first; they go up by one */
+	uint32		locks_begin;	/* marks around what was locked for them */
+	uint32		locks_end;
 } StagedRows;
 
 typedef enum LoaderState
@@ -62,6 +65,7 @@ struct KalamLoader
 	uint64		bytes_at_mark;
 	uint64		row_begins;		/* at this version, if it is staged */
 	uint64		row_tag;
+	uint32		row_locks;		/* and its locks at this mark */
 	StagedRows *staged;
 	uint32		nstaged;
 	uint32		staged_size;
@@ -232,6 +236,19 @@ declare(KalamLoader *loader, KalamModify *m)
 	m->load_number = kalam_load_number(loader->load);
 }
 
+/*
+ * A load takes no locks on its keys (loadlock.h).  If its first rows kept theirs, each of
+ * two loads could wait for the other: who holds many locks holds some whose keys
+ * storage takes for those of the other load.
+ */
+static void
+give_back_locks(const KalamLoader *loader)
+{
+	for (uint32 i = loader->nstaged; i > 0; i--)
+		kalam_row_locks_give_back(loader->staged[i - 1].locks_begin,
+								  loader->staged[i - 1].locks_end);
+}
+
 /* Sends what the statement has staged, and takes it off the log. */
 static bool
 begin_to_send(KalamLoader *loader)
@@ -262,6 +279,7 @@ begin_to_send(KalamLoader *loader)
 	kalam_changes_pop_to(kalam_changes_here(), loader->mark);
 	for (int i = 0; i < nkept; i++)
 		put_again(kalam_changes_here(), &kept[i]);
+	give_back_locks(loader);
 	forget_staged(loader);
 	loader->state = LOADER_SENDS;
 	KALAM_STOP_POINT("load_begun");
@@ -336,6 +354,7 @@ waited_enough(KalamLoader *loader, KalamModify *m)
 		loader->bytes_at_mark + (uint64) kalam_bulk_load_threshold * 1024)
 		return true;
 	loader->row_begins = kalam_staged_count(staged);
+	loader->row_locks = kalam_row_locks_mark();
 	return false;
 }
 
@@ -379,9 +398,11 @@ kalam_load_row_is_staged(KalamModify *m)
 	}
 	last = loader->nstaged == 0 ? NULL : &loader->staged[loader->nstaged - 1];
 	if (last != NULL && loader->row_begins == last->first + last->nrows * last->per_row &&
-		end - loader->row_begins == last->per_row && loader->row_tag == last->tag + last->nrows)
+		end - loader->row_begins == last->per_row && loader->row_tag == last->tag + last->nrows &&
+		loader->row_locks == last->locks_end)
 	{
 		last->nrows++;
+		last->locks_end = kalam_row_locks_mark();
 		return;
 	}
 	if (loader->nstaged == loader->staged_size)
@@ -396,7 +417,8 @@ kalam_load_row_is_staged(KalamModify *m)
 	loader->staged[loader->nstaged++] = (StagedRows)
 	{
 		.first = loader->row_begins, .per_row = end - loader->row_begins, .nrows = 1,
-		.tag = loader->row_tag
+		.tag = loader->row_tag, .locks_begin = loader->row_locks,
+		.locks_end = kalam_row_locks_mark()
 	};
 }
 

@@ -123,6 +123,27 @@ kalam_load_stream_put(KalamLoadStream *st, uint16 target, uint16 flags, uint64 t
 	return (uint8 *) record + record->value_offset;
 }
 
+uint8 *
+kalam_load_stream_place(KalamLoadStream *st, size_t key_len, size_t *room)
+{
+	size_t		at = st->block->used + VALUE_OFFSET(key_len);
+
+	if (at >= KALAM_BLOCK_DATA_BYTES)
+		return NULL;
+	*room = KALAM_BLOCK_DATA_BYTES - at;
+	return st->block->data + at;
+}
+
+void
+kalam_load_stream_placed(KalamLoadStream *st, uint16 target, uint64 tag, const uint8 *key,
+						 size_t key_len, size_t value_len)
+{
+	KalamLoadRecord *record = record_at((char *) st->block->data + st->block->used, target, 0, tag,
+										key, key_len, value_len);
+
+	st->block->used += record->size;
+}
+
 void
 kalam_load_stream_send_big(KalamLoadStream *st)
 {

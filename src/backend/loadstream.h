@@ -36,6 +36,15 @@ extern uint8 *kalam_load_stream_put(KalamLoadStream *st, uint16 target, uint16 f
 									const uint8 *key, size_t key_len, size_t value_len);
 extern void kalam_load_stream_send_big(KalamLoadStream *st);
 
+/*
+ * The same for a value whose size is known once it is formed: the place where it would
+ * lie, if it fits into *room bytes; NULL: none is left.  It becomes a record by
+ * kalam_load_stream_placed.
+ */
+extern uint8 *kalam_load_stream_place(KalamLoadStream *st, size_t key_len, size_t *room);
+extern void kalam_load_stream_placed(KalamLoadStream *st, uint16 target, uint64 tag,
+									 const uint8 *key, size_t key_len, size_t value_len);
+
 static inline void
 kalam_load_stream_done(KalamLoadStream *st)
 {

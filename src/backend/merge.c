@@ -65,6 +65,14 @@ has_staged(const KalamMerge *m)
 	return kalam_changes_any_in(changes, r->lower, r->lower_len, r->upper, r->upper_len);
 }
 
+/* (Most scans need none: it is not worth its while to have them from the beginning.) */
+static inline void
+make_room_for_key(KalamMerge *m, uint8 **key)
+{
+	if (*key == NULL)
+		*key = MemoryContextAlloc(m->context, KALAM_MAX_KEY_BYTES);
+}
+
 /* ---- own changes of keys in the ranges ---- */
 
 /* Copies the value: the next look-up or spill takes it away. */
@@ -350,6 +358,8 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 void
 kalam_merge_open(KalamMerge *m, const KalamRange *range, CommandId command_id)
 {
+	make_room_for_key(m, &m->lower);
+	make_room_for_key(m, &m->upper);
 	memcpy(m->lower, range->lower, range->lower_len);
 	memcpy(m->upper, range->upper, range->upper_len);
 	m->single.lower = m->lower;
@@ -400,6 +410,7 @@ give_own_entry(KalamMerge *m, KalamMergedRow *row)
 {
 	KalamVersion v;
 
+	make_room_for_key(m, &m->row_key);
 	row->key = m->row_key;
 	row->key_len = kalam_index_entry_row_key(m->own.key, m->own.key_len, m->own.value,
 											 m->own.value_len, m->row_key);

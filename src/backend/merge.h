@@ -78,9 +78,9 @@ typedef struct KalamMerge
 	KalamKeptValue own_point;
 	KalamKeptValue own_row;		/* that an index entry leads to */
 	KalamRow   *fetched;		/* stored row that an own entry leads to */
-	uint8		row_key[KALAM_MAX_KEY_BYTES];	/* of an own entry */
-	uint8		lower[KALAM_MAX_KEY_BYTES];
-	uint8		upper[KALAM_MAX_KEY_BYTES];
+	uint8	   *row_key;		/* of an own entry; room for the longest key, if it is */
+	uint8	   *lower;			/* needed.  These are copies of a range's */
+	uint8	   *upper;
 } KalamMerge;
 
 /*

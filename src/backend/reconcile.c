@@ -244,6 +244,7 @@ kalam_reconcile(Oid relid, bool validate)
 	KalamCatalogTable *record;
 	Relation	rel;
 	KalamTable *table;
+	bool		validated = false;
 
 	anything_staged = true;		/* also what an error leaves half done */
 	if (old != NULL)
@@ -266,7 +267,7 @@ kalam_reconcile(Oid relid, bool validate)
 			kalam_index_start_anew(table, rel, record);
 			record->record.object_id = kalam_rewrite(rel, table, old);
 			CacheInvalidateRelcache(rel);
-			validate = true;
+			validated = true;
 		}
 		else
 		{
@@ -276,7 +277,7 @@ kalam_reconcile(Oid relid, bool validate)
 		}
 		kalam_catalog_put(record);
 		kalam_table_know(table, record);
-		if (validate || has_new_not_null(rel, old))
+		if (!validated && (validate || has_new_not_null(rel, old)))
 		{
 			CommandCounterIncrement();
 			kalam_validate_rows(rel);

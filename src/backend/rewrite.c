@@ -33,6 +33,7 @@
 
 #include "src/backend/ddl.h"
 #include "src/backend/index.h"
+#include "src/backend/load.h"
 #include "src/backend/progress.h"
 #include "src/backend/row.h"
 #include "src/backend/transaction.h"
@@ -207,95 +208,6 @@ column_expressions(Relation rel, const KalamCatalogTable *old, TupleDesc old_des
 	return states;
 }
 
-uint32
-kalam_rewrite(Relation rel, KalamTable *table, const KalamCatalogTable *old)
-{
-	TupleDesc	desc = RelationGetDescr(rel);
-	TupleDesc	old_desc = old_descriptor(rel, old);
-	EState	   *estate = CreateExecutorState();
-	ExprContext *econtext = GetPerTupleExprContext(estate);
-	ExprState **states = column_expressions(rel, old, old_desc, estate);
-	TupleTableSlot *old_slot = MakeSingleTupleTableSlot(old_desc, &TTSOpsMinimalTuple);
-	TupleTableSlot *new_slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
-	ResultRelInfo *info = makeNode(ResultRelInfo);
-	bool		generated = desc->constr && desc->constr->has_generated_stored;
-	KalamWholeScan *scan;
-	MinimalTuple tuple;
-	const uint8 *old_key;
-	size_t		old_key_len;
-	uint32		object_id;
-	uint8		key[KALAM_MAX_KEY_BYTES];
-
-	InitResultRelInfo(info, rel, 0, NULL, 0);
-	/* generated columns may ask for it */
-	new_slot->tts_tableOid = RelationGetRelid(rel);
-	table->object_id = old->record.object_id;
-	table->object_known = true;
-	/* the scan sees commands before this one */
-	CommandCounterIncrement();
-	scan = kalam_whole_scan_begin(rel);
-	kalam_progress_begin(KALAM_PROGRESS_REWRITE, rel, old);
-
-	object_id = kalam_create_object(table);
-	table->object_id = object_id;
-	while ((tuple = kalam_whole_scan_next(scan, &old_key, &old_key_len)) != NULL)
-	{
-		MemoryContext per_tuple = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
-		size_t		key_len;
-		KalamVersion own;
-
-		ExecStoreMinimalTuple(tuple, old_slot, false);
-		slot_getallattrs(old_slot);
-		econtext->ecxt_scantuple = old_slot;
-		ExecClearTuple(new_slot);
-		for (int i = 0; i < desc->natts; i++)
-		{
-			if (states[i] != NULL)
-				new_slot->tts_values[i] = ExecEvalExpr(states[i], econtext,
-													   &new_slot->tts_isnull[i]);
-			else if (is_old_column(old, i) && !TupleDescAttr(desc, i)->attisdropped)
-			{
-				new_slot->tts_values[i] = old_slot->tts_values[i];
-				new_slot->tts_isnull[i] = old_slot->tts_isnull[i];
-			}
-			else
-			{
-				new_slot->tts_values[i] = (Datum) 0;
-				new_slot->tts_isnull[i] = true;
-			}
-		}
-		ExecStoreVirtualTuple(new_slot);
-		if (generated)
-			ExecComputeStoredGenerated(info, estate, new_slot, CMD_INSERT);
-
-		if (table->nkeys > 0)
-			key_len = kalam_table_row_key(table, rel, new_slot, key);
-		else if (old->record.primary_key.len > 0)
-			key_len = kalam_table_row_id_key(table, kalam_next_row_id(), key);
-		else
-		{
-			/* row ids stay what they were */
-			key_len = old_key_len;
-			memcpy(key, old_key, old_key_len);
-			kalam_put_be32(key, object_id);
-		}
-		if (kalam_own_version(key, key_len, &own))
-			kalam_raise_duplicate(rel, 0, kalam_version_tuple(&own));
-		(void) kalam_stage_slot(new_slot, key, key_len);
-		kalam_index_add_row(table, rel, new_slot, key, key_len);
-		MemoryContextSwitchTo(per_tuple);
-		ResetPerTupleExprContext(estate);
-		kalam_progress_row();
-	}
-	kalam_progress_end();
-	kalam_whole_scan_end(scan);
-	ExecDropSingleTupleTableSlot(old_slot);
-	ExecDropSingleTupleTableSlot(new_slot);
-	FreeExecutorState(estate);
-	kalam_stage_object(KALAM_CHANGE_DROP_OBJECT, old->record.object_id, NULL, 0);
-	return object_id;
-}
-
 /* ---- checks ---- */
 
 typedef struct RowCheck
@@ -370,6 +282,137 @@ check_row(Relation rel, TupleTableSlot *slot, List *checks, ExprContext *econtex
 						RelationGetRelationName(rel)),
 				 errtable(rel)));
 	}
+}
+
+/* ---- storing anew ---- */
+
+typedef struct Rewrite
+{
+	Relation	rel;
+	KalamTable *table;			/* of the new object */
+	KalamLoad **load;			/* NULL, or to NULL: rows are staged */
+	uint16		target;
+	uint64		nrows;
+} Rewrite;
+
+static void
+raise_duplicate(void *arg, uint16 index_id, uint64 tag, MinimalTuple row)
+{
+	Rewrite    *rewrite = arg;
+
+	if (index_id != 0)
+		kalam_index_raise_duplicate(rewrite->table, rewrite->rel, index_id, row);
+	kalam_raise_duplicate(rewrite->rel, 0, row);
+}
+
+static void
+store_row(Rewrite *rewrite, TupleTableSlot *slot, const uint8 *key, size_t key_len)
+{
+	KalamVersion own;
+
+	rewrite->nrows++;
+	if (rewrite->load != NULL && *rewrite->load != NULL)
+	{
+		kalam_load_put_row(*rewrite->load, rewrite->target, rewrite->table, rewrite->rel,
+						   rewrite->nrows, slot, key, key_len);
+		return;
+	}
+	if (kalam_own_version(key, key_len, &own))
+		kalam_raise_duplicate(rewrite->rel, 0, kalam_version_tuple(&own));
+	(void) kalam_stage_slot(slot, key, key_len);
+	kalam_index_add_row(rewrite->table, rewrite->rel, slot, key, key_len);
+}
+
+uint32
+kalam_rewrite(Relation rel, KalamTable *table, const KalamCatalogTable *old)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	TupleDesc	old_desc = old_descriptor(rel, old);
+	EState	   *estate = CreateExecutorState();
+	ExprContext *econtext = GetPerTupleExprContext(estate);
+	ExprState **states = column_expressions(rel, old, old_desc, estate);
+	TupleTableSlot *old_slot = MakeSingleTupleTableSlot(old_desc, &TTSOpsMinimalTuple);
+	TupleTableSlot *new_slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	ResultRelInfo *info = makeNode(ResultRelInfo);
+	List	   *checks = prepare_checks(rel, estate);
+	bool		generated = desc->constr && desc->constr->has_generated_stored;
+	KalamWholeScan *scan;
+	MinimalTuple tuple;
+	const uint8 *old_key;
+	size_t		old_key_len;
+	uint32		object_id;
+	uint8		key[KALAM_MAX_KEY_BYTES];
+	Rewrite		rewrite = {.rel = rel, .table = table};
+
+	InitResultRelInfo(info, rel, 0, NULL, 0);
+	/* generated columns may ask for it */
+	new_slot->tts_tableOid = RelationGetRelid(rel);
+	table->object_id = old->record.object_id;
+	table->object_known = true;
+	/* the scan sees commands before this one */
+	CommandCounterIncrement();
+	scan = kalam_whole_scan_begin(rel);
+	kalam_progress_begin(KALAM_PROGRESS_REWRITE, rel, old);
+	rewrite.load = kalam_load_begin_for_rows(table, raise_duplicate, &rewrite);
+
+	object_id = kalam_create_object(table);
+	table->object_id = object_id;
+	if (rewrite.load != NULL)
+		rewrite.target = kalam_load_declare(*rewrite.load, table, true);
+	while ((tuple = kalam_whole_scan_next(scan, &old_key, &old_key_len)) != NULL)
+	{
+		MemoryContext per_tuple = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+		size_t		key_len;
+
+		ExecStoreMinimalTuple(tuple, old_slot, false);
+		slot_getallattrs(old_slot);
+		econtext->ecxt_scantuple = old_slot;
+		ExecClearTuple(new_slot);
+		for (int i = 0; i < desc->natts; i++)
+		{
+			if (states[i] != NULL)
+				new_slot->tts_values[i] = ExecEvalExpr(states[i], econtext,
+													   &new_slot->tts_isnull[i]);
+			else if (is_old_column(old, i) && !TupleDescAttr(desc, i)->attisdropped)
+			{
+				new_slot->tts_values[i] = old_slot->tts_values[i];
+				new_slot->tts_isnull[i] = old_slot->tts_isnull[i];
+			}
+			else
+			{
+				new_slot->tts_values[i] = (Datum) 0;
+				new_slot->tts_isnull[i] = true;
+			}
+		}
+		ExecStoreVirtualTuple(new_slot);
+		if (generated)
+			ExecComputeStoredGenerated(info, estate, new_slot, CMD_INSERT);
+		check_row(rel, new_slot, checks, econtext);
+
+		if (table->nkeys > 0)
+			key_len = kalam_table_row_key(table, rel, new_slot, key);
+		else if (old->record.primary_key.len > 0)
+			key_len = kalam_table_row_id_key(table, kalam_next_row_id(), key);
+		else
+		{
+			/* row ids stay what they were */
+			key_len = old_key_len;
+			memcpy(key, old_key, old_key_len);
+			kalam_put_be32(key, object_id);
+		}
+		store_row(&rewrite, new_slot, key, key_len);
+		MemoryContextSwitchTo(per_tuple);
+		ResetPerTupleExprContext(estate);
+		kalam_progress_row();
+	}
+	kalam_load_end_of_rows(rewrite.load);
+	kalam_progress_end();
+	kalam_whole_scan_end(scan);
+	ExecDropSingleTupleTableSlot(old_slot);
+	ExecDropSingleTupleTableSlot(new_slot);
+	FreeExecutorState(estate);
+	kalam_stage_object(KALAM_CHANGE_DROP_OBJECT, old->record.object_id, NULL, 0);
+	return object_id;
 }
 
 void

@@ -265,6 +265,23 @@ kalam_row_locks_undo(uint32 mark)
 		undo_step();
 }
 
+void
+kalam_row_locks_give_back(uint32 from, uint32 to)
+{
+	uint32		kept = from;
+
+	Assert(from <= to && to <= stack_used);
+	Assert(marks_used == 0 || marks[marks_used - 1].start <= from);
+	/* (an INSERT's lock is the strongest, so no later step is about the same entry) */
+	for (uint32 i = to; i > from; i--)
+		if (!stack[i - 1].whole_object)
+			undo(&stack[i - 1]);
+	for (uint32 i = from; i < stack_used; i++)
+		if (i >= to || stack[i].whole_object)
+			stack[kept++] = stack[i];
+	stack_used = kept;
+}
+
 bool
 kalam_row_locks_held(void)
 {

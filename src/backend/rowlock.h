@@ -89,6 +89,12 @@ extern uint32 kalam_row_locks_mark(void);
 extern void kalam_row_locks_undo(uint32 mark);
 
 /*
+ * Gives back the locks on rows and values that the current subtransaction has taken between two
+ * marks, for inserting them, though others have been taken since.  Not those on whole tables.
+ */
+extern void kalam_row_locks_give_back(uint32 from, uint32 to);
+
+/*
  * Lets go of everything at the end of a transaction.  Called from the
  * transaction callback (COMMIT, ABORT), which precedes the release of the
  * virtual transaction id that waiters sleep on.  Never raises.

@@ -46,10 +46,10 @@ struct Cursor
 
 	/* POINT */
 	EngineValue *value;			/* what was found */
-	BlockPlace	place;
 	uint64_t	read;
 	uint64_t	seeks;
 	EngineReads reads;			/* MEASURE */
+	BlockPlace	place;			/* its key and what follows are not zero at first */
 	uint8_t		row_key[KALAM_MAX_KEY_BYTES];
 
 	uint8_t		lower[KALAM_MAX_KEY_BYTES + 1];
@@ -206,7 +206,7 @@ cursor_open(const KalamRequest *req, const uint8_t *input, EngineError *err)
 {
 	Cursor	   *c = malloc(sizeof(Cursor));
 
-	memset(c, 0, offsetof(Cursor, row_key));
+	memset(c, 0, offsetof(Cursor, place.key));
 	c->flags = req->flags;
 	c->max_rows = req->max_rows != 0 ? req->max_rows : UINT64_MAX;
 	c->out.target = req->first_bytes != 0 ? req->first_bytes : FIRST_BLOCK_BYTES;
