@@ -495,7 +495,7 @@ bulk_remove_others(char *const *paths, uint32_t n)
 		for (uint32_t i = 0; i < n; i++)
 			named |= strcmp(paths[i], path) == 0;
 		if (!named && unlink(path) == 0)
-			log_info("removed \"%s\", left by a load that was not committed", path);
+			log_info("removed \"%s\", which no transaction needs", path);
 	}
 	if (dir != NULL)
 		closedir(dir);

@@ -11,7 +11,7 @@
 
 STORAGE_CC ?= $(CC)
 STORAGE_CXX ?= $(CXX)
-STORAGE_CXXFLAGS = -std=gnu++17 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror -fvisibility=hidden -pthread -I.
+STORAGE_CXXFLAGS = -std=gnu++20 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror -fvisibility=hidden -pthread -I.
 STORAGE_CFLAGS = -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror -fvisibility=hidden -pthread -I.
 
 # The static library, where there is one, reaches RocksDB's thread-local counters
