@@ -47,7 +47,7 @@ sub plan_of
 # ---- the same answers ----
 
 my %queries = (
-	'all rows' => "SELECT count(*), sum(v), sum(length(w)) FROM t",
+	'all rows' => "SELECT count(*), sum(v), sum(length(w || '')) FROM t",
 	'rows counted' => "SELECT count(*) FROM t",
 	'a range' => "SELECT count(*), sum(v) FROM t WHERE a BETWEEN 77 AND 411",
 	'ranges' => "SELECT count(*), sum(v) FROM t WHERE a BETWEEN 7 AND 111 OR a BETWEEN 300 AND 500 OR (a = 550 AND b = 5)",

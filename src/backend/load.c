@@ -187,6 +187,8 @@ raise_result(const KalamLoad *load)
 
 	if (ch->result.code == KALAM_ERR_DUPLICATE)
 		kalam_loads_raise_duplicate(ch);
+	if (ch->req.epoch != atomic_load(&kalam_segment->epoch))
+		kalam_raise_storage_lost();
 	if (ch->result.code == KALAM_OK)
 		elog(ERROR, "kalam storage ended a load before its end");
 	kalam_channel_raise(ch);

@@ -513,6 +513,43 @@ test_cancel_in_mid_stream(void)
 	CHECK_EQUAL(count_rows(0, id, 0), 10);
 }
 
+/* A server that is stopped waits for nobody's load, and none is there afterwards. */
+static void
+test_shutdown_in_mid_stream(void)
+{
+	uint32_t	id = make_object(10, 16);
+
+	for (int i = 0; i < 3; i++)
+	{
+		uint64_t	kept = new_number();
+		TestChannel loads[2];
+		TestChannel r;
+		int			status;
+
+		CHECK_EQUAL(load_object(0, kept, id, 100, 20103, 1, 1), KALAM_OK);
+		r = load_read_begin(0, kept);
+		CHECK(load_read_next(&r) != NULL);
+		/* two at once by one backend, in and behind their streams */
+		for (uint32_t j = 0; j < 2; j++)
+		{
+			loads[j] = load_begin(1 + j, 1, new_number(), MB);
+			load_declare(&loads[j], 0, id, 0, KALAM_TARGET_UNIQUE);
+			CHECK(load_rows(&loads[j], 0, id, 1000000 * (j + 1), 1000000 * (j + 1) + 20011, 7919, 1));
+		}
+		if (i > 0)
+			load_publish(&loads[0], KALAM_BLOCK_LAST);
+		if (i > 1)
+			load_publish(&loads[1], KALAM_BLOCK_LAST);
+		status = test_store_kill(&store, SIGTERM);
+		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+		start_and_serve();
+		CHECK_EQUAL(files_left(), 0);
+		CHECK_EQUAL(load_count(0, kept), -1);
+		CHECK_EQUAL(count_rows(0, id, 0), 10);
+		free(r.big);
+	}
+}
+
 /* Reading is canceled, too, and a channel can be used for something else at once. */
 static void
 test_cancel_of_a_read(void)
@@ -873,6 +910,7 @@ main(int argc, char **argv)
 		TEST(test_loads_side_by_side),
 		TEST(test_drops),
 		TEST(test_cancel_in_mid_stream),
+		TEST(test_shutdown_in_mid_stream),
 		TEST(test_cancel_of_a_read),
 		TEST(test_malformed_streams),
 		TEST(test_where_loads_may_stand),
