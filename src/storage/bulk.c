@@ -4,9 +4,11 @@
  *
  * Rows go to one file per object, cut at a size, in the order in which they
  * come, which must be that of their keys.  What is not a row of a table
- * (objects, the catalog) is kept as bytes.  Nothing here is visible to anybody
- * before the commit thread ingests the files.  No locks: a load belongs to one
- * thread at a time.
+ * (objects, the catalog) is kept as bytes, and so are the rows of an object that
+ * has few: a file costs a sync and a place in the MANIFEST, which is much for the
+ * hundred rows of one of a thousand partitions.  Nothing here is visible to
+ * anybody before the commit thread ingests the files.  No locks: a load belongs
+ * to one thread at a time.
  */
 #include "src/storage/bulk.h"
 
@@ -31,6 +33,10 @@
 #define FILE_BYTES	(UINT64_C(256) << 20)
 #define CHECK_BYTES	(UINT64_C(8) << 20)	/* rows between two looks at free space */
 #define NAME_BYTES	64
+
+/* Rows of an object that stay bytes, and of all such objects, for these are in memory. */
+#define FEW_BYTES	((size_t) 64 << 10)
+#define ALL_FEW_BYTES ((size_t) 16 << 20)
 #define SUFFIX		".sst"
 
 typedef struct BulkFile
@@ -38,6 +44,14 @@ typedef struct BulkFile
 	uint32_t	object_id;
 	char		name[NAME_BYTES];
 } BulkFile;
+
+/* Changes one behind the other. */
+typedef struct Bytes
+{
+	uint8_t    *data;
+	size_t		len;
+	size_t		capacity;
+} Bytes;
 
 typedef struct NewObject
 {
@@ -58,16 +72,19 @@ struct BulkLoad
 	uint64_t	unchecked_bytes;	/* of rows since free space was looked at */
 	uint32_t	object_id;		/* of the rows that come now */
 	bool		skip;			/* they go to an object that is dropped */
+	bool		few;			/* they are bytes so far, */
+	size_t		first;			/* from here on in the stream */
+	size_t		few_bytes;		/* of all such rows */
 	NewObject  *created;
 	uint32_t	ncreated;
 	uint32_t   *dropped;
 	uint32_t	ndropped;
 	uint32_t	max_object_id;
+	bool		names_files;	/* in the stream */
 	uint8_t		last_key[KALAM_MAX_KEY_BYTES];
 	size_t		last_key_len;
-	uint8_t    *bytes;			/* the stream */
-	size_t		len;
-	size_t		capacity;
+	Bytes		stream;
+	Bytes		dropped_indexes;	/* the stream's end: entries that come with it go, too */
 };
 
 static _Atomic uint64_t last_number;
@@ -109,29 +126,30 @@ bulk_file_path(const uint8_t *name, size_t len, char *path, size_t size)
 }
 
 static void
-append(BulkLoad *l, const void *bytes, size_t len)
+append(Bytes *b, const void *bytes, size_t len)
 {
-	if (l->len + len > l->capacity)
+	if (len == 0)
+		return;
+	if (b->len + len > b->capacity)
 	{
-		l->capacity = 2 * (l->len + len) + 4096;
-		l->bytes = realloc(l->bytes, l->capacity);
-		if (l->bytes == NULL)
+		b->capacity = 2 * (b->len + len) + 4096;
+		b->data = realloc(b->data, b->capacity);
+		if (b->data == NULL)
 			abort();
 	}
-	memcpy(l->bytes + l->len, bytes, len);
-	l->len += len;
+	memcpy(b->data + b->len, bytes, len);
+	b->len += len;
 }
 
 static void
-append_change(BulkLoad *l, uint8_t op, const void *key, uint16_t key_len, const void *value,
+append_change(Bytes *b, uint8_t op, const void *key, uint16_t key_len, const void *value,
 			  uint32_t value_len)
 {
 	KalamChange h = {op, 0, key_len, value_len};
 
-	append(l, &h, KALAM_CHANGE_HEADER_BYTES);
-	append(l, key, key_len);
-	if (value_len > 0)
-		append(l, value, value_len);
+	append(b, &h, KALAM_CHANGE_HEADER_BYTES);
+	append(b, key, key_len);
+	append(b, value, value_len);
 }
 
 /* ---- files ---- */
@@ -211,27 +229,13 @@ is_dropped(const BulkLoad *l, uint32_t id)
 	return false;
 }
 
+/* ChangeFunction: puts a row into the last file. */
 static bool
-add_row(BulkLoad *l, const Change *c, uint32_t id, EngineError *err)
+write_row(void *load, const Change *c, EngineError *err)
 {
-	if (l->last_key_len > 0 &&
-		key_compare(l->last_key, l->last_key_len, c->key, c->key_len) >= 0)
-	{
-		engine_error(err, KALAM_ERR_PROTOCOL, "keys of a bulk load do not ascend");
-		return false;
-	}
-	memcpy(l->last_key, c->key, c->key_len);
-	l->last_key_len = c->key_len;
-	if (id != l->object_id)
-	{
-		l->object_id = id;
-		l->skip = is_dropped(l, id);
-		if (!l->skip && !next_file(l, id, err))
-			return false;
-	}
-	if (l->skip)
-		return true;
-	if (engine_file_bytes(l->writer) > FILE_BYTES && !next_file(l, id, err))
+	BulkLoad   *l = load;
+
+	if (engine_file_bytes(l->writer) > FILE_BYTES && !next_file(l, l->object_id, err))
 		return false;
 	l->unchecked_bytes += c->value_len;
 	if (l->unchecked_bytes > CHECK_BYTES)
@@ -243,6 +247,62 @@ add_row(BulkLoad *l, const Change *c, uint32_t id, EngineError *err)
 	if (c->op == KALAM_CHANGE_DELETE)
 		return engine_file_delete(l->writer, c->key, c->key_len, err);
 	return engine_file_put(l->writer, c->key, c->key_len, c->value, c->value_len, err);
+}
+
+static bool
+begin_object(BulkLoad *l, uint32_t id, EngineError *err)
+{
+	KalamObjectOptions options;
+
+	l->object_id = id;
+	l->skip = is_dropped(l, id);
+	l->few = true;
+	l->first = l->stream.len;
+	return finish_file(l, err) && (l->skip || find_options(l, id, &options, err));
+}
+
+/* The object's rows are not so few: they become the beginning of a file. */
+static bool
+move_to_file(BulkLoad *l, EngineError *err)
+{
+	ChangeStream rows = {0};
+	size_t		len = l->stream.len - l->first;
+	bool		good;
+
+	l->few = false;
+	l->few_bytes -= len;
+	l->stream.len = l->first;
+	good = next_file(l, l->object_id, err) &&
+		change_stream_feed(&rows, l->stream.data + l->first, len, write_row, l, err);
+	change_stream_free(&rows);
+	return good;
+}
+
+static bool
+add_row(BulkLoad *l, const Change *c, uint32_t id, EngineError *err)
+{
+	size_t		size = (size_t) KALAM_CHANGE_HEADER_BYTES + c->key_len + c->value_len;
+
+	if (l->last_key_len > 0 &&
+		key_compare(l->last_key, l->last_key_len, c->key, c->key_len) >= 0)
+	{
+		engine_error(err, KALAM_ERR_PROTOCOL, "keys of a bulk load do not ascend");
+		return false;
+	}
+	memcpy(l->last_key, c->key, c->key_len);
+	l->last_key_len = c->key_len;
+	if (id != l->object_id && !begin_object(l, id, err))
+		return false;
+	if (l->skip)
+		return true;
+	if (l->few && l->stream.len - l->first + size <= FEW_BYTES &&
+		l->few_bytes + size <= ALL_FEW_BYTES)
+	{
+		append_change(&l->stream, c->op, c->key, c->key_len, c->value, c->value_len);
+		l->few_bytes += size;
+		return true;
+	}
+	return (!l->few || move_to_file(l, err)) && write_row(l, c, err);
 }
 
 /* ---- loads that were kept ---- */
@@ -266,23 +326,31 @@ take_load(BulkLoad *l, const Change *c, EngineError *err)
 	return true;
 }
 
+static void
+name_file(BulkLoad *l, uint32_t id, const char *name)
+{
+	uint8_t		key[4];
+
+	kalam_put_be32(key, id);
+	append_change(&l->stream, KALAM_CHANGE_INGEST, key, sizeof(key), name, (uint32_t) strlen(name));
+	l->names_files = true;
+}
+
 /* Names the files of a target, unless its object is dropped by the same transaction. */
 static bool
 name_target(BulkLoad *l, LoadTarget *t, EngineError *err)
 {
 	KalamObjectOptions options;
-	uint8_t		key[4];
 
 	if (is_dropped(l, t->is.object_id))
 		return true;
 	if (!find_options(l, t->is.object_id, &options, err))
 		return false;
-	kalam_put_be32(key, t->is.object_id);
 	for (uint32_t i = 0; i < sorter_nfiles(t->sorter); i++)
 	{
 		SorterFile	f = sorter_file(t->sorter, i);
 
-		append_change(l, KALAM_CHANGE_INGEST, key, sizeof(key), f.name, (uint32_t) strlen(f.name));
+		name_file(l, t->is.object_id, f.name);
 		l->file_bytes += f.bytes;
 	}
 	t->keep_files = true;
@@ -377,7 +445,8 @@ bulk_add(void *load, const Change *c, EngineError *err)
 		case KALAM_CHANGE_DROP_INDEX:
 			if (!change_is_allowed(c, err))
 				return false;
-			break;
+			append_change(&l->dropped_indexes, c->op, c->key, c->key_len, c->value, c->value_len);
+			return true;
 		case KALAM_CHANGE_PUT:
 		case KALAM_CHANGE_DELETE:
 			if (!change_is_allowed(c, err))
@@ -389,7 +458,8 @@ bulk_add(void *load, const Change *c, EngineError *err)
 			engine_error(err, KALAM_ERR_PROTOCOL, "operation %u in a bulk load", c->op);
 			return false;
 	}
-	append_change(l, c->op, c->key, c->key_len, c->value, c->value_len);
+	append_change(&l->stream, c->op, c->key, c->key_len, c->value, c->value_len);
+	l->object_id = KALAM_OBJECT_NONE;	/* only rows lie among rows that may move */
 	return true;
 }
 
@@ -410,19 +480,14 @@ sync_folder(EngineError *err)
 bool
 bulk_end(BulkLoad *l, EngineError *err)
 {
+	append(&l->stream, l->dropped_indexes.data, l->dropped_indexes.len);
 	if (!finish_file(l, err) || !name_loads(l, err) ||
 		(l->nfiles + l->nloads > 0 && !sync_folder(err)))
 		return false;
 	if (l->nloads > 0)
 		STOP_POINT("load_named");
 	for (uint32_t i = 0; i < l->nfiles; i++)
-	{
-		uint8_t		key[4];
-
-		kalam_put_be32(key, l->files[i].object_id);
-		append_change(l, KALAM_CHANGE_INGEST, key, sizeof(key), l->files[i].name,
-					  (uint32_t) strlen(l->files[i].name));
-	}
+		name_file(l, l->files[i].object_id, l->files[i].name);
 	return true;
 }
 
@@ -443,8 +508,14 @@ bulk_check(BulkLoad *l, KalamResult *result, uint8_t *room, size_t size, EngineE
 const uint8_t *
 bulk_stream(const BulkLoad *l, size_t *len)
 {
-	*len = l->len;
-	return l->bytes;
+	*len = l->stream.len;
+	return l->stream.data;
+}
+
+bool
+bulk_has_files(const BulkLoad *l)
+{
+	return l->names_files;
 }
 
 uint64_t
@@ -475,7 +546,8 @@ bulk_close(BulkLoad *l, bool keep)
 	free(l->files);
 	free(l->created);
 	free(l->dropped);
-	free(l->bytes);
+	free(l->stream.data);
+	free(l->dropped_indexes.data);
 	free(l);
 }
 

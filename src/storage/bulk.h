@@ -20,7 +20,7 @@ extern BulkLoad *bulk_open(uint32_t slot);
 /* ChangeFunction: loads and object changes first, then keys in ascending order. */
 extern bool bulk_add(void *load, const Change *change, EngineError *err);
 
-/* Files are complete and on disk when it returns. */
+/* Its files, if it has any, are complete and on disk when it returns. */
 extern bool bulk_end(BulkLoad *load, EngineError *err);
 
 /*
@@ -32,6 +32,7 @@ extern bool bulk_check(BulkLoad *load, KalamResult *result, uint8_t *room, size_
 
 /* The stream that stands for the load, valid until it is closed. */
 extern const uint8_t *bulk_stream(const BulkLoad *load, size_t *len);
+extern bool bulk_has_files(const BulkLoad *load);	/* or is the stream all of it? */
 extern uint64_t bulk_bytes(const BulkLoad *load);	/* of its files */
 extern uint32_t bulk_max_object_id(const BulkLoad *load);
 

@@ -43,7 +43,7 @@ typedef struct DroppedIndex
 	uint16_t	index;
 } DroppedIndex;
 
-/* Files of one object are ingested by one call. */
+/* Files of one family are ingested by one call. */
 typedef struct Ingest
 {
 	uint32_t	object_id;		/* KALAM_OBJECT_NONE: it is only to be removed */
@@ -350,12 +350,31 @@ change_set_has_files(const ChangeSet *s)
 	return s->ningests > 0;
 }
 
+/* A file with where it goes. */
+typedef struct Intake
+{
+	EngineFamily *family;
+	uint32_t	order;
+	const char *path;
+} Intake;
+
+static int
+compare_intakes(const void *a, const void *b)
+{
+	const Intake *x = a;
+	const Intake *y = b;
+
+	if (x->family != y->family)
+		return (uintptr_t) x->family < (uintptr_t) y->family ? -1 : 1;
+	return x->order < y->order ? -1 : x->order > y->order;
+}
+
 /*
- * Takes in files of one object.  One that is missing or damaged is left out
+ * Takes in files of one family.  One that is missing or damaged is left out
  * only if the operator says so.
  */
 static bool
-ingest_files(Object *o, const Ingest *files, uint32_t n, EngineError *err)
+ingest_files(const Intake *files, uint32_t n, EngineError *err)
 {
 	const char **paths = malloc(n * sizeof(char *));
 	EngineError cause;
@@ -363,7 +382,7 @@ ingest_files(Object *o, const Ingest *files, uint32_t n, EngineError *err)
 
 	for (uint32_t i = 0; i < n; i++)
 		paths[i] = files[i].path;
-	good = engine_ingest(storage.engine, object_family(o), paths, n, &cause);
+	good = engine_ingest(storage.engine, files[0].family, paths, n, &cause);
 	free(paths);
 	if (good)
 		return true;
@@ -376,28 +395,47 @@ ingest_files(Object *o, const Ingest *files, uint32_t n, EngineError *err)
 		return store_dir_accept(err, "a file of a large transaction that was committed is lost: %.200s",
 								cause.message);
 	for (uint32_t i = 0; i < n; i++)
-		if (!ingest_files(o, files + i, 1, err))
+		if (!ingest_files(files + i, 1, err))
 			return false;
 	return true;
+}
+
+/* Those whose object was not dropped since, by families; of one in the order of the stream. */
+static uint32_t
+order_intakes(ChangeSet *s, Intake *files)
+{
+	uint32_t	n = 0;
+
+	for (uint32_t i = s->ningested; i < s->ningests; i++)
+	{
+		uint32_t	id = s->ingests[i].object_id;
+		Object	   *o = id != KALAM_OBJECT_NONE ? find_object(s, id) : NULL;
+
+		if (o != NULL)
+			files[n++] = (Intake) {object_family(o), i, s->ingests[i].path};
+	}
+	qsort(files, n, sizeof(Intake), compare_intakes);
+	return n;
 }
 
 bool
 change_set_ingest(ChangeSet *s, EngineError *err)
 {
-	for (uint32_t i = s->ningested, n; i < s->ningests; i += n)
-	{
-		uint32_t	id = s->ingests[i].object_id;
-		Object	   *o = id != KALAM_OBJECT_NONE ? find_object(s, id) : NULL;
+	Intake	   *files = malloc((s->ningests + 1) * sizeof(Intake));
+	uint32_t	n = order_intakes(s, files);
+	bool		good = true;
 
-		for (n = 1; i + n < s->ningests && s->ingests[i + n].object_id == id;)
-			n++;
-		if (o == NULL)
-			continue;			/* dropped since, or not to be taken in */
-		if (!ingest_files(o, &s->ingests[i], n, err))
-			return false;
-		if (i + n < s->ningests)
-			STOP_POINT("between_objects");
+	for (uint32_t from = 0, to; good && from < n; from = to)
+	{
+		for (to = from + 1; to < n && files[to].family == files[from].family;)
+			to++;
+		good = ingest_files(&files[from], to - from, err);
+		if (good && to < n)
+			STOP_POINT("between_families");
 	}
+	free(files);
+	if (!good)
+		return false;
 	if (s->ningested < s->ningests)
 		STOP_POINT("after_ingest");
 	s->ningested = s->ningests;

@@ -5,9 +5,10 @@
  * A load's entry in pending names its files and has what else it did.  For a
  * prepared one that entry waits for RESOLVE.  One without an xid is committed
  * by its entry, which has a key of its own kind: what follows (the files are
- * taken in, object by object, then one batch with the rest and the removal of
+ * taken in, family by family, then one batch with the rest and the removal of
  * the entry, then the files go) is done again from the beginning if the process
- * dies in between, before anybody sees anything of it.
+ * dies in between, before anybody sees anything of it.  One that has no files is
+ * a batch like any other.
  */
 #include "src/storage/load.h"
 
@@ -90,6 +91,41 @@ begin_entry(Chan *c, ChangeSet *set, uint64_t full_xid)
 	return true;
 }
 
+/* The group becomes the load, all of which is in its stream. */
+static bool
+take_stream(Chan *c, ChangeSet *set, EngineError *err)
+{
+	ChangeStream stream = {0};
+	size_t		len;
+	const uint8_t *data = bulk_stream(c->load, &len);
+	bool		good;
+
+	group_begin(set);
+	change_set_begin(set, false);
+	good = chan_check_load(c, err) &&
+		change_stream_feed(&stream, data, len, change_set_add, set, err) &&
+		(!change_set_needs_space(set) || group_space_left(0, err)) && change_set_end(set, err);
+	change_stream_free(&stream);
+	if (!good)
+		change_set_undo(set);
+	return good;
+}
+
+static void
+commit_stream(Chan *c, ChangeSet *set)
+{
+	EngineError err;
+
+	if (!take_stream(c, set, &err))
+	{
+		chan_finish(c, &err);
+		return;
+	}
+	keep_files(c);
+	group_join(c);
+	group_write();
+}
+
 void
 load_commit(Chan *c, ChangeSet *set)
 {
@@ -97,6 +133,11 @@ load_commit(Chan *c, ChangeSet *set)
 	uint64_t	full_xid = PENDING_LOAD | atomic_load(&storage.seg->pub);
 	EngineError err;
 
+	if (!bulk_has_files(c->load))
+	{
+		commit_stream(c, set);
+		return;
+	}
 	if (!begin_entry(c, set, full_xid))
 		return;
 	group_sync();

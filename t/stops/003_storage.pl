@@ -87,7 +87,7 @@ sub successor_dies_at
 }
 
 my @write = ('before_write', 'after_write', 'after_publish');
-my @load = ('before_entry', 'after_entry', 'between_objects', 'after_ingest', 'after_batch', 'before_unlink', 'after_unlink');
+my @load = ('before_entry', 'after_entry', 'between_families', 'after_ingest', 'after_batch', 'before_unlink', 'after_unlink');
 
 foreach my $kind (kinds())
 {

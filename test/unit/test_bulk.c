@@ -136,11 +136,11 @@ test_objects_of_a_load(void)
 }
 
 /*
- * The entries of a dropped index go, those that come in a file included; those of
- * another come, and whoever dies in between has nothing to do again.
+ * The entries of a dropped index go, those that come in a file, or with the stream,
+ * included; those of another come, and whoever dies in between has nothing to do again.
  */
 static void
-test_indexes_of_a_load(void)
+drop_index_in_a_load(uint64_t n)
 {
 	TestChannel c = rpc(0);
 	uint32_t	id = make_object(10, 40);
@@ -154,19 +154,19 @@ test_indexes_of_a_load(void)
 	CHECK_EQUAL(commit(&c), KALAM_OK);
 	begin_bulk(&c, KALAM_OP_COMMIT, 0);
 	test_drop_index(&c, id, 1);
-	put_rows(&c, id, 5, 3000, 3);
-	for (uint64_t i = 10; i < 3000; i++)
+	put_rows(&c, id, 5, n, 3);
+	for (uint64_t i = 10; i < n; i++)
 		test_put_entry(&c, id, 1, i);
-	for (uint64_t i = 10; i < 3000; i++)
+	for (uint64_t i = 10; i < n; i++)
 		test_put_entry(&c, id, 3, i);
 	CHECK_EQUAL(count_entries(1, id, 1, 0), 10);
 	CHECK_EQUAL(end_bulk(&c), KALAM_OK);
 	for (int again = 0; again < 2; again++)
 	{
-		CHECK_EQUAL(count_rows(0, id, 0), 3000);
+		CHECK_EQUAL(count_rows(0, id, 0), n);
 		CHECK_EQUAL(count_entries(0, id, 1, 0), 0);
 		CHECK_EQUAL(count_entries(0, id, 2, 0), 10);
-		CHECK_EQUAL(count_entries(0, id, 3, 0), 2990);
+		CHECK_EQUAL(count_entries(0, id, 3, 0), n - 10);
 		if (again == 0)
 		{
 			CHECK(files_become(0));
@@ -178,6 +178,128 @@ test_indexes_of_a_load(void)
 	put_rows(&c, id, 0, 10, 3);
 	test_drop_index(&c, KALAM_OBJECT_CATALOG, 1);
 	CHECK_EQUAL(end_bulk(&c), KALAM_ERR_PROTOCOL);
+}
+
+static void
+test_indexes_of_a_load(void)
+{
+	drop_index_in_a_load(3000);
+	drop_index_in_a_load(100);
+}
+
+/* ---- objects with few rows ---- */
+
+#define FEW_BYTES		((size_t) 64 << 10)		/* that have no file, */
+#define ALL_FEW_BYTES	((size_t) 16 << 20)		/* nor have all such together more */
+#define ROW_BYTES(size)	(KALAM_CHANGE_HEADER_BYTES + TEST_KEY_BYTES + KALAM_VALUE_HEADER_BYTES + (size))
+
+/* Rows 0 .. 99, of so many bytes in all. */
+static void
+put_bytes(TestChannel *c, uint32_t id, size_t bytes, uint64_t tag)
+{
+	put_rows(c, id, 0, 99, tag);
+	test_put(c, id, 99, 1, tag, bytes - 99 * ROW_BYTES(40) - ROW_BYTES(0));
+}
+
+static void
+test_few_rows_have_no_file(void)
+{
+	TestChannel c = rpc(0);
+	uint32_t	id = make_object(200, 40);
+	uint32_t	other = make_object(10, 40);
+
+	for (uint32_t more = 0; more < 2; more++)
+		for (uint32_t apply = 0; apply < 2; apply++)
+		{
+			uint64_t	tag = 3 + 2 * more + apply;
+
+			begin_bulk(&c, KALAM_OP_PREPARE, 3000);
+			put_bytes(&c, id, FEW_BYTES + more, tag);
+			put_rows(&c, other, 0, 10, tag);
+			CHECK_EQUAL(end_bulk(&c), KALAM_OK);
+			CHECK_EQUAL(files_left(), more);
+			test_store_kill(&store, SIGKILL);
+			start_and_serve();
+			CHECK_EQUAL(files_left(), more);
+			CHECK_EQUAL(resolve(3000, apply), KALAM_OK);
+			CHECK(files_become(0));
+			CHECK_EQUAL(point(0, id, 99, 0), apply ? tag : more ? 4 : 99);
+			CHECK_EQUAL(summary(0, other, 0, 0).tags, apply ? 10 * tag : more ? 40 : 45);
+			CHECK_EQUAL(count_rows(0, id, 0), 200);
+		}
+
+	/* deletions are few for longer; so are those of an object that goes with them */
+	begin_bulk(&c, KALAM_OP_PREPARE, 3001);
+	test_drop(&c, other);
+	for (uint64_t i = 0; i < 1000; i++)
+		test_delete(&c, id, i);
+	put_bytes(&c, other, 2 * FEW_BYTES, 1);
+	CHECK_EQUAL(end_bulk(&c), KALAM_OK);
+	CHECK_EQUAL(files_left(), 0);
+	CHECK_EQUAL(resolve(3001, true), KALAM_OK);
+	CHECK_EQUAL(count_rows(0, id, 0), 0);
+	CHECK_EQUAL(count_rows(0, other, 0), -1);
+
+	/* dropped while it was prepared */
+	begin_bulk(&c, KALAM_OP_PREPARE, 3002);
+	put_rows(&c, id, 0, 100, 1);
+	CHECK_EQUAL(end_bulk(&c), KALAM_OK);
+	test_begin(&c, KALAM_OP_COMMIT);
+	test_drop(&c, id);
+	CHECK_EQUAL(commit(&c), KALAM_OK);
+	CHECK_EQUAL(resolve(3002, true), KALAM_OK);
+	CHECK_EQUAL(count_rows(0, id, 0), -1);
+	CHECK_EQUAL(atomic_load(&store.seg->pending), 0);
+}
+
+/* Many objects with few rows, one with many among them; they are in memory up to a bound. */
+static void
+test_many_objects_with_few_rows(void)
+{
+	TestChannel c = rpc(0);
+	uint32_t	n = (uint32_t) (ALL_FEW_BYTES / FEW_BYTES) + 4;
+	uint32_t	first = next_object;
+
+	next_object += n;
+	for (uint64_t load = 0; load < 3; load++)
+	{
+		/* 1: all of them fit but for the one that never does */
+		size_t		bytes = load == 1 ? FEW_BYTES / 2 : FEW_BYTES;
+		uint32_t	large = first + n / 2;
+
+		begin_bulk(&c, KALAM_OP_PREPARE, 3100 + load);
+		for (uint32_t i = 0; load == 0 && i < n; i++)
+			test_create(&c, first + i, 0, 0);
+		for (uint32_t id = first; id < first + n; id++)
+			put_bytes(&c, id, id == large ? 4 * FEW_BYTES : bytes, load);
+		CHECK_EQUAL(end_bulk(&c), KALAM_OK);
+		CHECK_EQUAL(files_left(), load == 1 ? 1 : 4);
+		if (load == 0)
+		{
+			CHECK_EQUAL(resolve(3100, true), KALAM_OK);
+			CHECK(files_become(0));
+			continue;
+		}
+		CHECK_EQUAL(resolve(3100 + load, false), KALAM_OK);
+		CHECK(files_become(0));
+		begin_bulk(&c, KALAM_OP_COMMIT, 0);
+		for (uint32_t id = first; id < first + n; id++)
+			put_bytes(&c, id, id == large ? 4 * FEW_BYTES : bytes, load);
+		CHECK_EQUAL(end_bulk(&c), KALAM_OK);
+		if (load == 1)
+		{
+			test_store_kill(&store, SIGKILL);
+			start_and_serve();
+		}
+		CHECK(files_become(0));
+		for (uint32_t id = first; id < first + n; id++)
+		{
+			Summary		s = summary(0, id, 0, 0);
+
+			CHECK_EQUAL(s.rows, 100);
+			CHECK_EQUAL(s.tags, 100 * load);
+		}
+	}
 }
 
 static void
@@ -529,6 +651,8 @@ main(int argc, char **argv)
 		TEST(test_load_over_stored_rows),
 		TEST(test_objects_of_a_load),
 		TEST(test_indexes_of_a_load),
+		TEST(test_few_rows_have_no_file),
+		TEST(test_many_objects_with_few_rows),
 		TEST(test_large_values),
 		TEST(test_what_is_refused),
 		TEST(test_cancel_in_mid_stream),

@@ -66,11 +66,11 @@ restart_through(const char *again)
 }
 
 static const char *const commit_points[] = {
-	"before_entry", "after_entry", "after_link", "after_db_link", "before_db_unlink", "between_objects",
+	"before_entry", "after_entry", "after_link", "after_db_link", "before_db_unlink", "between_families",
 	"after_ingest", "after_batch", "before_unlink", "after_unlink"
 };
 static const char *const resolve_points[] = {
-	"after_link", "after_db_link", "before_db_unlink", "between_objects", "after_ingest", "after_batch",
+	"after_link", "after_db_link", "before_db_unlink", "between_families", "after_ingest", "after_batch",
 	"before_unlink", "after_unlink"
 };
 
@@ -80,12 +80,28 @@ static const char *const resolve_points[] = {
 
 #define LENGTH(a) ((int) (sizeof(a) / sizeof((a)[0])))
 
-/* A load of rows and deletions in an old object, and of a new object. */
+/* One with 1000 rows, in another family than those that are created, also if it shares it. */
+static uint32_t
+old_object(void)
+{
+	TestChannel c = rpc(0);
+	uint32_t	id = next_object++;
+
+	test_begin(&c, KALAM_OP_COMMIT)->serial = 1;
+	test_create(&c, id, KALAM_COMPRESSION_NONE, 0);
+	for (uint64_t i = 0; i < 1000; i++)
+		test_put(&c, id, i, 1, i, 40);
+	CHECK_EQUAL(commit(&c), KALAM_OK);
+	return id;
+}
+
+/* A load of rows and deletions in an old object, of a new object, and of one with few rows, the next. */
 static uint32_t
 send_load(TestChannel *c, KalamOp op, uint64_t xid, uint32_t old, uint32_t created)
 {
 	begin_bulk(c, op, xid);
 	test_create(c, created, 1, 10000);
+	test_create(c, created + 1, 0, 0);
 	for (uint64_t i = 0; i < 1000; i++)
 		if (i % 2 == 0)
 			test_put(c, old, i, 1, 9, 40);
@@ -93,7 +109,16 @@ send_load(TestChannel *c, KalamOp op, uint64_t xid, uint32_t old, uint32_t creat
 			test_delete(c, old, i);
 	put_rows(c, old, 1000, 4000, 9);
 	put_rows(c, created, 0, 3000, 9);
+	put_rows(c, created + 1, 0, 100, 9);
 	return end_bulk(c);
+}
+
+/* The first of two ids. */
+static uint32_t
+two_objects(void)
+{
+	next_object += 2;
+	return next_object - 2;
 }
 
 static void
@@ -103,11 +128,13 @@ expect_load(bool there, uint32_t old, uint32_t created)
 	{
 		expect_rows(old, 3500, 3500 * 9);
 		expect_rows(created, 3000, 3000 * 9);
+		expect_rows(created + 1, 100, 100 * 9);
 	}
 	else
 	{
 		expect_rows(old, 1000, 1000 * 999 / 2);
 		CHECK_EQUAL(count_rows(0, created, 0), -1);
+		CHECK_EQUAL(count_rows(0, created + 1, 0), -1);
 	}
 	CHECK(files_become(0));
 	CHECK_EQUAL(atomic_load(&store.seg->pending), 0);
@@ -129,8 +156,8 @@ test_commit_that_stops(void)
 			if (again >= 0 && (p + again) % 2 != 0)
 				continue;		/* half of the pairs will do */
 			reaper = start_to_die(commit_points[p]);
-			old = make_object(1000, 40);
-			created = next_object++;
+			old = old_object();
+			created = two_objects();
 			code = send_load(&c, KALAM_OP_COMMIT, 0, old, created);
 			CHECK_EQUAL(code, p >= COMMIT_ANSWERED ? KALAM_OK : TEST_DIED);
 			wait_for_death(reaper);
@@ -150,8 +177,8 @@ test_prepare_that_stops(void)
 	for (int p = 0; p < 2; p++)
 	{
 		pthread_t	reaper = start_to_die(p == 0 ? "before_entry" : "after_entry");
-		uint32_t	old = make_object(1000, 40);
-		uint32_t	created = next_object++;
+		uint32_t	old = old_object();
+		uint32_t	created = two_objects();
 		TestChannel c = rpc(0);
 		bool		survived;
 
@@ -165,6 +192,41 @@ test_prepare_that_stops(void)
 		CHECK_EQUAL(supervisor_resolve(2000, p == 1), KALAM_OK);
 		REQUIRE(test_serve(&store) == KALAM_OK);
 		expect_load(p == 1, old, created);
+		test_store_kill(&store, SIGKILL);
+	}
+}
+
+/* Without files there is one write. */
+static void
+test_commit_of_few_rows_that_stops(void)
+{
+	static const char *const points[] = {"before_write", "after_write", "after_publish"};
+
+	for (int p = 0; p < LENGTH(points); p++)
+	{
+		pthread_t	reaper;
+		uint32_t	objects[2];
+		TestChannel c = rpc(0);
+
+		start_and_serve();
+		for (int i = 0; i < 2; i++)
+			objects[i] = make_object(10, 40);
+		test_store_kill(&store, SIGKILL);
+		reaper = start_to_die(points[p]);
+		begin_bulk(&c, KALAM_OP_COMMIT, 0);
+		for (int i = 0; i < 2; i++)
+		{
+			test_delete(&c, objects[i], 0);
+			put_rows(&c, objects[i], 1, 100, 9);
+		}
+		CHECK_EQUAL(end_bulk(&c), TEST_DIED);
+		wait_for_death(reaper);
+		start_and_serve();
+		CHECK_EQUAL(atomic_load(&c.ch->result.commit_stamp) <= atomic_load(&store.seg->recovered), p > 0);
+		for (int i = 0; i < 2; i++)
+			expect_rows(objects[i], p > 0 ? 99 : 10, p > 0 ? 99 * 9 : 45);
+		CHECK(files_become(0));
+		CHECK_EQUAL(atomic_load(&store.seg->pending), 0);
 		test_store_kill(&store, SIGKILL);
 	}
 }
@@ -235,7 +297,7 @@ test_load_that_stops(void)
 	for (int p = 0; p < LENGTH(load_points); p++)
 	{
 		pthread_t	reaper = start_to_die(load_points[p]);
-		uint32_t	old = make_object(1000, 40);
+		uint32_t	old = old_object();
 		uint32_t	created = next_object++;
 		TestChannel c = rpc(0);
 
@@ -259,7 +321,7 @@ test_commit_of_loads_that_stops(void)
 		for (int again = 0; again < LENGTH(twice); again++)
 		{
 			pthread_t	reaper = start_to_die(commit_points[p]);
-			uint32_t	old = make_object(1000, 40);
+			uint32_t	old = old_object();
 			uint32_t	created = next_object++;
 			TestChannel c = rpc(0);
 
@@ -280,7 +342,7 @@ test_prepare_of_loads_that_stops(void)
 		for (int apply = 0; apply <= p; apply++)
 		{
 			pthread_t	reaper = start_to_die(p == 0 ? "before_entry" : "after_entry");
-			uint32_t	old = make_object(1000, 40);
+			uint32_t	old = old_object();
 			uint32_t	created = next_object++;
 			TestChannel c = rpc(0);
 
@@ -336,8 +398,8 @@ test_resolve_that_stops(void)
 				if (!apply && (p <= RESOLVE_TAKEN_IN || (again >= 0 && again <= RESOLVE_TAKEN_IN)))
 					continue;
 				reaper = start_to_die(resolve_points[p]);
-				old = make_object(1000, 40);
-				created = next_object++;
+				old = old_object();
+				created = two_objects();
 				CHECK_EQUAL(send_load(&c, KALAM_OP_PREPARE, 2100, old, created), KALAM_OK);
 				resolve(2100, apply);
 				wait_for_death(reaper);
@@ -356,10 +418,10 @@ static void
 test_lost_stamp_stays_lost(void)
 {
 	pthread_t	reaper = start_to_die("before_entry");
-	uint32_t	old = make_object(1000, 40);
+	uint32_t	old = old_object();
 	TestChannel c = rpc(0);
 
-	CHECK_EQUAL(send_load(&c, KALAM_OP_COMMIT, 0, old, next_object++), TEST_DIED);
+	CHECK_EQUAL(send_load(&c, KALAM_OP_COMMIT, 0, old, two_objects()), TEST_DIED);
 	wait_for_death(reaper);
 	for (int i = 0; i < 3; i++)
 	{
@@ -494,6 +556,7 @@ main(int argc, char **argv)
 		TEST(test_leftovers),
 		TEST(test_commit_that_stops),
 		TEST(test_prepare_that_stops),
+		TEST(test_commit_of_few_rows_that_stops),
 		TEST(test_load_that_stops),
 		TEST(test_commit_of_loads_that_stops),
 		TEST(test_prepare_of_loads_that_stops),
