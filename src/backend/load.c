@@ -143,6 +143,12 @@ kalam_load_number(const KalamLoad *load)
 	return load->number;
 }
 
+bool
+kalam_load_is_ended(const KalamLoad *load)
+{
+	return load->stream.ended;
+}
+
 static bool
 has_object(const KalamLoad *load, uint32 object_id)
 {
