@@ -8,7 +8,8 @@
 # indexes, and the same heap UNLOGGED, which is what a heap table could do at best.
 # Each load goes into an empty table whose keys and indexes exist.  It is watched
 # from before its first row until nothing of it is left to be written: behind the
-# statement, which alone is timed, come a CHECKPOINT and, for kalam, a flush.
+# statement, which alone is timed, come a flush (of kalam) and a CHECKPOINT, and the
+# watcher waits until the server rests.
 
 # Their names, and those that the word `loads` stands for.
 load_workloads=(load_{text,csv,binary}_{sorted,shuffled}_{0,1,2} load_select_{100k,1m} load_values

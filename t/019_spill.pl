@@ -1,5 +1,6 @@
 # Transactions of many times kalam.staged_memory: the session stays small, and
-# its temporary files go with the transaction, however that ends.
+# its temporary files go with the transaction, however that ends.  (What a statement
+# inserts is staged here: that it may go to storage meanwhile is for 027_loads.)
 use strict;
 use warnings;
 use FindBin;
@@ -10,6 +11,7 @@ use Test::More;
 
 my $node = new_server('main', conf => q(
 kalam.staged_memory = 8MB
+kalam.bulk_load_threshold = 1TB
 kalam.block_cache_size = 32MB
 kalam.write_buffer_size = 32MB
 autovacuum = off

@@ -165,7 +165,8 @@ sub sample
 }
 
 # The most that there was: session_kb (all sessions together), storage_kb, files (bytes
-# of files beyond those that were there at the start); and samples, how often it looked.
+# of files beyond those that were there at the start); left, those that there are now; and
+# samples, how often it looked.
 sub stop
 {
 	my ($self) = @_;
@@ -174,10 +175,11 @@ sub stop
 	my ($session, $storage, $files, $count) = split ' ', readline($self->{result}) // '';
 	waitpid($self->{pid}, 0);
 	die "the watcher failed\n" if !$count;
+	my $left = file_bytes(@{ $self->{folders} });
+	$files = $left if $left > $files;
 	return {
 		session_kb => $session, storage_kb => $storage, samples => $count,
-		files => $files - $self->{before},
-		left => file_bytes(@{ $self->{folders} }) - $self->{before},
+		files => $files - $self->{before}, left => $left - $self->{before},
 	};
 }
 

@@ -277,7 +277,8 @@ interval_span(const Interval *i)
 	return (__int128) days * USECS_PER_DAY + i->time;
 }
 
-static void
+/* (apart, so that numbers do not pay for what it keeps on the stack) */
+static pg_noinline void
 encode_varlena(KalamKeyWriter *w, KalamKeyCodec codec, Datum value)
 {
 	struct varlena *in = (struct varlena *) DatumGetPointer(value);

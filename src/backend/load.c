@@ -50,6 +50,7 @@ struct KalamLoad
 	void	   *raise_arg;
 	KalamLines *lines;			/* of COPY, if storage may not know them; or NULL */
 	uint64		records;
+	uint64		bytes;			/* once it is finished */
 	LoadTarget *targets;
 	uint16		ntargets;
 	uint16		targets_size;
@@ -193,6 +194,8 @@ raise_result(const KalamLoad *load)
 
 	if (ch->result.code == KALAM_ERR_DUPLICATE)
 		kalam_loads_raise_duplicate(ch);
+	if (ch->req.epoch != atomic_load(&kalam_segment->epoch))
+		kalam_raise_storage_lost();
 	if (ch->result.code == KALAM_OK)
 		elog(ERROR, "kalam storage ended a load before its end");
 	kalam_channel_raise(ch);
@@ -367,10 +370,23 @@ kalam_load_finish(KalamLoad *load)
 	kalam_load_stream_end(&load->stream);
 	if (load->stream.ch->result.code != KALAM_OK)
 		raise_result(load);
+	load->bytes = atomic_load(&load->stream.ch->result.load.bytes);
 	close_load(load);
 	for (int i = 0; i < load->ntargets; i++)
 		if (load->targets[i].rows > 0)
 			kalam_count_rows(load->targets[i].object_id, load->sub, load->targets[i].rows);
+}
+
+uint64
+kalam_loads_bytes(void)
+{
+	dlist_iter	iter;
+	uint64		bytes = 0;
+
+	if (kalam_nloads > 0)
+		dlist_foreach(iter, &loads)
+			bytes += dlist_container(KalamLoad, node, iter.cur)->bytes;
+	return bytes;
 }
 
 void

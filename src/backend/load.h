@@ -87,6 +87,9 @@ extern int	kalam_loads_of(uint32 object_id);
  */
 extern void kalam_loads_finish_others(uint32 object_id, const KalamLoad *load);
 
+/* Bytes that they brought. */
+extern uint64 kalam_loads_bytes(void);
+
 /* ---- what sees them ---- */
 
 extern int	kalam_nloads;		/* of this transaction */

@@ -4,9 +4,11 @@
  *
  * Who holds a lock on a key of the load may want other rows of the table before it
  * ends.  It would wait for us if we waited for it with the table claimed.  So the
- * claims are given back, and the key locked as a single row is; then all is
- * claimed anew, in the hope that nobody else has got hold of one of our keys
- * meanwhile.  After some rounds hope ends, and the claims stay.
+ * claims are given back, which wakes those who wait for them, and the holders of the
+ * key waited for; then all is claimed anew, in the hope that nobody else has got hold
+ * of one of our keys meanwhile.  (Most often it is none: the filters that tell our
+ * keys err in one lock of a hundred, and some sessions hold thousands.)  After some
+ * rounds hope ends, and the claims stay.
  */
 #include "postgres.h"
 
@@ -108,7 +110,7 @@ try_claim(const KalamAllRows *all, int n, const Loads *loads, bool give_back)
 			if (is_new[j])
 				kalam_rows_unclaim(&all[j]);
 		for (int j = 0; j < nmembers; j++)
-			kalam_rows_lock_collected(&all[i], &locks[j]);
+			kalam_rows_wait_for(&all[i], &locks[j]);
 		pfree(locks);
 	}
 	pfree(is_new);

@@ -8,8 +8,12 @@
  * statement that fills a table which has a load already begins its own at once,
  * for storage alone knows whether its keys are new.
  *
- * Whatever is in the way (other changes of the table, no free channel, a load
- * that is taken back) makes the statement stage the rest of its rows.
+ * Where the transaction has staged other changes of the table, the keys of the load
+ * are compared with theirs: no key is in both.
+ *
+ * Whatever is in the way (changes that were spilled, a key that was deleted before,
+ * no free channel, a load that is taken back) makes the statement stage the rest of
+ * its rows.
  */
 #include "postgres.h"
 
@@ -17,6 +21,7 @@
 #include "lib/ilist.h"
 #include "utils/memutils.h"
 
+#include "src/backend/index.h"
 #include "src/backend/load.h"
 #include "src/backend/modify_internal.h"
 #include "src/backend/rowlock.h"
@@ -188,7 +193,12 @@ log_is_pure(const KalamLoader *loader, int *nkept)
 		if (v->command_id != command_id || v->sub != loader->sub)
 			return false;
 		if (w.ours)
+		{
+			/* it may not be sent from under what another command did to its key */
+			if (v->older != NULL)
+				return false;
 			continue;
+		}
 		if (!is_catalog_or_object(v))
 			return false;
 		(*nkept)++;
@@ -329,9 +339,44 @@ may_load(KalamModify *m)
 	(void) kalam_transaction_serial();	/* there are changes from here on */
 	/* that of a statement in the midst of which this one runs */
 	kalam_loads_finish_others(m->table->object_id, m->loader->load);
-	m->load_may = !is_changed(m->table->object_id) && all_indexes_are_built(m->table) &&
+	m->load_compares = is_changed(m->table->object_id);
+	m->load_may = !(m->load_compares && kalam_changes_spilled(kalam_changes_here())) &&
+		all_indexes_are_built(m->table) &&
 		kalam_loads_of(m->table->object_id) < MAX_LOADS_PER_OBJECT;
 	return m->load_may;
+}
+
+/* Has a key that is to be sent a staged version?  Raises if that is a row. */
+static bool
+is_staged(KalamModify *m, uint16 index_id, const uint8 *key, size_t key_len, TupleTableSlot *slot)
+{
+	KalamStagedKey *k = kalam_staged_find(kalam_changes_in_memory(kalam_changes_here()), key,
+										  key_len);
+	KalamStagedVersion *v = k == NULL ? NULL : kalam_staged_newest(k);
+
+	if (v != NULL && v->op == KALAM_CHANGE_PUT)
+		kalam_raise_duplicate(m->rel, index_id, ExecCopySlotMinimalTuple(slot));
+	return v != NULL;
+}
+
+/* The same for the row's key and its unique values. */
+static bool
+is_any_staged(KalamModify *m, TupleTableSlot *slot, const uint8 *key, size_t key_len)
+{
+	KalamTable *table = m->table;
+	bool		found = is_staged(m, 0, key, key_len, slot);
+
+	for (int i = 0; i < table->nindexes; i++)
+	{
+		uint8		room[KALAM_MAX_KEY_BYTES];
+		KalamIndexEntry entry;
+
+		if (!table->indexes[i].unique)
+			continue;
+		kalam_index_entry_in(table, &table->indexes[i], m->rel, slot, key, key_len, room, &entry);
+		found |= is_staged(m, table->indexes[i].id, entry.key, entry.key_len, slot);
+	}
+	return found;
 }
 
 static void
@@ -391,6 +436,12 @@ kalam_load_row(KalamModify *m, TupleTableSlot *slot, const uint8 *key, size_t ke
 	if (kalam_load_is_ended(loader->load))
 	{
 		/* what computes the rows, or a trigger, has caught the error */
+		kalam_load_finish(loader->load);
+		return false;
+	}
+	if (m->load_compares &&
+		(kalam_changes_spilled(kalam_changes_here()) || is_any_staged(m, slot, key, key_len)))
+	{
 		kalam_load_finish(loader->load);
 		return false;
 	}

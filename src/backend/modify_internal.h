@@ -35,6 +35,7 @@ typedef struct KalamModify
 	struct KalamLoader *loader;	/* NULL: all rows are staged */
 	bool		load_looked;	/* load_may is known */
 	bool		load_may;		/* its rows may be sent */
+	bool		load_compares;	/* if their keys are not among those that are staged */
 	uint64		load_number;	/* of the load that knows it */
 	uint16		load_target;	/* in which its rows are this target */
 	bool		check_each;		/* uniqueness at once, not in batches */

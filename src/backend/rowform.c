@@ -242,9 +242,9 @@ form(TupleTableSlot *slot, MinimalTuple tuple, const char *end)
 	whole = tuple_as_it_is(slot, &len);
 	if (whole != NULL)
 	{
-		at += SizeofMinimalTupleHeader;
-		if (end != NULL && !fits(at, len, end))
+		if (end != NULL && !fits(at, SizeofMinimalTupleHeader + len, end))
 			return NULL;
+		at += SizeofMinimalTupleHeader;
 		memcpy(at, whole->t_bits, len);
 		tuple->t_infomask2 = natts;
 		tuple->t_infomask = whole->t_infomask & (HEAP_HASNULL | HEAP_HASVARWIDTH);

@@ -36,6 +36,9 @@
  */
 #define VALUES_OF_OBJECT	UINT32_C(0x80000000)
 
+/* Numbers of claims' locks begin here, where those of subtransactions do not come. */
+#define CLAIM_LOCKS			UINT32_C(0x80000000)
+
 /* Fourth field of our advisory locks; Postgres' own functions use 1 and 2. */
 #define SUBXACT_LOCK_CLASS	0x4b4c
 
@@ -75,6 +78,9 @@ static uint32 marks_size = 0;
 static KalamRowLockStep *claims = NULL;	/* object entries that are below the stack */
 static uint32 nclaims = 0;
 static uint32 claims_size = 0;
+static SubTransactionId *claim_locks = NULL;	/* of each, what others wait for; or 0 */
+static uint32 claim_locks_size = 0;
+static uint32 claims_made = 0;
 static SubTransactionId inherited[MAX_INHERITED_LOCKS];
 static int	ninherited = 0;
 static LocalTransactionId my_lxid;
@@ -225,6 +231,22 @@ release_subxact_lock(SubTransactionId sub)
 	CurrentResourceOwner = owner;
 }
 
+static void
+release_claim_lock(uint32 i)
+{
+	KalamRowLockHolder self = me(claim_locks[i]);
+	ResourceOwner owner = CurrentResourceOwner;
+	LOCKTAG		tag;
+
+	if (claim_locks[i] == InvalidSubTransactionId)
+		return;
+	claim_locks[i] = InvalidSubTransactionId;
+	set_subxact_tag(&tag, &self);
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	LockRelease(&tag, ExclusiveLock, false);
+	CurrentResourceOwner = owner;
+}
+
 /* ---- undoing ---- */
 
 /* Takes back a step, of those that are left the newest.  Never raises. */
@@ -305,6 +327,9 @@ forget_all(void)
 	claims = NULL;
 	nclaims = 0;
 	claims_size = 0;
+	claim_locks = NULL;
+	claim_locks_size = 0;
+	claims_made = 0;
 	ninherited = 0;
 }
 
@@ -341,6 +366,8 @@ kalam_row_locks_pack(StringInfo to)
 	pack(to, stack, stack_used);
 
 	/* all of the transaction is one now; a prepared one would keep these locks */
+	for (uint32 i = 0; i < nclaims; i++)
+		release_claim_lock(i);
 	while (ninherited > 0)
 		release_subxact_lock(inherited[--ninherited]);
 }
@@ -701,12 +728,32 @@ put_below(const KalamRowLockStep *claim, KalamRowLockMode mode)
 		}
 }
 
+/*
+ * Takes the lock that others wait for who are kept off by the claim that comes: it
+ * may be given back while the transaction goes on to wait for them.  Each claim has
+ * another, under a number that no subtransaction gets.
+ */
+static SubTransactionId
+take_claim_lock(void)
+{
+	KalamRowLockHolder self = me(CLAIM_LOCKS + claims_made++);
+	ResourceOwner owner = CurrentResourceOwner;
+	LockAcquireResult got;
+	LOCKTAG		tag;
+
+	set_subxact_tag(&tag, &self);
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	got = LockAcquireExtended(&tag, ExclusiveLock, false, false, false, NULL);
+	CurrentResourceOwner = owner;
+	return got == LOCKACQUIRE_NOT_AVAIL ? InvalidSubTransactionId : self.sub;
+}
+
 bool
 kalam_rows_claim(const KalamAllRows *all)
 {
 	LocalObject *object = local_object(locked_id(all));
-	KalamRowLockHolder self = me(InvalidSubTransactionId);
 	bool		first = object->entry == KALAM_NO_ENTRY;
+	KalamRowLockHolder self;
 	Request		req;
 
 	if (!first && is_claimed(object))
@@ -714,6 +761,9 @@ kalam_rows_claim(const KalamAllRows *all)
 	set_request(&req, all);
 	if (nclaims == claims_size)
 		claims = grow(claims, &claims_size, sizeof(KalamRowLockStep));
+	if (nclaims == claim_locks_size)
+		claim_locks = grow(claim_locks, &claim_locks_size, sizeof(SubTransactionId));
+	self = me(take_claim_lock());
 	for (;;)
 	{
 		KalamRowLockStep step;
@@ -726,6 +776,7 @@ kalam_rows_claim(const KalamAllRows *all)
 			case KALAM_ENTRY_CHANGED:
 				step.mode_before = -1;
 				put_below(&step, req.mode);
+				claim_locks[nclaims] = self.sub;
 				claims[nclaims++] = step;
 				object->mode = req.mode;
 				object->entry = step.entry;
@@ -749,10 +800,10 @@ kalam_rows_unclaim(const KalamAllRows *all)
 	for (uint32 i = 0; i < nclaims; i++)
 		if (claims[i].entry == object->entry)
 		{
-			KalamRowLockStep step = claims[i];
-
+			undo(&claims[i]);
+			release_claim_lock(i);
 			claims[i] = claims[--nclaims];
-			undo(&step);
+			claim_locks[i] = claim_locks[nclaims];
 			return;
 		}
 }
@@ -800,20 +851,14 @@ kalam_rows_of_others(const KalamAllRows *all, int *n)
 }
 
 void
-kalam_rows_lock_collected(const KalamAllRows *all, const KalamOthersLock *lock)
+kalam_rows_wait_for(const KalamAllRows *all, const KalamOthersLock *lock)
 {
-	LocalObject *object = local_object(locked_id(all));
 	KalamRowLockHolder self = me(InvalidSubTransactionId);
 	KalamRowLockHolder holder;
 	Request		req;
 
 	set_request(&req, all);
 	memcpy(req.key.hash, lock->hash, sizeof(req.key.hash));
-	if (object->mode >= (int) req.mode)
-		while (kalam_row_entry_other(&req.key, &self, &holder))
-			(void) wait_for(&req, &holder, false);
-	else
-		(void) lock_row(&req, object);
-	if (req.queued)
-		LockRelease(&req.queue_tag, queue_modes[req.mode], false);
+	while (kalam_row_entry_other(&req.key, &self, &holder))
+		(void) wait_for(&req, &holder, false);
 }

@@ -76,10 +76,10 @@ typedef struct KalamOthersLock
 extern KalamOthersLock *kalam_rows_of_others(const KalamAllRows *all, int *n);
 
 /*
- * Waits for those who hold what was collected: for the key itself, like others
- * who want it; or, if this transaction has claimed all, for their end.
+ * Waits until nobody else holds what was collected.  It is not locked then: it may
+ * be a key of somebody else's load, who would wait for us.
  */
-extern void kalam_rows_lock_collected(const KalamAllRows *all, const KalamOthersLock *lock);
+extern void kalam_rows_wait_for(const KalamAllRows *all, const KalamOthersLock *lock);
 
 /*
  * Gives back what the current subtransaction has locked since a mark.  Who waits

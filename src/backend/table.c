@@ -25,6 +25,7 @@
 #include "src/backend/client.h"
 #include "src/backend/client_internal.h"
 #include "src/backend/ddl.h"
+#include "src/backend/load.h"
 #include "src/backend/shmem.h"
 #include "src/backend/store_catalog.h"
 #include "src/backend/table.h"
@@ -372,7 +373,7 @@ kalam_table_stat(KalamTable *table, double *rows, double *bytes)
 	if (own > *rows)
 	{
 		*bytes = *rows > 0 ? *bytes * own / *rows :
-			(double) kalam_changes_bytes(kalam_changes_here());
+			(double) (kalam_changes_bytes(kalam_changes_here()) + kalam_loads_bytes());
 		*rows = own;
 	}
 }

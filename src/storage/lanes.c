@@ -25,6 +25,7 @@
 #define SPIN_GAP_NS		250000	/* only if requests come closer than this */
 #define PREEMPTED_NS	15000	/* not to have looked for so long: the core was taken */
 #define CROWDED			64		/* waits without a spin then, or when preempted twice */
+#define CROWDED_MAX		4096	/* it doubles each time, up to this */
 #define SPINS_PER_LOOK	16		/* in so many */
 #define GAP_CAP_NS		1000000 /* a long silence counts as this */
 #define LOOKS_PER_CLOCK 32
@@ -187,6 +188,14 @@ cores_are_free(void)
 		atomic_load_explicit(&storage.seg->clients, memory_order_relaxed) < storage.ncores;
 }
 
+static void
+note_crowd(LaneWaiter *w)
+{
+	w->penalty = w->penalty == 0 ? CROWDED :
+		w->penalty < CROWDED_MAX ? 2 * w->penalty : CROWDED_MAX;
+	w->crowded = w->penalty;
+}
+
 /* Have others taken our core from us lately? */
 static bool
 is_crowded(LaneWaiter *w)
@@ -198,8 +207,11 @@ is_crowded(LaneWaiter *w)
 		return false;
 	w->preempted = usage.ru_nivcsw;
 	if (w->preempted - before < 2)
+	{
+		w->penalty = 0;
 		return false;
-	w->crowded = CROWDED;
+	}
+	note_crowd(w);
 	return true;
 }
 
@@ -224,7 +236,7 @@ spin(KalamLaneKind lane, KalamLaneKind own, LaneWaiter *w, uint64_t start)
 		uint64_t	now = now_ns();
 
 		if (now - looked > PREEMPTED_NS)
-			w->crowded = CROWDED;
+			note_crowd(w);
 		if (now - start >= SPIN_NS || w->crowded > 0)
 			break;
 		looked = now;

@@ -10,7 +10,8 @@
 typedef struct LaneWaiter
 {
 	uint64_t	gap_ns;			/* smoothed: from running dry to the next request */
-	uint32_t	crowded;		/* so often it does not spin: others want the core */
+	uint32_t	crowded;		/* so often it does not spin: others want the core, */
+	uint32_t	penalty;		/* and as often if they did so again */
 	uint32_t	spins;
 	long		preempted;		/* so often when it looked last */
 	uint32_t	cursor;			/* lane_next's: the channel taken last, */

@@ -358,7 +358,7 @@ sorter_flush(Sorter *s)
 		return;
 	s->chunk = NULL;
 	atomic_store_explicit(&s->buffered, 0, memory_order_relaxed);
-	if (sorter_failed(s))
+	if (!sorter_wants(s, s->nchunks))
 	{
 		chunk_close(c);
 		return;

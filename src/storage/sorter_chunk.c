@@ -13,7 +13,13 @@
 #include "src/storage/stored_keys.h"
 
 #define LOOK_ROWS		1024	/* between two looks at whether to go on */
-#define FILTER_BYTES	(UINT64_C(16) << 20)	/* of all filters of a sorter */
+#define FILTER_BYTES	(UINT64_C(32) << 20)	/* of all filters of a sorter */
+
+/*
+ * A load waits for those who lock what passes one of its filters, of which there
+ * are dozens: so they are made as for more keys than they have.
+ */
+#define FILTER_ROOM		3
 
 typedef struct ChunkJob
 {
@@ -115,7 +121,7 @@ make_filter(const Sorter *s, const Chunk *c)
 	KalamKeyFilter f = {0};
 
 	if (s->looks)
-		kalam_filter_size(&f, c->rows, FILTER_BYTES);
+		kalam_filter_size(&f, FILTER_ROOM * c->rows, FILTER_BYTES);
 	if (f.nlines > 0)
 		f.lines = calloc(f.nlines, KALAM_FILTER_LINE_BYTES);
 	return f;

@@ -128,6 +128,8 @@ sorter_wants(const Sorter *s, uint64_t order)
 
 /* Whatever it was: it ends all.  Of duplicates the one with the smallest tag counts. */
 extern void sorter_fail(Sorter *s, const EngineError *err);
+
+/* order: of the chunk; below UINT64_MAX. */
 extern void sorter_fail_duplicate(Sorter *s, uint64_t order, uint64_t tag, const uint8_t *key,
 								  size_t key_len, const uint8_t *value, size_t value_len);
 

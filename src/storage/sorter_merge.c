@@ -127,7 +127,7 @@ merge(MergeJob *j, RunMerge *m, Output *o, EngineError *err)
 	for (uint64_t i = 0; run_merge_next(m, &e); i++)
 	{
 		if (repeated && s->unique)
-			sorter_fail_duplicate(s, UINT64_MAX, run_entry_tag(&e), e.key, e.key_len, e.value,
+			sorter_fail_duplicate(s, UINT64_MAX - 1, run_entry_tag(&e), e.key, e.key_len, e.value,
 								  e.value_len);
 		if (i % LOOK_ROWS == 0 && (atomic_load(&s->state) == SORTER_FAILED || is_too_late(j, i)))
 		{

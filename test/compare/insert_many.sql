@@ -34,7 +34,9 @@ SELECT * FROM differences('source', 't');
 INSERT INTO other SELECT * FROM t;
 SELECT * FROM differences('source', 'other');
 SELECT count(*), sum(length(long)), sum(cardinality(arr)), sum(length((p).b)), count(late), sum(later) FROM other;
--- read, computed, sorted, from several nodes in turn, through cursors and functions
+-- read, computed, sorted, from several nodes in turn, through cursors and functions; loaded
+-- from the first row on
+SET kalam.bulk_load_threshold = 0;
 DELETE FROM other;
 INSERT INTO other SELECT * FROM source WHERE id <= 100 ORDER BY n DESC;
 INSERT INTO other SELECT id, c, s, ok, f, n, short, long, flat, fixed, named, u, arr, p, d, ip, span, late, later FROM source WHERE id BETWEEN 101 AND 200;
@@ -69,6 +71,7 @@ WITH moved AS (DELETE FROM other WHERE id > 3000 RETURNING *) INSERT INTO t (id,
 SELECT count(*), sum(n) FROM t WHERE id > 3000;
 
 -- Constraints, in the middle of many rows.
+RESET kalam.bulk_load_threshold;
 CREATE STORED TABLE checked (id int NOT NULL, v int CHECK (v <> 77), w text NOT NULL DEFAULT 'w', twice int GENERATED ALWAYS AS (v * 2) STORED) KEY (id);
 INSERT INTO checked SELECT g, g FROM generate_series(1, 70) g;
 -- fails: the constraint
@@ -125,7 +128,9 @@ INSERT INTO base SELECT g, -3 FROM generate_series(940, 1400) g ON CONFLICT (id)
 INSERT INTO base SELECT g, 0 FROM generate_series(1390, 1410) g ON CONFLICT DO NOTHING RETURNING id;
 SELECT v, count(*) FROM base WHERE v < 0 GROUP BY v ORDER BY v;
 
--- Partitions, of which one has its columns in another order, and one partitions of its own.
+-- Partitions, of which one has its columns in another order, and one partitions of its own;
+-- loaded, too.
+SET kalam.bulk_load_threshold = 0;
 CREATE TABLE parted (id int, region text, v int CHECK (v <> 77), note text) PARTITION BY LIST (region);
 CREATE STORED TABLE parted_a PARTITION OF parted FOR VALUES IN ('a') KEY (id);
 CREATE STORED TABLE parted_b (note text, v int, gone int, region text NOT NULL, id int NOT NULL) KEY (id);

@@ -159,6 +159,48 @@ COMMIT;
 SELECT count(*), sum(k), sum(b) FROM t WHERE k > 45000;
 DELETE FROM t WHERE k > 40000;
 
+-- behind other changes of the table
+BEGIN;
+UPDATE t SET a = 'before', b = b + 1 WHERE k IN (100, 101);
+DELETE FROM t WHERE k BETWEEN 102 AND 105;
+INSERT INTO t VALUES (50000, 'before', 9000000);
+INSERT INTO t SELECT g, 'behind', 9000000 + g FROM generate_series(50001, 50100) g;
+SAVEPOINT s;
+-- fails: what was staged
+INSERT INTO t SELECT g, 'x', 9100000 + g FROM generate_series(49990, 50000) g;
+ROLLBACK TO s;
+-- fails: a unique value that was
+INSERT INTO t SELECT g, 'x', 9000050 - g FROM generate_series(45, 55) g;
+ROLLBACK TO s;
+-- fails: updated
+INSERT INTO t SELECT g, 'x', 9100000 + g FROM generate_series(99, 101) g;
+ROLLBACK TO s;
+-- deleted
+INSERT INTO t SELECT g, 'back', 9100000 + g FROM generate_series(102, 104) g;
+-- a value that an update has freed
+INSERT INTO t VALUES (60000, 'freed', 10000), (60001, 'freed', 10100);
+SELECT a, count(*), sum(k), sum(b) FROM t WHERE k BETWEEN 90 AND 110 OR k > 45000 GROUP BY a ORDER BY a;
+COMMIT;
+SELECT a, count(*), sum(k), sum(b) FROM t WHERE k BETWEEN 90 AND 110 OR k > 45000 GROUP BY a ORDER BY a;
+SELECT count(*), sum(k) FROM t WHERE b BETWEEN 9000000 AND 9000100;
+BEGIN;
+DELETE FROM t WHERE k > 40000;
+INSERT INTO t SELECT g, 'anew', 9000000 + g FROM generate_series(50000, 50100) g;
+INSERT INTO t SELECT g, 'anew, too', 9000000 + g FROM generate_series(50101, 50200) g;
+COMMIT;
+SELECT a, count(*), sum(k), sum(b) FROM t WHERE k > 45000 GROUP BY a ORDER BY a;
+DELETE FROM t WHERE k > 40000;
+BEGIN;
+INSERT INTO t VALUES (60000, 'before', 9000000);
+SAVEPOINT s;
+INSERT INTO t SELECT g, 'behind', 9000000 + g FROM generate_series(50001, 50100) g;
+DELETE FROM t WHERE k = 50050 OR k = 60000;
+ROLLBACK TO s;
+INSERT INTO t SELECT g, 'behind', 9000000 + g FROM generate_series(50001, 50100) g;
+COMMIT;
+SELECT a, count(*), sum(k), sum(b) FROM t WHERE k > 45000 GROUP BY a ORDER BY a;
+DELETE FROM t WHERE k > 40000;
+
 -- ---- rolled back ----
 BEGIN;
 INSERT INTO t SELECT g, 'gone', 7000000 + g FROM generate_series(50000, 50999) g;

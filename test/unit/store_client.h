@@ -236,7 +236,12 @@ test_post(TestChannel *c, KalamLaneKind lane)
 		atomic_store_explicit(&c->ch->generation, atomic_load(&c->ch->generation) + 1,
 							  memory_order_release);
 	c->posted = true;
-	kalam_lane_post(c->store->seg, lane, kalam_channel_index(c->store->seg, c->ch));
+	/* as backends do */
+	if (lane == KALAM_LANE_READ && c->ch->req.op == KALAM_OP_SCAN &&
+		c->ch->req.flags & KALAM_SCAN_POINT)
+		(void) kalam_near_post(c->store->seg, kalam_channel_index(c->store->seg, c->ch));
+	else
+		kalam_lane_post(c->store->seg, lane, kalam_channel_index(c->store->seg, c->ch));
 }
 
 static inline bool

@@ -738,6 +738,33 @@ test_duplicates_within(void)
 	}
 }
 
+/*
+ * A duplicate among what was kept back for the next chunk came before the one
+ * that the chunk had.
+ */
+static void
+test_duplicate_that_was_kept_back(void)
+{
+	Owner		o;
+	uint64_t	number = 1;
+
+	open_sorter(&o, OBJECT, KALAM_TARGET_UNIQUE, 8 * MB);
+	for (uint64_t tag = 1; sorter_in_jobs(o.sorter) == 0 && sorter_state(o.sorter) == SORTER_RUNNING;
+		 tag++)
+	{
+		uint64_t	n = tag == 2 ? 0 : tag == 6001 ? number : tag == 6501 ? 5 : ++number;
+
+		add(&o, n, tag, value_bytes(n));
+	}
+	CHECK(number > 6501);
+	wait_for(&o, true, 0);
+	CHECK_EQUAL(sorter_state(o.sorter), SORTER_DUPLICATE);
+	CHECK(sorter_buffered(o.sorter) > 0);
+	CHECK_EQUAL(finish(&o), SORTER_DUPLICATE);
+	expect_duplicate(&o, 6000, 6001);
+	close_sorter(&o, false);
+}
+
 /* Keys that come again without a need to be unique override. */
 static void
 test_overriding(void)
@@ -1225,7 +1252,7 @@ main(int argc, char **argv)
 #define TEST(name) {#name, name}
 		TEST(test_order_of_a_chunk), TEST(test_orders), TEST(test_ascending_is_not_merged),
 		TEST(test_many_runs), TEST(test_few_overlap), TEST(test_large_values),
-		TEST(test_duplicates_within), TEST(test_overriding), TEST(test_duplicates_in_the_store),
+		TEST(test_duplicates_within), TEST(test_duplicate_that_was_kept_back), TEST(test_overriding), TEST(test_duplicates_in_the_store),
 		TEST(test_check_again), TEST(test_reads), TEST(test_damaged_file),
 		TEST(test_cancel_at_any_moment), TEST(test_full_disk), TEST(test_side_by_side),
 	};
