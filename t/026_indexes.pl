@@ -108,6 +108,8 @@ sound('p', 'and its entries came');
 
 $s->quit;
 $s = KalamTest::Session->new($node);
+# (a load takes none)
+$s->do("SET kalam.bulk_load_threshold = '1GB'");
 $s->do('BEGIN; INSERT INTO p SELECT g, g FROM generate_series(30000, 36000) g');
 is(ask("SET lock_timeout = '1s'; INSERT INTO p VALUES (40000, 40000) RETURNING k"), '40000', 'thousands of rows and as many values are not too many yet');
 $s->do('COMMIT');

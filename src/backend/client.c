@@ -542,7 +542,9 @@ kalam_stream_finish(KalamStream *st, KalamLaneKind lane)
 	st->block->flags = KALAM_BLOCK_LAST;
 	st->nblocks++;
 	atomic_store_explicit(&ch->filled, st->nblocks, memory_order_release);
-	if (!st->posted)
+	if (!st->posted && lane == KALAM_LANE_READ && st->block->used <= KALAM_NEAR_STREAM_BYTES)
+		kalam_channel_start_near(ch);
+	else if (!st->posted)
 		kalam_channel_start(ch, lane);
 	else
 		kalam_lane_post(kalam_segment, KALAM_LANE_READ,

@@ -18,6 +18,7 @@
 #include "src/backend/client_internal.h"
 #include "src/backend/index.h"
 #include "src/backend/load.h"
+#include "src/backend/loadback.h"
 #include "src/backend/loadlines.h"
 #include "src/backend/loadlock.h"
 #include "src/backend/loadstream.h"
@@ -142,6 +143,12 @@ uint64
 kalam_load_number(const KalamLoad *load)
 {
 	return load->number;
+}
+
+bool
+kalam_load_is_ended(const KalamLoad *load)
+{
+	return load->stream.ended;
 }
 
 static bool
@@ -456,82 +463,15 @@ claim_keys(const KalamLoad *load)
 
 /* ---- back into changes ---- */
 
-typedef struct TakeBack
-{
-	const KalamLoad *load;
-	KalamChanges *changes;
-	uint8		last_key[KALAM_MAX_KEY_BYTES];
-	size_t		last_len;
-	char	   *value;			/* as it is staged */
-	size_t		value_room;
-} TakeBack;
-
-static void
-take_record(void *arg, const KalamLoadRecord *record)
-{
-	TakeBack   *t = arg;
-	const uint8 *key = (const uint8 *) record + KALAM_LOAD_KEY_OFFSET;
-	const uint8 *value = (const uint8 *) record + record->value_offset;
-	KalamVersion v = {.key = key, .key_len = record->key_len, .command_id = t->load->command_id,
-					  .sub = t->load->sub, .op = KALAM_CHANGE_PUT};
-	size_t		skip = 0;
-
-	if (record->flags & KALAM_LOAD_TARGET)
-		return;
-	CHECK_FOR_INTERRUPTS();
-	if (record->key_len < KALAM_KEY_PREFIX_BYTES || record->key_len > KALAM_MAX_KEY_BYTES ||
-		record->value_len < KALAM_VALUE_HEADER_BYTES)
-		elog(ERROR, "kalam storage sent a record that was not loaded");
-	if (key[4] == KALAM_KEY_KIND_ROW)
-	{
-		skip = KALAM_TUPLE_BODY_OFFSET;
-		v.flags = KALAM_STAGED_ROW;
-	}
-	v.value_len = record->value_len + skip;
-	if (t->value_room < v.value_len)
-	{
-		if (t->value != NULL)
-			pfree(t->value);
-		t->value = NULL;
-		t->value_room = 0;
-		t->value = MemoryContextAllocHuge(CurrentMemoryContext, 2 * (Size) v.value_len);
-		t->value_room = 2 * (Size) v.value_len;
-	}
-	memcpy(t->value, value, KALAM_VALUE_HEADER_BYTES);
-	memset(t->value + KALAM_VALUE_HEADER_BYTES, 0, skip);
-	memcpy(t->value + KALAM_VALUE_HEADER_BYTES + skip, value + KALAM_VALUE_HEADER_BYTES,
-		   record->value_len - KALAM_VALUE_HEADER_BYTES);
-	v.value = (uint8 *) t->value;
-	if (skip > 0)
-		kalam_version_tuple(&v)->t_len = v.value_len - KALAM_VALUE_HEADER_BYTES;
-
-	if (kalam_key_compare(key, record->key_len, t->last_key, t->last_len) <= 0)
-		elog(ERROR, "kalam storage sent a load out of order");
-	kalam_changes_run_put(t->changes, &v);
-	memcpy(t->last_key, key, record->key_len);
-	t->last_len = record->key_len;
-}
-
 static void
 take_back(KalamLoad *load)
 {
-	MemoryContext context;
-	MemoryContext old;
-	TakeBack	t = {.load = load, .changes = kalam_changes_here()};
-
 	kalam_load_finish(load);
 	if (load->epoch != atomic_load(&kalam_segment->epoch))
 		kalam_raise_storage_lost();
 	/* like what is staged, which is locked */
 	claim_keys(load);
-	context = AllocSetContextCreate(CurrentMemoryContext, "kalam load", ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(context);
-	/* if it fails, nothing has changed */
-	kalam_changes_run_begin(t.changes, (size_t) kalam_staged_memory * 1024, load->records);
-	kalam_load_read(load->number, take_record, &t);
-	kalam_changes_run_end(t.changes);
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
+	kalam_load_bring_back(load->number, load->command_id, load->sub, load->records);
 	drop_numbers(load->number, load->number);
 	free_load(load);
 }

@@ -40,6 +40,9 @@ extern bool kalam_load_begin(KalamLoad **owner);
 extern uint16 kalam_load_declare(KalamLoad *load, const KalamTable *table, bool is_new);
 extern uint64 kalam_load_number(const KalamLoad *load);
 
+/* Was it to be finished, in vain, by somebody who did not mind? */
+extern bool kalam_load_is_ended(const KalamLoad *load);
+
 /*
  * A row with its entries.  tag tells it from the others if its key is taken: the
  * line of COPY, or a number.

@@ -68,6 +68,7 @@ struct KalamLoader
 	bool		marked;
 	KalamStagedMark mark;		/* where its rows begin in the log */
 	uint64		bytes_at_mark;
+	uint64		spills_at_mark;
 	uint64		row_begins;		/* at this version, if it is staged */
 	uint64		row_tag;
 	uint32		row_locks;		/* and its locks at this mark */
@@ -317,6 +318,17 @@ all_indexes_are_built(const KalamTable *table)
 	return true;
 }
 
+/*
+ * Is some of what it staged in memory no more?  Others may have staged much since its
+ * last row: what computes its rows, or triggers.
+ */
+static bool
+is_spilled(const KalamLoader *loader)
+{
+	return loader->marked &&
+		kalam_changes_spills(kalam_changes_here()) != loader->spills_at_mark;
+}
+
 /* May rows of the table be sent?  Asked before its first row. */
 static bool
 may_load(KalamModify *m)
@@ -392,6 +404,7 @@ waited_enough(KalamLoader *loader, KalamModify *m)
 		kalam_unique_checks_flush();
 		loader->mark = kalam_staged_mark(staged);
 		loader->bytes_at_mark = kalam_staged_bytes(staged);
+		loader->spills_at_mark = kalam_changes_spills(kalam_changes_here());
 		loader->marked = true;
 	}
 	if (kalam_loads_of(m->table->object_id) > 0 ||
@@ -411,7 +424,8 @@ kalam_load_row(KalamModify *m, TupleTableSlot *slot, const uint8 *key, size_t ke
 
 	if (loader->state == LOADER_STAGES || (loader->state == LOADER_SENDS && loader->load == NULL))
 		return false;
-	if (GetCurrentSubTransactionId() != loader->sub || !may_load(m))
+	if (GetCurrentSubTransactionId() != loader->sub || !may_load(m) ||
+		(loader->state == LOADER_WAITS && is_spilled(loader)))
 		return loader->state == LOADER_WAITS ? stage_rest(loader) : false;
 	loader->row_tag = kalam_copy_line(&copy_relid);
 	loader->nrows++;
@@ -419,6 +433,12 @@ kalam_load_row(KalamModify *m, TupleTableSlot *slot, const uint8 *key, size_t ke
 		loader->row_tag = loader->nrows;
 	if (loader->state == LOADER_WAITS && !(waited_enough(loader, m) && begin_to_send(loader)))
 		return false;
+	if (kalam_load_is_ended(loader->load))
+	{
+		/* what computes the rows, or a trigger, has caught the error */
+		kalam_load_finish(loader->load);
+		return false;
+	}
 	if (m->load_compares &&
 		(kalam_changes_spilled(kalam_changes_here()) || is_any_staged(m, slot, key, key_len)))
 	{
@@ -441,12 +461,12 @@ kalam_load_row_is_staged(KalamModify *m)
 
 	if (loader->state != LOADER_WAITS)
 		return;
-	end = kalam_staged_count(kalam_changes_in_memory(kalam_changes_here()));
-	if (end <= loader->row_begins)
+	if (is_spilled(loader))
 	{
-		(void) stage_rest(loader);	/* it was spilled */
+		(void) stage_rest(loader);
 		return;
 	}
+	end = kalam_staged_count(kalam_changes_in_memory(kalam_changes_here()));
 	last = loader->nstaged == 0 ? NULL : &loader->staged[loader->nstaged - 1];
 	if (last != NULL && loader->row_begins == last->first + last->nrows * last->per_row &&
 		end - loader->row_begins == last->per_row && loader->row_tag == last->tag + last->nrows &&

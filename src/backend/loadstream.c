@@ -104,6 +104,8 @@ kalam_load_stream_put(KalamLoadStream *st, uint16 target, uint16 flags, uint64 t
 	size_t		size = KALAM_ALIGN8(VALUE_OFFSET(key_len) + value_len);
 	KalamLoadRecord *record;
 
+	if (st->ended)
+		return NULL;
 	if (size > KALAM_BLOCK_DATA_BYTES)
 	{
 		/* its pieces have blocks of their own */
@@ -126,8 +128,11 @@ kalam_load_stream_put(KalamLoadStream *st, uint16 target, uint16 flags, uint64 t
 uint8 *
 kalam_load_stream_place(KalamLoadStream *st, size_t key_len, size_t *room)
 {
-	size_t		at = st->block->used + VALUE_OFFSET(key_len);
+	size_t		at;
 
+	if (st->ended)
+		return NULL;
+	at = st->block->used + VALUE_OFFSET(key_len);
 	if (at >= KALAM_BLOCK_DATA_BYTES)
 		return NULL;
 	*room = KALAM_BLOCK_DATA_BYTES - at;
@@ -169,10 +174,14 @@ kalam_load_stream_send_big(KalamLoadStream *st)
 void
 kalam_load_stream_end(KalamLoadStream *st)
 {
-	if (!st->posted || !kalam_channel_is_idle(st->ch))
+	if (!st->ended)
 	{
-		st->block->flags |= KALAM_BLOCK_LAST;
-		send_block(st);
+		st->ended = true;
+		if (!st->posted || !kalam_channel_is_idle(st->ch))
+		{
+			st->block->flags |= KALAM_BLOCK_LAST;
+			send_block(st);
+		}
 	}
 	KALAM_STOP_POINT("load_sent");
 	if (!kalam_channel_wait(st->ch, KALAM_WAIT_DONE, true))

@@ -18,6 +18,7 @@ typedef struct KalamLoadStream
 	KalamBlock *block;			/* being filled */
 	uint32		nblocks;		/* handed over */
 	bool		posted;
+	bool		ended;			/* there will be no more: the blocks may hold the result */
 	char	   *big;			/* a record that fits in no block, or NULL */
 } KalamLoadStream;
 
@@ -29,8 +30,8 @@ extern void kalam_load_stream_is_for(KalamLoadStream *st, Oid relid);
 
 /*
  * Room for a value of so many bytes in a record of this key: 2 behind a multiple of 8,
- * to be filled at once, before kalam_load_stream_done.  NULL: storage has ended the
- * load already, and its result says why.
+ * to be filled at once, before kalam_load_stream_done.  NULL: the load has ended
+ * already, and its result says why.
  */
 extern uint8 *kalam_load_stream_put(KalamLoadStream *st, uint16 target, uint16 flags, uint64 tag,
 									const uint8 *key, size_t key_len, size_t value_len);
@@ -52,7 +53,10 @@ kalam_load_stream_done(KalamLoadStream *st)
 		kalam_load_stream_send_big(st);
 }
 
-/* Sends the end and waits until storage is done: st->ch->result says how it went. */
+/*
+ * Sends the end and waits until storage is done: st->ch->result says how it went.  If it
+ * raises, it may be called again, but nothing can be put any more.
+ */
 extern void kalam_load_stream_end(KalamLoadStream *st);
 
 /* Gives the channel back, and stops the load if it is not done.  Never raises. */

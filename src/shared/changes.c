@@ -303,6 +303,7 @@ kalam_changes_spill(KalamChanges *c, size_t memory_bytes)
 	copy_what_stays(c);
 	write_what_goes(c, &limits);
 
+	c->spills++;
 	move_marks(c);
 	replace_memory(c);
 	c->kept_bytes = kalam_staged_bytes(c->staged);
@@ -440,6 +441,12 @@ bool
 kalam_changes_spilled(const KalamChanges *c)
 {
 	return c->nruns > 0;
+}
+
+uint64_t
+kalam_changes_spills(const KalamChanges *c)
+{
+	return c->spills;
 }
 
 uint64_t

@@ -73,6 +73,9 @@ extern void kalam_changes_sub_committed(KalamChanges *c, uint32_t sub, uint32_t 
 extern void kalam_changes_sub_aborted(KalamChanges *c, uint32_t sub);
 
 extern bool kalam_changes_spilled(const KalamChanges *c);	/* are there runs? */
+
+/* Spills so far: marks in memory are good until the next. */
+extern uint64_t kalam_changes_spills(const KalamChanges *c);
 extern uint64_t kalam_changes_count(const KalamChanges *c); /* versions, some of them dead */
 extern uint64_t kalam_changes_bytes(const KalamChanges *c); /* in memory and files */
 

@@ -38,6 +38,7 @@ struct KalamChanges
 	KalamRunFiles files;
 	KalamStaged *staged;
 	uint64_t	kept_bytes;		/* memory of staged that no spill can free */
+	uint64_t	spills;			/* so far */
 	KalamLevelledRun runs[KALAM_MAX_RUNS];	/* oldest first; levels do not rise */
 	uint32_t	nruns;
 	uint32_t	spilled_max_sub;

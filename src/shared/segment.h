@@ -41,6 +41,7 @@
 #define KALAM_PINS_PER_SLOT		1024
 #define KALAM_BUCKETS			65536		/* stamps per key hash, a power of two */
 #define KALAM_NEAR_LANES		64			/* processors beyond that share them */
+#define KALAM_NEAR_STREAM_BYTES	256		/* an EXISTS of so many is answered near, too */
 #define KALAM_MESSAGE_BYTES		512
 #define KALAM_PATH_BYTES		1024
 

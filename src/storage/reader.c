@@ -415,6 +415,17 @@ proceed(Chan *c)
 	}
 }
 
+/* Is the request a scan, or a question about a key or some? */
+static bool
+is_quick(const Chan *c)
+{
+	const KalamBlock *b = kalam_block(storage.seg, c->shared, 0);
+
+	return c->op == KALAM_OP_SCAN ||
+		(c->op == KALAM_OP_EXISTS && (b->flags & KALAM_BLOCK_LAST) && c->consumed == 0 &&
+		 b->used <= KALAM_NEAR_STREAM_BYTES);
+}
+
 /* One turn of a channel. */
 static void
 serve(Chan *c)
@@ -425,7 +436,7 @@ serve(Chan *c)
 		return;
 	if (fresh)
 		lane_note_client(c->index);
-	if (c->op != KALAM_OP_SCAN)
+	if (!is_quick(c))
 		lane_slow();
 	if (chan_canceled(c))
 		fail(c, KALAM_ERR_CANCELED, "canceled");

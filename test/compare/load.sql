@@ -701,3 +701,84 @@ BEGIN
 END $$;
 CALL in_steps();
 SELECT count(*), sum(k) FROM g WHERE v = 'step';
+
+-- ---- duplicates that are caught where they are found, in the midst of the statement ----
+CREATE STORED TABLE ca (k int, a text, b int) KEY (k);
+CREATE STORED UNIQUE INDEX u ON ca (b);
+INSERT INTO ca VALUES (50, 'old', 50);
+CREATE FUNCTION adds_beside(i int) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO ca SELECT i * 1000 + x, 'in', i * 1000 + x FROM generate_series(1, 3) x;
+    RETURN 'added';
+EXCEPTION WHEN unique_violation THEN
+    RETURN 'caught';
+END $$;
+CREATE FUNCTION looks_beside() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM count(*) FROM ca;
+    RETURN NEW;
+EXCEPTION WHEN unique_violation THEN
+    RETURN NEW;
+END $$;
+-- fails
+INSERT INTO ca SELECT x, CASE WHEN x IN (70, 80) THEN adds_beside(x) END, x FROM generate_series(1, 100) x;
+-- fails: by the end of the statement
+INSERT INTO ca SELECT x, CASE WHEN x = 100 THEN adds_beside(x) END, x FROM generate_series(1, 100) x;
+INSERT INTO ca SELECT x, CASE WHEN x IN (170, 180) THEN adds_beside(x) END, x FROM generate_series(101, 200) x;
+SELECT count(*), sum(k), sum(b), count(*) FILTER (WHERE a = 'added') FROM ca;
+CREATE TRIGGER looks BEFORE INSERT ON ca FOR EACH ROW WHEN (NEW.k % 30 = 0) EXECUTE FUNCTION looks_beside();
+-- fails: a value
+INSERT INTO ca SELECT x, 'x', CASE WHEN x = 1005 THEN 50 ELSE x END FROM generate_series(1001, 1100) x;
+-- fails
+COPY ca FROM STDIN;
+2001	a	2001
+101	a	2002
+2010	a	2010
+2003	a	2003
+\.
+SELECT count(*), sum(k), sum(b) FROM ca;
+DROP TRIGGER looks ON ca;
+CREATE TABLE cp (k int, a text) PARTITION BY RANGE (k);
+CREATE STORED TABLE cp_1 PARTITION OF cp FOR VALUES FROM (0) TO (1000) KEY (k);
+CREATE STORED TABLE cp_2 PARTITION OF cp FOR VALUES FROM (1000) TO (2000) KEY (k);
+INSERT INTO cp VALUES (1050, 'old');
+CREATE TRIGGER looks AFTER INSERT ON cp FOR EACH STATEMENT EXECUTE FUNCTION looks_beside();
+-- fails
+COPY cp FROM STDIN;
+49	a
+1050	a
+51	a
+\.
+COPY cp FROM STDIN;
+49	a
+1051	a
+\.
+SELECT * FROM cp ORDER BY k;
+
+-- ---- what its own functions stage spills while a statement waits to load ----
+SET kalam.bulk_load_threshold = 300;
+SET kalam.staged_memory = 1024;
+CREATE STORED TABLE sp (k int, a text) KEY (k);
+CREATE STORED TABLE sp_other (k int, a text) KEY (k);
+CREATE FUNCTION stages_beside(i int) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    IF i <= 20 THEN
+        INSERT INTO sp_other SELECT i * 1000 + x, repeat('u', 1000) FROM generate_series(1, 100) x;
+    END IF;
+    RETURN repeat('t', 100);
+END $$;
+BEGIN;
+INSERT INTO sp_other SELECT x, 'a few before' FROM generate_series(1, 100) x;
+INSERT INTO sp SELECT x, stages_beside(x) FROM generate_series(1, 8000) x;
+SELECT count(*), sum(k), sum(length(a)) FROM sp;
+SELECT count(*), sum(k), sum(length(a)) FROM sp_other;
+COMMIT;
+BEGIN;
+DELETE FROM sp_other;
+-- fails: the keys of the first row come again in the end
+INSERT INTO sp SELECT 10000 + CASE WHEN x < 8000 THEN x ELSE 1 END, stages_beside(x) FROM generate_series(1, 8000) x;
+ROLLBACK;
+SELECT count(*), sum(k), sum(length(a)) FROM sp;
+SELECT count(*), sum(k), sum(length(a)) FROM sp_other;
+RESET kalam.staged_memory;
+RESET kalam.bulk_load_threshold;
