@@ -129,6 +129,42 @@ is(scalar(grep { my ($ok, $out, $err) = $_->answer; diag($err) if !$ok && $err !
 cmp_ok(rss_kb($storage), '<', $rss + 200_000, 'memory stays bounded');
 $_->quit foreach @sessions;
 
+# changes of few rows in each, and of many in one, are there after kill -9
+{
+	my $sums = q(SELECT string_agg(concat(count, ' ', sum), ' = ') FROM
+		(SELECT count(*), sum(hashtext(t::text)) FROM parts t UNION ALL SELECT count(*), sum(hashtext(t::text)) FROM twin t) s);
+
+	$node->safe_psql('postgres', q(
+		CREATE TABLE parts (k int, v text) PARTITION BY RANGE (k);
+		CREATE TABLE twin (k int, v text);
+		DO $$ BEGIN FOR i IN 0 .. 149 LOOP
+			EXECUTE format('CREATE FOREIGN TABLE part%s PARTITION OF parts FOR VALUES FROM (%s) TO (%s) SERVER kalam OPTIONS (primary_key ''k'', unique_v ''k, v'')',
+				i, i * 100, CASE i WHEN 149 THEN 100000 ELSE i * 100 + 100 END);
+		END LOOP; END $$));
+	foreach my $change (
+		"INSERT INTO %s SELECT g, md5(g::text) || repeat('x', 80) FROM generate_series(0, 19999) g",
+		"UPDATE %s SET v = v || 'y' WHERE k %% 3 = 0",
+		"DELETE FROM %s WHERE k %% 2 = 0",
+		"DELETE FROM %s; INSERT INTO %s SELECT g, 'new' FROM generate_series(0, 14999) g")
+	{
+		my ($parts, $twin) = map { my $table = $_; (my $sql = $change) =~ s/%s/$table/g; $sql =~ s/%%/%/g; $sql } qw(parts twin);
+
+		foreach my $end ('ROLLBACK', 'COMMIT')
+		{
+			$node->safe_psql('postgres', "SET kalam.bulk_load_threshold = '64kB'; BEGIN; $parts; $twin; $end");
+			if ($end eq 'COMMIT')
+			{
+				my $old = kill_storage($node);
+
+				ok(wait_for_storage($node, $old), 'storage is back');
+			}
+			my ($here, $there) = split(/ = /, $node->safe_psql('postgres', $sums));
+			is($here, $there, "$end: $change");
+		}
+	}
+	$node->safe_psql('postgres', 'DROP TABLE parts, twin');
+}
+
 # a restart with so many
 $node->restart;
 my $start = time();

@@ -6,9 +6,10 @@
  * come, which must be that of their keys.  What is not a row of a table
  * (objects, the catalog) is kept as bytes, and so are the rows of an object that
  * has few: a file costs a sync and a place in the MANIFEST, which is much for the
- * hundred rows of one of a thousand partitions.  Nothing here is visible to
- * anybody before the commit thread ingests the files.  No locks: a load belongs
- * to one thread at a time.
+ * hundred rows of one of a thousand partitions.  Files of loads with as few are
+ * read likewise: nobody has synced them.  Nothing here is visible to anybody
+ * before the commit thread ingests the files.  No locks: a load belongs to one
+ * thread at a time.
  */
 #include "src/storage/bulk.h"
 
@@ -336,11 +337,67 @@ name_file(BulkLoad *l, uint32_t id, const char *name)
 	l->names_files = true;
 }
 
-/* Names the files of a target, unless its object is dropped by the same transaction. */
+/*
+ * Puts the records of a target, all of which are in this file, into the stream if
+ * they fit: anywhere, for nothing else of the transaction has their keys.
+ */
+static bool
+read_file(BulkLoad *l, Sorter *s, const SorterFile *f, bool *fits, EngineError *err)
+{
+	uint64_t	size = f->raw_bytes + f->rows * KALAM_CHANGE_HEADER_BYTES;
+	SorterRead *r;
+	const uint8_t *key,
+			   *value;
+	size_t		key_len,
+				value_len;
+	bool		good;
+
+	*fits = l->few_bytes + size <= ALL_FEW_BYTES;
+	if (!*fits)
+		return true;
+	r = sorter_read_open(s, NULL, 0, err);
+	if (r == NULL)
+		return false;
+	while (sorter_read_next(r, &key, &key_len, &value, &value_len))
+		append_change(&l->stream, KALAM_CHANGE_PUT, key, (uint16_t) key_len, value,
+					  (uint32_t) value_len);
+	good = sorter_read_good(r, err);
+	sorter_read_close(r);
+	l->few_bytes += size;
+	return good;
+}
+
+static bool
+sync_path(const char *path, int flags, EngineError *err)
+{
+	int			fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+	bool		good = fd >= 0 && fsync(fd) == 0;
+
+	if (!good)
+		engine_error(err, KALAM_ERR_IO, "could not sync \"%s\": %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+static bool
+sync_file(const char *name, EngineError *err)
+{
+	char		path[KALAM_PATH_BYTES + NAME_BYTES];
+
+	snprintf(path, sizeof(path), "%s/%s", store_dir_bulk(), name);
+	return sync_path(path, 0, err);
+}
+
+/*
+ * Names the files of a target, unless its object is dropped by the same
+ * transaction; what is few is read instead.
+ */
 static bool
 name_target(BulkLoad *l, LoadTarget *t, EngineError *err)
 {
 	KalamObjectOptions options;
+	bool		fits = false;
 
 	if (is_dropped(l, t->is.object_id))
 		return true;
@@ -350,6 +407,12 @@ name_target(BulkLoad *l, LoadTarget *t, EngineError *err)
 	{
 		SorterFile	f = sorter_file(t->sorter, i);
 
+		if (!f.synced && !read_file(l, t->sorter, &f, &fits, err))
+			return false;
+		if (fits)
+			return true;
+		if (!f.synced && !sync_file(f.name, err))
+			return false;
 		name_file(l, t->is.object_id, f.name);
 		l->file_bytes += f.bytes;
 	}
@@ -463,31 +526,18 @@ bulk_add(void *load, const Change *c, EngineError *err)
 	return true;
 }
 
-static bool
-sync_folder(EngineError *err)
-{
-	int			fd = open(store_dir_bulk(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool		good = fd >= 0 && fsync(fd) == 0;
-
-	if (!good)
-		engine_error(err, KALAM_ERR_IO, "could not sync directory \"%s\": %s", store_dir_bulk(),
-					 strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return good;
-}
-
 bool
 bulk_end(BulkLoad *l, EngineError *err)
 {
+	if (!finish_file(l, err) || !name_loads(l, err))
+		return false;
+	for (uint32_t i = 0; i < l->nfiles; i++)
+		name_file(l, l->files[i].object_id, l->files[i].name);
 	append(&l->stream, l->dropped_indexes.data, l->dropped_indexes.len);
-	if (!finish_file(l, err) || !name_loads(l, err) ||
-		(l->nfiles + l->nloads > 0 && !sync_folder(err)))
+	if (l->names_files && !sync_path(store_dir_bulk(), O_DIRECTORY, err))
 		return false;
 	if (l->nloads > 0)
 		STOP_POINT("load_named");
-	for (uint32_t i = 0; i < l->nfiles; i++)
-		name_file(l, l->files[i].object_id, l->files[i].name);
 	return true;
 }
 

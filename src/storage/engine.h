@@ -105,6 +105,7 @@ typedef struct EngineFile EngineFile;	/* being written, keys ascending */
 typedef enum EngineFileKind
 {
 	ENGINE_FILE_LASTING,		/* to be taken in */
+	ENGINE_FILE_UNSYNCED,		/* as well, once somebody has synced it */
 	ENGINE_FILE_TEMPORARY		/* to be read once: quickly compressed, without a filter, not synced */
 } EngineFileKind;
 

@@ -39,7 +39,7 @@ engine_file_create(Engine *e, KalamObjectOptions options, const char *path, Engi
 			options.compression = KALAM_COMPRESSION_LZ4;
 	}
 	o = engine_family_options(e, options);
-	w = sst_writer_open(o, path, temporary, &message);
+	w = sst_writer_open(o, path, kind != ENGINE_FILE_LASTING, &message);
 	rocksdb_options_destroy(o);
 	if (engine_ok(message, err))
 		return (EngineFile *) w;

@@ -100,21 +100,21 @@ env_without_sync()
 }
 
 rocksdb::Options
-writer_options(const rocksdb::Options &o, bool temporary)
+writer_options(const rocksdb::Options &o, bool unsynced)
 {
 	rocksdb::Options w(o);
 
-	if (temporary)
+	if (unsynced)
 		w.env = env_without_sync();
 	return w;
 }
 
 rocksdb::EnvOptions
-env_options(const rocksdb::Options &o, bool temporary)
+env_options(const rocksdb::Options &o, bool unsynced)
 {
 	rocksdb::EnvOptions env{rocksdb::DBOptions(o)};
 
-	env.bytes_per_sync = temporary ? 0 : SYNC_BYTES;
+	env.bytes_per_sync = unsynced ? 0 : SYNC_BYTES;
 	return env;
 }
 
@@ -136,8 +136,8 @@ struct SstWriter
 	rocksdb::SstFileWriter file;
 
 	/* (It would have the kernel forget what it has written.) */
-	SstWriter(const rocksdb::Options &o, bool temporary)
-		: file(env_options(o, temporary), writer_options(o, temporary), nullptr, false)
+	SstWriter(const rocksdb::Options &o, bool unsynced)
+		: file(env_options(o, unsynced), writer_options(o, unsynced), nullptr, false)
 	{
 	}
 };
@@ -178,9 +178,9 @@ sst_layout_is_known(void)
 /* ---- writing ---- */
 
 SstWriter *
-sst_writer_open(const rocksdb_options_t *options, const char *path, bool temporary, char **message)
+sst_writer_open(const rocksdb_options_t *options, const char *path, bool unsynced, char **message)
 {
-	SstWriter  *w = new SstWriter(inner(options), temporary);
+	SstWriter  *w = new SstWriter(inner(options), unsynced);
 
 	report(w->file.Open(path), message);
 	return w;

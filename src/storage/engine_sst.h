@@ -27,9 +27,9 @@ typedef struct SstIter SstIter;
  */
 extern bool sst_layout_is_known(void);
 
-/* Always gives one, which must be closed; temporary: it is never synced. */
+/* Always gives one, which must be closed; unsynced: it never syncs the file. */
 extern SstWriter *sst_writer_open(const rocksdb_options_t *options, const char *path,
-								  bool temporary, char **message);
+								  bool unsynced, char **message);
 extern void sst_writer_put(SstWriter *w, const void *key, size_t key_len, const void *value,
 						   size_t value_len, char **message);
 extern void sst_writer_delete(SstWriter *w, const void *key, size_t key_len, char **message);

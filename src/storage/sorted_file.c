@@ -34,7 +34,7 @@ sorted_file_path(const char *name, char *path, size_t size)
 /* ---- writing ---- */
 
 bool
-sorted_writer_open(SortedWriter *w, Sorter *s, bool tagged, EngineError *err)
+sorted_writer_open(SortedWriter *w, Sorter *s, EngineFileKind kind, EngineError *err)
 {
 	char		path[KALAM_PATH_BYTES + SORTER_NAME_BYTES];
 	SortedFile *f;
@@ -43,7 +43,8 @@ sorted_writer_open(SortedWriter *w, Sorter *s, bool tagged, EngineError *err)
 	if (!store_dir_has_room(0, err))
 		return false;
 	f = calloc(1, sizeof(SortedFile));
-	f->tagged = tagged;
+	f->tagged = kind == ENGINE_FILE_TEMPORARY;
+	f->synced = kind == ENGINE_FILE_LASTING;
 	pthread_mutex_init(&f->open_mutex, NULL);
 	do
 	{
@@ -51,8 +52,7 @@ sorted_writer_open(SortedWriter *w, Sorter *s, bool tagged, EngineError *err)
 				 atomic_fetch_add(&last_number, 1));
 		sorted_file_path(f->name, path, sizeof(path));
 	} while (access(path, F_OK) == 0);	/* of a load of an earlier process: not ours */
-	w->out = engine_file_create(storage.engine, s->config.target.options, path,
-								tagged ? ENGINE_FILE_TEMPORARY : ENGINE_FILE_LASTING, err);
+	w->out = engine_file_create(storage.engine, s->config.target.options, path, kind, err);
 	if (w->out == NULL)
 	{
 		sorted_file_remove(f);

@@ -16,6 +16,7 @@
 #define FIRST_CHUNK_BYTES	((size_t) 1 << 20)
 #define MAX_CHUNK_BYTES		((size_t) 64 << 20)
 #define MAX_PAUSE			64		/* chunks */
+#define FEW_BYTES			((size_t) 64 << 10)	/* of records, if there are no others */
 #define CHUNKS_OF_MEMORY	8	/* so many fit in the load's memory */
 
 Sorter *
@@ -270,7 +271,7 @@ sorter_file(const Sorter *s, uint32_t i)
 {
 	const SortedFile *f = s->files[i];
 	SorterFile	file = {
-		.rows = f->rows, .bytes = f->bytes,
+		.rows = f->rows, .bytes = f->bytes, .raw_bytes = f->raw_bytes, .synced = f->synced,
 		.min_key = f->min.bytes, .min_len = f->min.len,
 		.max_key = f->max.bytes, .max_len = f->max.len
 	};
@@ -348,11 +349,13 @@ note_range(Sorter *s, SorterKey min, SorterKey max)
 	return false;
 }
 
-void
-sorter_flush(Sorter *s)
+/* last: no more records come. */
+static void
+flush(Sorter *s, bool last)
 {
 	Chunk	   *c = s->chunk;
 	bool		overlaps;
+	bool		few;
 
 	if (c == NULL)
 		return;
@@ -371,9 +374,17 @@ sorter_flush(Sorter *s)
 		s->wait = s->pause;
 	}
 	s->kept_back = false;
+	few = last && s->nchunks == 0 && c->used <= FEW_BYTES;
 	pthread_mutex_lock(&s->mutex);
-	sorter_start_chunk(s, c, overlaps, s->nchunks++);
+	sorter_start_chunk(s, c, overlaps ? ENGINE_FILE_TEMPORARY :
+					   few ? ENGINE_FILE_UNSYNCED : ENGINE_FILE_LASTING, s->nchunks++);
 	pthread_mutex_unlock(&s->mutex);
+}
+
+void
+sorter_flush(Sorter *s)
+{
+	flush(s, false);
 }
 
 /*
@@ -443,7 +454,7 @@ aim(Sorter *s, SorterGoal goal)
 {
 	bool		ended = false;
 
-	sorter_flush(s);
+	flush(s, true);
 	pthread_mutex_lock(&s->mutex);
 	s->goal = goal;
 	if (atomic_load(&s->state) == SORTER_DONE)

@@ -128,13 +128,19 @@ typedef struct SorterFile
 	char		name[SORTER_NAME_BYTES];	/* in folder bulk */
 	uint64_t	rows;
 	uint64_t	bytes;
+	uint64_t	raw_bytes;		/* of keys and values */
+	bool		synced;
 	const uint8_t *min_key;
 	const uint8_t *max_key;
 	size_t		min_len;
 	size_t		max_len;
 } SorterFile;
 
-/* After finish, DONE: disjoint, ascending, on disk (but for the folder's own sync). */
+/*
+ * After finish, DONE: disjoint, ascending, on disk (but for the folder's own
+ * sync).  A sorter to which few records came has one file that is not synced: it
+ * is to be read rather than taken in.
+ */
 extern uint32_t sorter_nfiles(const Sorter *s);
 extern SorterFile sorter_file(const Sorter *s, uint32_t i);
 

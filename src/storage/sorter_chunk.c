@@ -25,7 +25,7 @@ typedef struct ChunkJob
 {
 	SorterJob	job;			/* first */
 	Chunk	   *chunk;
-	bool		tagged;
+	EngineFileKind kind;
 	uint64_t	order;
 	size_t		bytes;			/* of memory */
 } ChunkJob;
@@ -168,9 +168,10 @@ write_file(ChunkJob *j, KalamKeyFilter *filter, EngineError *err)
 	Sorter	   *s = j->job.sorter;
 	const Chunk *c = j->chunk;
 	const ChunkRecord *r = NULL;
+	size_t		tag_bytes = j->kind == ENGINE_FILE_TEMPORARY ? CHUNK_TAG_BYTES : 0;
 	SortedWriter w;
 
-	if (!sorted_writer_open(&w, s, j->tagged, err))
+	if (!sorted_writer_open(&w, s, j->kind, err))
 		return NULL;
 	for (uint64_t i = 0; i < c->rows; i++)
 	{
@@ -181,7 +182,7 @@ write_file(ChunkJob *j, KalamKeyFilter *filter, EngineError *err)
 		if (filter->lines != NULL)
 			kalam_filter_add(filter, kalam_hash(chunk_key(r), r->key_len, 0));
 		if (!sorted_writer_put(&w, chunk_key(r), r->key_len, chunk_value(r),
-							   r->value_len + (j->tagged ? CHUNK_TAG_BYTES : 0), err))
+							   r->value_len + tag_bytes, err))
 		{
 			sorted_writer_abandon(&w);
 			return NULL;
@@ -251,14 +252,14 @@ free_job(SorterJob *job)
 }
 
 void
-sorter_start_chunk(Sorter *s, Chunk *c, bool tagged, uint64_t order)
+sorter_start_chunk(Sorter *s, Chunk *c, EngineFileKind kind, uint64_t order)
 {
 	ChunkJob   *j = calloc(1, sizeof(ChunkJob));
 
 	j->job.work = work;
 	j->job.free = free_job;
 	j->chunk = c;
-	j->tagged = tagged;
+	j->kind = kind;
 	j->order = order;
 	j->bytes = c->capacity + chunk_sort_bytes(c);
 	atomic_fetch_add(&s->in_jobs, j->bytes);

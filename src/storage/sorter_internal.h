@@ -37,6 +37,7 @@ typedef struct SortedFile
 	uint64_t	raw_bytes;		/* of keys and values */
 	uint64_t	order;			/* of equal keys without tags */
 	bool		tagged;			/* a run: each value ends with its record's tag */
+	bool		synced;
 	uint32_t	level;			/* so many times merged, as a run */
 	SorterKey  *samples;		/* keys, ascending */
 	uint32_t	nsamples;
@@ -153,7 +154,7 @@ typedef struct SortedWriter
 	SorterKey	last;			/* key; a buffer for the longest */
 } SortedWriter;
 
-extern bool sorted_writer_open(SortedWriter *w, Sorter *s, bool tagged, EngineError *err);
+extern bool sorted_writer_open(SortedWriter *w, Sorter *s, EngineFileKind kind, EngineError *err);
 extern bool sorted_writer_put(SortedWriter *w, const uint8_t *key, size_t key_len,
 							  const uint8_t *value, size_t value_len, EngineError *err);
 
@@ -201,8 +202,8 @@ run_entry_tag(const RunEntry *e)
 
 /* ---- sorter_chunk.c, sorter_merge.c ---- */
 
-/* The mutex is held. */
-extern void sorter_start_chunk(Sorter *s, Chunk *c, bool tagged, uint64_t order);
+/* The mutex is held.  TEMPORARY: it becomes a run. */
+extern void sorter_start_chunk(Sorter *s, Chunk *c, EngineFileKind kind, uint64_t order);
 
 /* A run has come: merges some if there are too many. */
 extern void sorter_thin_out(Sorter *s, const SortedFile *f);

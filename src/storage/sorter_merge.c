@@ -93,7 +93,8 @@ write_entry(MergeJob *j, Output *o, RunEntry *e, EngineError *err)
 		return false;
 	if (!o->writing)
 	{
-		if (!sorted_writer_open(&o->writer, j->job.sorter, j->to_run, err))
+		if (!sorted_writer_open(&o->writer, j->job.sorter,
+								j->to_run ? ENGINE_FILE_TEMPORARY : ENGINE_FILE_LASTING, err))
 			return false;
 		o->writing = true;
 	}

@@ -77,6 +77,17 @@ make_object(uint64_t n, size_t size)
 	return id;
 }
 
+/* Do objects that are made from now on have no families of their own?  (A store with many opens slowly.) */
+static inline void
+share_families(bool yes)
+{
+	static uint32_t before;
+
+	if (yes)
+		before = store.seg->config.max_families;
+	store.seg->config.max_families = yes ? 0 : before;
+}
+
 static inline uint32_t
 put_one(uint32_t slot, uint32_t object, uint64_t row, uint64_t serial, uint64_t tag, uint32_t flags)
 {

@@ -261,6 +261,7 @@ test_many_objects_with_few_rows(void)
 	uint32_t	first = next_object;
 
 	next_object += n;
+	share_families(true);
 	for (uint64_t load = 0; load < 3; load++)
 	{
 		/* 1: all of them fit but for the one that never does */
@@ -300,6 +301,7 @@ test_many_objects_with_few_rows(void)
 			CHECK_EQUAL(s.tags, 100 * load);
 		}
 	}
+	share_families(false);
 }
 
 static void

@@ -218,6 +218,136 @@ test_prepare(void)
 	CHECK_EQUAL(count_rows(0, id, 0), 3011);
 }
 
+/* ---- targets with few records ---- */
+
+/* One with two indexes, of which the first is unique. */
+static void
+load_few(uint64_t number, uint32_t id, uint64_t from, uint64_t n, uint64_t tag)
+{
+	TestChannel c = load_begin(0, 0, number, 4 * MB);
+
+	load_declare(&c, 0, id, 0, KALAM_TARGET_UNIQUE);
+	load_declare(&c, 1, id, 1, KALAM_TARGET_UNIQUE);
+	load_declare(&c, 2, id, 2, 0);
+	for (uint64_t i = 0; i < n; i++)
+	{
+		uint64_t	row = from + n - 1 - i;
+
+		load_put(&c, 0, id, row, i, tag, 40);
+		load_entry(&c, 1, id, 1, row, row, i, true);
+		load_entry(&c, 2, id, 2, row % 10, row, i, false);
+	}
+	CHECK_EQUAL(load_end(&c), KALAM_OK);
+	CHECK_EQUAL(load_count(0, number), 3 * n);
+}
+
+/* What is below 64 KB in memory (80 bytes a record) is not named as a file. */
+static void
+test_few_records(void)
+{
+	uint32_t	id = make_object(10, 40);
+	uint64_t	few = (64 << 10) / 80;
+	uint64_t	number;
+	uint64_t	there = 0;
+	TestChannel c;
+
+	for (uint64_t more = 0; more < 2; more++)
+		for (uint32_t apply = 0; apply < 2; apply++)
+		{
+			uint64_t	n = few + more;
+
+			number = new_number();
+			load_few(number, id, 10 + there, n, 3);
+			CHECK_EQUAL(files_left(), 3);
+			CHECK_EQUAL(commit_loads(0, KALAM_OP_PREPARE, 4000, &number, 1), KALAM_OK);
+			CHECK(files_become((uint32_t) more));
+			test_store_kill(&store, SIGKILL);
+			start_and_serve();
+			CHECK_EQUAL(files_left(), more);
+			CHECK_EQUAL(resolve(4000, apply), KALAM_OK);
+			there += apply ? n : 0;
+			CHECK(files_become(0));
+			expect_rows(id, (long) (10 + there), 45 + 3 * there);
+			CHECK_EQUAL(count_entries(0, id, 1, 0), there);
+			CHECK_EQUAL(count_entries(0, id, 2, 0), there);
+		}
+
+	/* what is dropped by the same transaction: an index, a table */
+	for (int table = 0; table < 2; table++)
+	{
+		number = new_number();
+		load_few(number, id, 5000 + 100 * (uint64_t) table, 100, 3);
+		c = rpc(0);
+		begin_bulk(&c, KALAM_OP_COMMIT, 0);
+		change_load(&c, number);
+		if (table)
+			test_drop(&c, id);
+		else
+			test_drop_index(&c, id, 2);
+		CHECK_EQUAL(commit(&c), KALAM_OK);
+		CHECK(files_become(0));
+		CHECK_EQUAL(count_rows(0, id, 0), table ? -1 : (long) (10 + there + 100));
+		CHECK_EQUAL(count_entries(0, id, 1, 0), table ? -1 : (long) (there + 100));
+		CHECK_EQUAL(count_entries(0, id, 2, 0), table ? -1 : 0);
+	}
+}
+
+/* Another committed a key of it when it was kept. */
+static void
+test_few_records_too_late(void)
+{
+	for (KalamOp op = KALAM_OP_COMMIT; op <= KALAM_OP_PREPARE; op++)
+	{
+		uint32_t	id = make_object(10, 40);
+		uint64_t	number = new_number();
+
+		load_few(number, id, 100, 50, 3);
+		CHECK_EQUAL(put_one(1, id, 120, 1, 9, 0), KALAM_OK);
+		CHECK_EQUAL(commit_loads(0, op, 4100, &number, 1), KALAM_ERR_DUPLICATE);
+		CHECK(files_become(0));
+		CHECK_EQUAL(atomic_load(&store.seg->pending), 0);
+		expect_rows(id, 11, 45 + 9);
+		CHECK_EQUAL(count_entries(0, id, 1, 0), 0);
+	}
+}
+
+/* They are in memory up to 16 MB in all; beyond, their files are named after all. */
+static void
+test_few_records_of_many_targets(void)
+{
+	uint64_t	number = new_number();
+	uint32_t	first = next_object;
+	uint16_t	n = 270;
+	uint64_t	rows = 63;		/* of 1019 bytes in the stream: 261 targets fit */
+	TestChannel c;
+
+	share_families(true);
+	for (int i = 0; i < n; i++)
+		(void) make_object(0, 0);
+	share_families(false);
+	c = load_begin(0, 0, number, 64 * MB);
+	for (uint16_t i = 0; i < n; i++)
+		load_declare(&c, i, first + i, 0, KALAM_TARGET_UNIQUE);
+	for (uint64_t i = 0; i < rows * n; i++)
+		CHECK(load_put(&c, (uint16_t) (i % n), first + (uint32_t) (i % n), i / n, i, 2, 990));
+	CHECK_EQUAL(load_end(&c), KALAM_OK);
+	CHECK_EQUAL(files_left(), n);
+	CHECK_EQUAL(commit_loads(0, KALAM_OP_PREPARE, 4200, &number, 1), KALAM_OK);
+	CHECK(files_become(9));
+	test_store_kill(&store, SIGKILL);
+	start_and_serve();
+	CHECK_EQUAL(files_left(), 9);
+	CHECK_EQUAL(resolve(4200, true), KALAM_OK);
+	CHECK(files_become(0));
+	for (uint32_t id = first; id < first + n; id++)
+	{
+		Summary		s = summary(0, id, 0, 0);
+
+		CHECK_EQUAL(s.rows, rows);
+		CHECK_EQUAL(s.tags, 2 * rows);
+	}
+}
+
 /* ---- uniqueness ---- */
 
 /* How the duplicate is told. */
@@ -903,6 +1033,9 @@ main(int argc, char **argv)
 		TEST(test_empty_ones),
 		TEST(test_what_else_a_transaction_does),
 		TEST(test_prepare),
+		TEST(test_few_records),
+		TEST(test_few_records_too_late),
+		TEST(test_few_records_of_many_targets),
 		TEST(test_duplicates),
 		TEST(test_duplicate_in_an_index),
 		TEST(test_the_first_of_several),

@@ -196,14 +196,15 @@ test_prepare_that_stops(void)
 	}
 }
 
-/* Without files there is one write. */
+/* Without files there is one write, also if a load brought half of the rows. */
 static void
-test_commit_of_few_rows_that_stops(void)
+commit_of_few_rows_that_stops(bool loaded)
 {
 	static const char *const points[] = {"before_write", "after_write", "after_publish"};
 
 	for (int p = 0; p < LENGTH(points); p++)
 	{
+		uint64_t	number = new_number();
 		pthread_t	reaper;
 		uint32_t	objects[2];
 		TestChannel c = rpc(0);
@@ -213,11 +214,15 @@ test_commit_of_few_rows_that_stops(void)
 			objects[i] = make_object(10, 40);
 		test_store_kill(&store, SIGKILL);
 		reaper = start_to_die(points[p]);
+		if (loaded)
+			CHECK_EQUAL(load_object(0, number, objects[0], 50, 100, 1, 9), KALAM_OK);
 		begin_bulk(&c, KALAM_OP_COMMIT, 0);
+		if (loaded)
+			change_load(&c, number);
 		for (int i = 0; i < 2; i++)
 		{
 			test_delete(&c, objects[i], 0);
-			put_rows(&c, objects[i], 1, 100, 9);
+			put_rows(&c, objects[i], 1, loaded && i == 0 ? 50 : 100, 9);
 		}
 		CHECK_EQUAL(end_bulk(&c), TEST_DIED);
 		wait_for_death(reaper);
@@ -231,6 +236,13 @@ test_commit_of_few_rows_that_stops(void)
 	}
 }
 
+static void
+test_commit_of_few_rows_that_stops(void)
+{
+	commit_of_few_rows_that_stops(false);
+	commit_of_few_rows_that_stops(true);
+}
+
 /* ---- loads that come while a statement runs ---- */
 
 static const char *const load_points[] = {
@@ -238,7 +250,7 @@ static const char *const load_points[] = {
 	"load_taken", "load_named"
 };
 
-/* Rows of an old object and of a new one, in no order, in two loads; the second goes on. */
+/* Rows of an old object, of a new one, and few of the next, in no order, in two loads; the second goes on. */
 static uint32_t
 send_kept(uint64_t *numbers, uint32_t old, uint32_t created)
 {
@@ -251,6 +263,9 @@ send_kept(uint64_t *numbers, uint32_t old, uint32_t created)
 	load_declare(&c, 0, old, 0, KALAM_TARGET_UNIQUE);
 	load_declare(&c, 1, created, 0, KALAM_TARGET_UNIQUE | KALAM_TARGET_NEW);
 	load_declare(&c, 2, created, 1, KALAM_TARGET_NEW);
+	load_declare(&c, 3, created + 1, 0, KALAM_TARGET_UNIQUE | KALAM_TARGET_NEW);
+	for (uint64_t i = 0; i < 100; i++)
+		load_put(&c, 3, created + 1, 99 - i, i, 3, 100);
 	for (uint64_t i = 0; i < 5003; i++)
 	{
 		uint64_t	row = i * 1009 % 5003;
@@ -269,6 +284,7 @@ expect_kept(bool there, uint32_t old, uint32_t created)
 	expect_rows(old, there ? 1000 + 5003 + 3001 : 1000,
 				1000 * 999 / 2 + (there ? 3 * 5003 + 5 * 3001 : 0));
 	CHECK_EQUAL(count_rows(0, created, 0), there ? 5003 : -1);
+	CHECK_EQUAL(count_rows(0, created + 1, 0), there ? 100 : -1);
 	CHECK_EQUAL(count_entries(0, created, 1, 0), there ? 5003 : -1);
 	CHECK(files_become(0));
 	CHECK_EQUAL(atomic_load(&store.seg->pending), 0);
@@ -287,6 +303,7 @@ finish_kept(TestChannel *c, KalamOp op, uint64_t xid, uint32_t old, uint32_t cre
 	change_load(c, numbers[0]);
 	change_load(c, numbers[1]);
 	test_create(c, created, KALAM_COMPRESSION_LZ4, 10000);
+	test_create(c, created + 1, KALAM_COMPRESSION_LZ4, 10000);
 	return commit(c);
 }
 
@@ -298,7 +315,7 @@ test_load_that_stops(void)
 	{
 		pthread_t	reaper = start_to_die(load_points[p]);
 		uint32_t	old = old_object();
-		uint32_t	created = next_object++;
+		uint32_t	created = two_objects();
 		TestChannel c = rpc(0);
 
 		CHECK_EQUAL(finish_kept(&c, KALAM_OP_COMMIT, 0, old, created), TEST_DIED);
@@ -322,7 +339,7 @@ test_commit_of_loads_that_stops(void)
 		{
 			pthread_t	reaper = start_to_die(commit_points[p]);
 			uint32_t	old = old_object();
-			uint32_t	created = next_object++;
+			uint32_t	created = two_objects();
 			TestChannel c = rpc(0);
 
 			CHECK_EQUAL(finish_kept(&c, KALAM_OP_COMMIT, 0, old, created),
@@ -343,7 +360,7 @@ test_prepare_of_loads_that_stops(void)
 		{
 			pthread_t	reaper = start_to_die(p == 0 ? "before_entry" : "after_entry");
 			uint32_t	old = old_object();
-			uint32_t	created = next_object++;
+			uint32_t	created = two_objects();
 			TestChannel c = rpc(0);
 
 			CHECK_EQUAL(finish_kept(&c, KALAM_OP_PREPARE, 2300, old, created), TEST_DIED);
