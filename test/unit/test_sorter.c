@@ -856,23 +856,29 @@ test_duplicates_in_the_store(void)
 	uint64_t	n = SLOW ? 8000 : 40000;
 
 	store_even_numbers(n);
-	for (int round = 0; round < 20; round++)
+	for (int round = 0; round < 24; round++)
 	{
 		Owner		o;
 		uint64_t	first = 0,
 					there = 0,
 					tag = 0;
 		bool		shuffled = round % 2 == 1;
-		int			kind = round / 2 % 5;
+		int			kind = round / 2 % 6;
 		uint64_t   *a = numbers(n / 2, shuffled ? n : 0);
 
-		open_sorter(&o, OBJECT, KALAM_TARGET_UNIQUE, round < 10 ? 4 * MB : 64 * MB);
+		open_sorter(&o, OBJECT, KALAM_TARGET_UNIQUE, round < 12 ? 4 * MB : 64 * MB);
 		for (uint64_t i = 0; i < n / 2; i++)
 		{
-			/* between the stored ones; behind them; one of them; all of them; 5 of them */
+			/*
+			 * between the stored ones; behind them; one of them; all of them; 5 of
+			 * them; few, far apart, and one of them
+			 */
 			uint64_t	number = kind == 1 ? n + a[i] : kind == 3 ? 2 * a[i] : 2 * a[i] + 1;
 
-			if ((kind == 2 && i == n / 3) || (kind == 4 && i % (n / 10) == n / 20))
+			if (kind == 5 && a[i] % 16 != 0)
+				continue;
+			if ((kind == 2 && i == n / 3) || (kind == 4 && i % (n / 10) == n / 20) ||
+				(kind == 5 && a[i] == n / 4))
 				number = 2 * a[i];
 			tag++;
 			if (number % 2 == 0 && number < n && there == 0)
