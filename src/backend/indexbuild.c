@@ -201,26 +201,15 @@ static void
 raise_found_twice(void *arg, uint16 index_id, uint64 tag, MinimalTuple row)
 {
 	IndexBuild *build = arg;
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(build->rel),
-													&TTSOpsMinimalTuple);
 	KalamWholeScan *scan = kalam_whole_scan_begin(build->rel);
 	MinimalTuple tuple;
 	const uint8 *key;
 	size_t		key_len;
-	ListCell   *lc;
 
 	do
 		tuple = kalam_whole_scan_next(scan, &key, &key_len);
 	while (tuple != NULL && tag-- > 1);
-	if (tuple != NULL)
-		ExecStoreMinimalTuple(tuple, slot, false);
-	foreach(lc, build->indexes)
-	{
-		KalamIndex *index = lfirst(lc);
-
-		if (index->id == index_id)
-			raise_cannot_create(index, build->rel, slot);
-	}
+	kalam_index_raise_duplicate(build->table, build->rel, index_id, tuple);
 }
 
 /* Stages the entries of a row. */

@@ -385,11 +385,10 @@ kalam_raise_duplicate_of(Oid relid, uint16 index_id, MinimalTuple tuple, uint64 
 	kalam_raise_duplicate(rel, index_id, tuple);
 }
 
-/* The first of the checks that the current subtransaction added last. */
+/* The first of the checks that the subtransaction added last. */
 static int
-first_own_check(void)
+first_check_of(SubTransactionId sub)
 {
-	SubTransactionId sub = GetCurrentSubTransactionId();
 	int			first = nchecks;
 
 	while (first > 0 && checks[first - 1].sub == sub)
@@ -400,7 +399,7 @@ first_own_check(void)
 void
 kalam_unique_checks_drop(void)
 {
-	drop_unique_checks(first_own_check());
+	drop_unique_checks(first_check_of(GetCurrentSubTransactionId()));
 }
 
 void
@@ -411,7 +410,7 @@ kalam_unique_checks_flush(void)
 
 	if (nchecks == 0)
 		return;
-	first = first_own_check();
+	first = first_check_of(GetCurrentSubTransactionId());
 	if (first == nchecks)
 		return;
 
@@ -539,8 +538,6 @@ transaction_callback(XactEvent event, void *arg)
 static void
 subtransaction_callback(SubXactEvent event, SubTransactionId sub, SubTransactionId parent, void *arg)
 {
-	int			nkept;
-
 	switch (event)
 	{
 		case SUBXACT_EVENT_START_SUB:
@@ -563,9 +560,7 @@ subtransaction_callback(SubXactEvent event, SubTransactionId sub, SubTransaction
 			break;
 
 		case SUBXACT_EVENT_ABORT_SUB:
-			for (nkept = nchecks; nkept > 0 && checks[nkept - 1].sub == sub;)
-				nkept--;
-			drop_unique_checks(nkept);
+			drop_unique_checks(first_check_of(sub));
 			if (changes != NULL)
 				kalam_changes_sub_aborted(changes, sub);
 			kalam_loads_at_subabort(sub);

@@ -305,3 +305,30 @@ chan_finish(Chan *c, const EngineError *err)
 	atomic_store_explicit(&ch->done, generation, memory_order_release);
 	lane_notify(ch);
 }
+
+void
+chan_fail(Chan *c, KalamCode code, const char *text)
+{
+	EngineError err;
+
+	engine_error(&err, code, "%s", text);
+	chan_finish(c, &err);
+}
+
+void
+chan_pass_block(Chan *c)
+{
+	c->filled++;
+	atomic_store_explicit(&c->shared->filled, c->filled, memory_order_release);
+	lane_notify(c->shared);
+}
+
+void
+chan_finish_filling(Chan *c)
+{
+	/* before the owner sees the block, which ends its wait */
+	chan_release(c);
+	c->shared->result.code = KALAM_OK;
+	atomic_store_explicit(&c->shared->filled, c->filled + 1, memory_order_release);
+	chan_finish(c, NULL);
+}

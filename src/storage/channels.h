@@ -97,5 +97,10 @@ extern void chan_release(Chan *c);
 
 /* Frees what the request holds and answers it.  err NULL: it went well. */
 extern void chan_finish(Chan *c, const EngineError *err);
+extern void chan_fail(Chan *c, KalamCode code, const char *text);
+
+/* The next block is filled: the owner may have it; or it is the last one, and the request over. */
+extern void chan_pass_block(Chan *c);
+extern void chan_finish_filling(Chan *c);
 
 #endif

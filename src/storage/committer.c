@@ -35,15 +35,6 @@ static Chan *serve;				/* the supervisor's SERVE, likewise */
 /* ---- collecting a group ---- */
 
 static void
-answer(Chan *c, KalamCode code, const char *text)
-{
-	EngineError err;
-
-	engine_error(&err, code, "%s", text);
-	chan_finish(c, &err);
-}
-
-static void
 refuse(Chan *c, const EngineError *err)
 {
 	change_set_undo(set);
@@ -61,7 +52,7 @@ single_block(Chan *c, size_t *len)
 	if (filled < 1 || filled > KALAM_CHANNEL_BLOCKS || !(b->flags & KALAM_BLOCK_LAST) ||
 		used > KALAM_BLOCK_DATA_BYTES)
 	{
-		answer(c, KALAM_ERR_PROTOCOL, "malformed change stream");
+		chan_fail(c, KALAM_ERR_PROTOCOL, "malformed change stream");
 		return NULL;
 	}
 	*len = used;
@@ -180,7 +171,7 @@ take(Chan *c)
 	if (state != KALAM_STORAGE_READY &&
 		!(state == KALAM_STORAGE_RECOVERING && chan_is_supervisor(c)))
 	{
-		answer(c, KALAM_ERR_NOT_READY, "the storage process is not ready yet");
+		chan_fail(c, KALAM_ERR_NOT_READY, "the storage process is not ready yet");
 		return;
 	}
 	switch (c->op)
@@ -196,12 +187,12 @@ take(Chan *c)
 			break;
 		case KALAM_OP_SERVE:
 			if (!chan_is_supervisor(c) || serve != NULL)
-				answer(c, KALAM_ERR_PROTOCOL, "not the supervisor");
+				chan_fail(c, KALAM_ERR_PROTOCOL, "not the supervisor");
 			else
 				serve = c;
 			break;
 		default:
-			answer(c, KALAM_ERR_PROTOCOL, "not an operation of the commit thread");
+			chan_fail(c, KALAM_ERR_PROTOCOL, "not an operation of the commit thread");
 			break;
 	}
 }

@@ -29,15 +29,6 @@
 static pthread_t *threads;
 static uint32_t nstarted;
 
-static void
-fail(Chan *c, KalamCode code, const char *text)
-{
-	EngineError err;
-
-	engine_error(&err, code, "%s", text);
-	chan_finish(c, &err);
-}
-
 static bool
 is_canceled(const void *chan)
 {
@@ -108,7 +99,7 @@ receive_block(Chan *c)
 	flags = b->flags;
 	if (ready > KALAM_CHANNEL_BLOCKS || used > KALAM_BLOCK_DATA_BYTES)
 	{
-		fail(c, KALAM_ERR_PROTOCOL, "malformed block in a load");
+		chan_fail(c, KALAM_ERR_PROTOCOL, "malformed block in a load");
 		return false;
 	}
 	if (!load_receive_block(c->receive, b->data, used, flags, b->big_total, &err))
@@ -152,7 +143,7 @@ receive_start(Chan *c)
 	memset(&result->load, 0, sizeof(result->load));
 	if (atomic_load(&c->shared->consumed) != 0)
 	{
-		fail(c, KALAM_ERR_PROTOCOL, "a load begins with consumed blocks");
+		chan_fail(c, KALAM_ERR_PROTOCOL, "a load begins with consumed blocks");
 		return;
 	}
 	c->receive = load_receive_open(&c->shared->req, chan_slot(c), c->index, is_canceled, c,
@@ -174,7 +165,7 @@ read_proceed(Chan *c)
 
 	if (c->filled - consumed > KALAM_CHANNEL_BLOCKS)
 	{
-		fail(c, KALAM_ERR_PROTOCOL, "more blocks consumed than filled");
+		chan_fail(c, KALAM_ERR_PROTOCOL, "more blocks consumed than filled");
 		return;
 	}
 	if (c->filled - consumed == KALAM_CHANNEL_BLOCKS)
@@ -182,16 +173,11 @@ read_proceed(Chan *c)
 	switch (load_read_block(c->load_read, kalam_block(storage.seg, ch, c->filled), &err))
 	{
 		case LOAD_READ_BLOCK:
-			c->filled++;
-			atomic_store_explicit(&ch->filled, c->filled, memory_order_release);
-			lane_notify(ch);
+			chan_pass_block(c);
 			lane_repost(KALAM_LANE_LOAD, c->index);
 			break;
 		case LOAD_READ_LAST:
-			chan_release(c);
-			ch->result.code = KALAM_OK;
-			atomic_store_explicit(&ch->filled, c->filled + 1, memory_order_release);
-			chan_finish(c, NULL);
+			chan_finish_filling(c);
 			break;
 		case LOAD_READ_ERROR:
 			chan_finish(c, &err);
@@ -206,7 +192,7 @@ read_start(Chan *c)
 
 	if (atomic_load(&c->shared->filled) != 0 || atomic_load(&c->shared->consumed) != 0)
 	{
-		fail(c, KALAM_ERR_PROTOCOL, "a read begins with blocks in its channel");
+		chan_fail(c, KALAM_ERR_PROTOCOL, "a read begins with blocks in its channel");
 		return;
 	}
 	c->load_read = load_read_open(chan_slot(c), c->shared->req.load, &err);
@@ -228,7 +214,7 @@ find_members(Chan *c)
 	EngineError err;
 
 	if (req->input_len > KALAM_MAX_INPUT_BYTES || req->input_len % sizeof(uint64_t) != 0)
-		fail(c, KALAM_ERR_PROTOCOL, "malformed question for members of a load");
+		chan_fail(c, KALAM_ERR_PROTOCOL, "malformed question for members of a load");
 	else if (load_members(chan_slot(c), req, is_canceled, c, room, &result->rows, &duplicate, &err))
 		chan_finish(c, NULL);
 	else
@@ -248,9 +234,9 @@ start(Chan *c)
 	const KalamRequest *req = &c->shared->req;
 
 	if (atomic_load(&storage.seg->state) != KALAM_STORAGE_READY)
-		fail(c, KALAM_ERR_NOT_READY, "the storage process is not ready yet");
+		chan_fail(c, KALAM_ERR_NOT_READY, "the storage process is not ready yet");
 	else if (chan_slot(c) >= storage.nslots)
-		fail(c, KALAM_ERR_PROTOCOL, "a channel of no backend");
+		chan_fail(c, KALAM_ERR_PROTOCOL, "a channel of no backend");
 	else if (c->op == KALAM_OP_LOAD)
 		receive_start(c);
 	else if (c->op == KALAM_OP_LOAD_READ)
@@ -273,7 +259,7 @@ serve(Chan *c)
 	if (!chan_claim(c, CLAIM_LOAD, &fresh))
 		return;
 	if (chan_canceled(c) || (!fresh && c->op == KALAM_OP_LOAD && load_receive_dropped(c->receive)))
-		fail(c, KALAM_ERR_CANCELED, "canceled");
+		chan_fail(c, KALAM_ERR_CANCELED, "canceled");
 	else if (fresh)
 		start(c);
 	else if (c->op == KALAM_OP_LOAD)

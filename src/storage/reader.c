@@ -36,15 +36,6 @@
 static pthread_t *threads;
 static uint32_t nstarted;
 
-static void
-fail(Chan *c, KalamCode code, const char *text)
-{
-	EngineError err;
-
-	engine_error(&err, code, "%s", text);
-	chan_finish(c, &err);
-}
-
 /* ---- SCAN ---- */
 
 /* Must the scan wait for its owner to consume? */
@@ -82,7 +73,7 @@ scan_proceed(Chan *c)
 
 	if (c->filled - consumed > KALAM_CHANNEL_BLOCKS)
 	{
-		fail(c, KALAM_ERR_PROTOCOL, "more blocks consumed than filled");
+		chan_fail(c, KALAM_ERR_PROTOCOL, "more blocks consumed than filled");
 		return;
 	}
 	if (scan_waits(c, consumed))
@@ -94,9 +85,7 @@ scan_proceed(Chan *c)
 	switch (cursor_step(c->cursor, kalam_block(storage.seg, ch, c->filled), &err))
 	{
 		case CURSOR_BLOCK:
-			c->filled++;
-			atomic_store_explicit(&ch->filled, c->filled, memory_order_release);
-			lane_notify(ch);
+			chan_pass_block(c);
 			/* even when the ring is full now: to start the idle clock */
 			lane_repost(KALAM_LANE_READ, c->index);
 			break;
@@ -104,10 +93,7 @@ scan_proceed(Chan *c)
 			lane_repost(KALAM_LANE_READ, c->index);
 			break;
 		case CURSOR_LAST:
-			chan_release(c);
-			ch->result.code = KALAM_OK;
-			atomic_store_explicit(&ch->filled, c->filled + 1, memory_order_release);
-			chan_finish(c, NULL);
+			chan_finish_filling(c);
 			break;
 		case CURSOR_ERROR:
 			chan_finish(c, &err);
@@ -122,7 +108,7 @@ scan_start(Chan *c)
 
 	if (atomic_load(&c->shared->filled) != 0 || atomic_load(&c->shared->consumed) != 0)
 	{
-		fail(c, KALAM_ERR_PROTOCOL, "a scan begins with blocks in its channel");
+		chan_fail(c, KALAM_ERR_PROTOCOL, "a scan begins with blocks in its channel");
 		return;
 	}
 	/* its input lies in the blocks, which are one behind the other */
@@ -230,7 +216,7 @@ stream_proceed(Chan *c)
 		last = (b->flags & KALAM_BLOCK_LAST) != 0;
 		if (ready > KALAM_CHANNEL_BLOCKS || used > KALAM_BLOCK_DATA_BYTES)
 		{
-			fail(c, KALAM_ERR_PROTOCOL, "malformed block in a stream");
+			chan_fail(c, KALAM_ERR_PROTOCOL, "malformed block in a stream");
 			return;
 		}
 		if (!stream_block(c, b->data, used, &answered, &err))
@@ -257,7 +243,7 @@ stream_start(Chan *c)
 {
 	if (atomic_load(&c->shared->consumed) != 0)
 	{
-		fail(c, KALAM_ERR_PROTOCOL, "a stream begins with consumed blocks");
+		chan_fail(c, KALAM_ERR_PROTOCOL, "a stream begins with consumed blocks");
 		return;
 	}
 	if (c->op == KALAM_OP_EXISTS)
@@ -333,7 +319,7 @@ upkeep_start_request(Chan *c)
 
 	if (object == NULL)
 	{
-		fail(c, KALAM_ERR_NO_OBJECT, "object does not exist");
+		chan_fail(c, KALAM_ERR_NO_OBJECT, "object does not exist");
 		return;
 	}
 	if (c->op != KALAM_OP_STAT)
@@ -366,7 +352,7 @@ start(Chan *c)
 	if (state != KALAM_STORAGE_READY &&
 		!(state == KALAM_STORAGE_RECOVERING && chan_is_supervisor(c)))
 	{
-		fail(c, KALAM_ERR_NOT_READY, "the storage process is not ready yet");
+		chan_fail(c, KALAM_ERR_NOT_READY, "the storage process is not ready yet");
 		return;
 	}
 	switch (c->op)
@@ -388,7 +374,7 @@ start(Chan *c)
 			upkeep_start_request(c);
 			break;
 		default:
-			fail(c, KALAM_ERR_PROTOCOL, "unknown operation");
+			chan_fail(c, KALAM_ERR_PROTOCOL, "unknown operation");
 			break;
 	}
 }
@@ -439,7 +425,7 @@ serve(Chan *c)
 	if (!is_quick(c))
 		lane_slow();
 	if (chan_canceled(c))
-		fail(c, KALAM_ERR_CANCELED, "canceled");
+		chan_fail(c, KALAM_ERR_CANCELED, "canceled");
 	else if (fresh)
 		start(c);
 	else

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 
 #include "src/storage/sorter_internal.h"
-#include "src/storage/storage.h"
 
 typedef struct Source
 {
@@ -36,25 +35,12 @@ struct RunMerge
 };
 
 static int
-compare_keys(const SorterKey *a, const SorterKey *b)
-{
-	return key_compare(a->bytes, a->len, b->bytes, b->len);
-}
-
-static int
 by_min_descending(const void *a, const void *b)
 {
 	SortedFile *const *x = a;
 	SortedFile *const *y = b;
 
-	return compare_keys(&(*y)->min, &(*x)->min);
-}
-
-static bool
-is_within(const SortedFile *f, const SorterKey *lower, const SorterKey *upper)
-{
-	return compare_keys(&f->max, lower) >= 0 &&
-		(upper->len == 0 || compare_keys(&f->min, upper) < 0);
+	return sorter_key_compare(&(*y)->min, &(*x)->min);
 }
 
 RunMerge *
@@ -72,12 +58,12 @@ run_merge_open(SortedFile *const *files, uint32_t n, SorterKey lower, SorterKey 
 	m->heap = malloc((n + 1) * sizeof(Source *));
 	for (uint32_t i = 0; i < n; i++)
 	{
-		if (!is_within(files[i], &lower, &upper))
+		if (!sorted_file_overlaps(files[i], &lower, &upper))
 			continue;
 		m->waiting[m->nwaiting++] = files[i];
-		if (min == NULL || compare_keys(&files[i]->min, min) < 0)
+		if (min == NULL || sorter_key_compare(&files[i]->min, min) < 0)
 			min = &files[i]->min;
-		if (max == NULL || compare_keys(&files[i]->max, max) > 0)
+		if (max == NULL || sorter_key_compare(&files[i]->max, max) > 0)
 			max = &files[i]->max;
 	}
 	while (min != NULL && m->common < min->len && m->common < max->len &&

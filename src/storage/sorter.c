@@ -299,12 +299,6 @@ record_key(const Chunk *c, size_t offset)
 	return sorter_key(chunk_key(r), r->key_len);
 }
 
-static int
-compare_keys(const SorterKey *a, const SorterKey *b)
-{
-	return key_compare(a->bytes, a->len, b->bytes, b->len);
-}
-
 /*
  * Notes the range of a chunk's keys.  True if it overlaps an earlier one's: the
  * two ranges, and what lies between further ones, become one.
@@ -316,14 +310,14 @@ note_range(Sorter *s, SorterKey min, SorterKey max)
 	uint32_t	at = s->nranges;	/* the first whose end is not below min */
 	uint32_t	end;
 
-	while (at > 0 && compare_keys(&r[2 * at - 1], &min) >= 0)
+	while (at > 0 && sorter_key_compare(&r[2 * at - 1], &min) >= 0)
 		at--;
-	for (end = at; end < s->nranges && compare_keys(&r[2 * end], &max) <= 0; end++)
+	for (end = at; end < s->nranges && sorter_key_compare(&r[2 * end], &max) <= 0; end++)
 		;
 	if (end > at)
 	{
-		SorterKey	from = compare_keys(&r[2 * at], &min) <= 0 ? r[2 * at] : min;
-		SorterKey	to = compare_keys(&r[2 * end - 1], &max) >= 0 ? r[2 * end - 1] : max;
+		SorterKey	from = sorter_key_compare(&r[2 * at], &min) <= 0 ? r[2 * at] : min;
+		SorterKey	to = sorter_key_compare(&r[2 * end - 1], &max) >= 0 ? r[2 * end - 1] : max;
 
 		for (uint32_t i = 2 * at; i < 2 * end; i++)
 			if (r[i].bytes != from.bytes && r[i].bytes != to.bytes)

@@ -14,6 +14,7 @@
 #include "src/storage/chunk.h"
 #include "src/storage/load_pool.h"
 #include "src/storage/sorter.h"
+#include "src/storage/storage.h"
 
 #define SORTER_FILE_BYTES	(UINT64_C(256) << 20)	/* before compression; a file ends then */
 #define SORTER_PART_BYTES	(UINT64_C(64) << 20)	/* that one job merges */
@@ -142,6 +143,20 @@ extern void sorter_remove_file(Sorter *s, SortedFile *f);	/* from the disk, too 
 /* ---- sorted_file.c ---- */
 
 extern SorterKey sorter_key(const uint8_t *bytes, size_t len);
+
+static inline int
+sorter_key_compare(const SorterKey *a, const SorterKey *b)
+{
+	return key_compare(a->bytes, a->len, b->bytes, b->len);
+}
+
+/* May the file have keys with lower <= key < upper (length 0: no bound)? */
+static inline bool
+sorted_file_overlaps(const SortedFile *f, const SorterKey *lower, const SorterKey *upper)
+{
+	return sorter_key_compare(&f->max, lower) >= 0 &&
+		(upper->len == 0 || sorter_key_compare(&f->min, upper) < 0);
+}
 
 /* A file being written: keys in ascending order, one for each row. */
 typedef struct SortedWriter

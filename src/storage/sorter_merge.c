@@ -11,7 +11,6 @@
 
 #include "src/storage/sorter_internal.h"
 #include "src/storage/stop_point.h"
-#include "src/storage/storage.h"
 
 #define MIN_FAN_IN		16		/* runs of one level, over one key, that are merged: */
 #define MAX_FAN_IN		128		/* as many as there are megabytes of memory */
@@ -250,12 +249,6 @@ add_input(MergeJob *j, SortedFile *f)
 	f->parts++;
 }
 
-static int
-compare_keys(const SorterKey *a, const SorterKey *b)
-{
-	return key_compare(a->bytes, a->len, b->bytes, b->len);
-}
-
 /* ---- while records come ---- */
 
 static uint32_t
@@ -281,7 +274,7 @@ sorter_thin_out(Sorter *s, const SortedFile *f)
 		SortedFile *other = s->files[i];
 
 		if (other->tagged && other->parts == 0 && other->level == f->level &&
-			compare_keys(&other->min, middle) <= 0 && compare_keys(&other->max, middle) >= 0)
+			sorter_key_compare(&other->min, middle) <= 0 && sorter_key_compare(&other->max, middle) >= 0)
 			j->inputs[j->ninputs++] = other;
 	}
 	if (j->ninputs < fan_in(s))
@@ -305,7 +298,7 @@ by_min(const void *a, const void *b)
 	SortedFile *const *x = a;
 	SortedFile *const *y = b;
 
-	return compare_keys(&(*x)->min, &(*y)->min);
+	return sorter_key_compare(&(*x)->min, &(*y)->min);
 }
 
 static int
@@ -314,7 +307,7 @@ by_key(const void *a, const void *b)
 	SorterKey *const *x = a;
 	SorterKey *const *y = b;
 
-	return compare_keys(*x, *y);
+	return sorter_key_compare(*x, *y);
 }
 
 void
@@ -353,7 +346,7 @@ choose_cuts(SortedFile *const *files, uint32_t n, SorterKey ***cuts)
 		uint64_t	at = (uint64_t) nsamples * p / nparts;
 
 		/* samples before it are not needed any more */
-		if (at < nsamples && (ncuts == 0 || compare_keys(samples[at], samples[ncuts - 1]) > 0))
+		if (at < nsamples && (ncuts == 0 || sorter_key_compare(samples[at], samples[ncuts - 1]) > 0))
 			samples[ncuts++] = samples[at];
 	}
 	return ncuts;
@@ -374,8 +367,7 @@ merge_group(Sorter *s, SortedFile **files, uint32_t n)
 
 		jobs[c] = make_job(n, lower, upper, false);
 		for (uint32_t i = 0; i < n; i++)
-			if (compare_keys(&files[i]->max, &lower) >= 0 &&
-				(upper.len == 0 || compare_keys(&files[i]->min, &upper) < 0))
+			if (sorted_file_overlaps(files[i], &lower, &upper))
 				add_input(jobs[c], files[i]);
 	}
 	for (uint32_t c = 0; c <= ncuts; c++)
@@ -399,8 +391,8 @@ sorter_start_merge(Sorter *s)
 	{
 		const SorterKey *max = &files[from]->max;
 
-		for (to = from + 1; to < n && compare_keys(&files[to]->min, max) <= 0; to++)
-			if (compare_keys(&files[to]->max, max) > 0)
+		for (to = from + 1; to < n && sorter_key_compare(&files[to]->min, max) <= 0; to++)
+			if (sorter_key_compare(&files[to]->max, max) > 0)
 				max = &files[to]->max;
 		if (to - from > 1 || files[from]->tagged)
 			merge_group(s, files + from, to - from);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "src/storage/sorter_internal.h"
-#include "src/storage/storage.h"
 #include "src/storage/stored_keys.h"
 
 #define READAHEAD_BYTES ((size_t) 256 << 10)
@@ -174,8 +173,7 @@ sorter_check_stored(Sorter *s, SorterStops stops, const void *arg, bool *found,
 	*found = false;
 	memset(duplicate, 0, sizeof(*duplicate));
 	for (uint32_t i = 0; i < s->nfiles; i++)
-		if (max == NULL || key_compare(s->files[i]->max.bytes, s->files[i]->max.len, max->bytes,
-									   max->len) > 0)
+		if (max == NULL || sorter_key_compare(&s->files[i]->max, max) > 0)
 			max = &s->files[i]->max;
 	if (max == NULL || !s->looks)
 		return true;
