@@ -213,13 +213,9 @@ note(LoadWatch *w, const NotedKey *k, const uint8_t *key)
 static void
 tell(LoadWatch *w, const KeyNotes *notes)
 {
-	bool		concerned = notes->anywhere;
-
-	for (uint32_t i = 0; !concerned && i < notes->nobjects; i++)
-		concerned = notes->objects[i] == w->object_id;
-	if (!concerned)
+	if (!key_notes_name(&notes->objects, w->object_id))
 		return;
-	if (notes->many)
+	if (key_notes_name(&notes->whole, w->object_id))
 		note_all(w);
 	else
 		for (uint32_t i = 0; i < notes->nkeys; i++)
