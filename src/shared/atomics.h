@@ -1,99 +1,60 @@
 /*
  * atomics.h
- *	  Atomic operations on shared memory, for code whose interleavings are tested.
+ *	  The accesses that lock-free structures in shared memory make.
  *
- * C11 only.  These are those of <stdatomic.h> under shorter names; the orders are
- * written without their prefix: kalam_load(&word, acquire).  Objects are _Atomic
- * integers of 4 or 8 bytes.
- *
- * The test of interleavings (test/unit/model.h) is built with KALAM_MODEL: each
- * operation is then a place where another process may go on, and a load that is
- * allowed to see an old value is given old values too.  So code that is tested so
- * touches what it shares in no other way than
- *	- by these operations, or
- *	- plainly, after saying so (kalam_reads, kalam_writes): such accesses must be
- *	  ordered against those of other processes, which the test checks.
+ * C11 only.  Nothing but <stdatomic.h> by shorter names, of words of 64 bits, with
+ * the order spelled at each use: kalam_load(&word, acquire).  What is built of these
+ * alone can be run by a test that chooses who makes the next access: it names a
+ * header of its own in KALAM_ATOMICS, which defines the same macros.
  */
 #ifndef KALAM_ATOMICS_H
 #define KALAM_ATOMICS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
-#ifndef KALAM_MODEL
-
-#define kalam_load(object, order) \
-	atomic_load_explicit(object, memory_order_##order)
-#define kalam_store(object, value, order) \
-	atomic_store_explicit(object, value, memory_order_##order)
-#define kalam_exchange(object, value, order) \
-	atomic_exchange_explicit(object, value, memory_order_##order)
-#define kalam_fetch_add(object, value, order) \
-	atomic_fetch_add_explicit(object, value, memory_order_##order)
-#define kalam_fetch_sub(object, value, order) \
-	atomic_fetch_sub_explicit(object, value, memory_order_##order)
-#define kalam_fetch_or(object, value, order) \
-	atomic_fetch_or_explicit(object, value, memory_order_##order)
-#define kalam_fetch_and(object, value, order) \
-	atomic_fetch_and_explicit(object, value, memory_order_##order)
-
-/* True if *object was *expected and is desired now; else *expected is what it is. */
-#define kalam_cas(object, expected, desired, order, failure) \
-	atomic_compare_exchange_strong_explicit(object, expected, desired, \
-											memory_order_##order, memory_order_##failure)
-
-/* Before plain accesses to bytes that other processes may get to see. */
-#define kalam_reads(data, len) ((void) 0)
-#define kalam_writes(data, len) ((void) 0)
-
+#ifdef KALAM_ATOMICS
+#include KALAM_ATOMICS
 #else
 
-typedef enum KalamModelOp
+/* order: relaxed, acquire */
+#define kalam_load(word, order) \
+	atomic_load_explicit((word), memory_order_##order)
+
+/* order: relaxed, release */
+#define kalam_store(word, value, order) \
+	atomic_store_explicit((word), (value), memory_order_##order)
+
+/*
+ * True: *word was *expected and is `desired` now; acquire and release.  False: *expected is
+ * what it was, acquired; it did differ.
+ */
+#define kalam_cas(word, expected, desired) \
+	atomic_compare_exchange_strong_explicit((word), (expected), (desired), \
+											memory_order_acq_rel, memory_order_acquire)
+
+/* These give what the word was.  order: relaxed, acquire, release, acq_rel */
+#define kalam_fetch_add(word, n, order) \
+	atomic_fetch_add_explicit((word), (n), memory_order_##order)
+#define kalam_fetch_sub(word, n, order) \
+	atomic_fetch_sub_explicit((word), (n), memory_order_##order)
+#define kalam_fetch_or(word, bits, order) \
+	atomic_fetch_or_explicit((word), (bits), memory_order_##order)
+#define kalam_fetch_and(word, bits, order) \
+	atomic_fetch_and_explicit((word), (bits), memory_order_##order)
+
+#endif
+
+/*
+ * Adds to a counter that one process alone writes, and others read now and then.  Nothing
+ * depends on it, so it is no step of its own under KALAM_ATOMICS.
+ */
+static inline void
+kalam_count(_Atomic uint64_t *counter, uint64_t n)
 {
-	KALAM_MODEL_LOAD,
-	KALAM_MODEL_STORE,
-	KALAM_MODEL_EXCHANGE,
-	KALAM_MODEL_ADD,
-	KALAM_MODEL_OR,
-	KALAM_MODEL_AND,
-	KALAM_MODEL_CAS
-} KalamModelOp;
-
-/* Returns the value before; of CAS, whether it succeeded. */
-extern uint64_t kalam_model_atomic(KalamModelOp op, const volatile void *object, unsigned size,
-								   uint64_t value, void *expected,
-								   memory_order order, memory_order failure,
-								   const char *file, int line);
-extern void kalam_model_plain(const void *data, uint64_t len, _Bool writes,
-							  const char *file, int line);
-
-#define KALAM_MODEL_DO(op, object, value, order) \
-	({ (__typeof__((*(object)) + 0)) \
-	   kalam_model_atomic(op, object, sizeof(*(object)), \
-						  (uint64_t) (__typeof__((*(object)) + 0)) (value), 0, \
-						  memory_order_##order, memory_order_relaxed, __FILE__, __LINE__); })
-
-#define kalam_load(object, order) KALAM_MODEL_DO(KALAM_MODEL_LOAD, object, 0, order)
-#define kalam_store(object, value, order) \
-	((void) KALAM_MODEL_DO(KALAM_MODEL_STORE, object, value, order))
-#define kalam_exchange(object, value, order) \
-	KALAM_MODEL_DO(KALAM_MODEL_EXCHANGE, object, value, order)
-#define kalam_fetch_add(object, value, order) \
-	KALAM_MODEL_DO(KALAM_MODEL_ADD, object, value, order)
-#define kalam_fetch_sub(object, value, order) \
-	KALAM_MODEL_DO(KALAM_MODEL_ADD, object, -(uint64_t) (value), order)
-#define kalam_fetch_or(object, value, order) \
-	KALAM_MODEL_DO(KALAM_MODEL_OR, object, value, order)
-#define kalam_fetch_and(object, value, order) \
-	KALAM_MODEL_DO(KALAM_MODEL_AND, object, value, order)
-#define kalam_cas(object, expected, desired, order, failure) \
-	((_Bool) kalam_model_atomic(KALAM_MODEL_CAS, object, sizeof(*(object)), \
-								(uint64_t) (desired), expected, \
-								memory_order_##order, memory_order_##failure, \
-								__FILE__, __LINE__))
-#define kalam_reads(data, len) kalam_model_plain(data, len, 0, __FILE__, __LINE__)
-#define kalam_writes(data, len) kalam_model_plain(data, len, 1, __FILE__, __LINE__)
-
-#endif							/* KALAM_MODEL */
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+						  memory_order_relaxed);
+}
 
 #endif							/* KALAM_ATOMICS_H */
