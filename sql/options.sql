@@ -23,6 +23,8 @@ CREATE FOREIGN TABLE o (k int) SERVER kalam OPTIONS (primary_key 'k', bloom_fpr 
 CREATE FOREIGN TABLE o (k int) SERVER kalam OPTIONS (primary_key 'k', bloom_fpr 'low');
 CREATE FOREIGN TABLE o (k int) SERVER kalam OPTIONS (primary_key 'k', on_drop 'never');
 CREATE FOREIGN TABLE o (k int) SERVER kalam OPTIONS (primary_key 'k', cache 'perhaps');
+CREATE FOREIGN TABLE o (k int) SERVER kalam OPTIONS (primary_key 'k', cache_ttl 'soon');
+CREATE FOREIGN TABLE o (k int) SERVER kalam OPTIONS (primary_key 'k', cache_ttl '-1 second');
 CREATE FOREIGN TABLE o (k int) SERVER kalam OPTIONS (primary_key 'k', primary_key 'k');
 
 -- key columns
@@ -42,7 +44,7 @@ CREATE FOREIGN TABLE o (
     "Odd, name" mood, b text COLLATE "C", c numeric, d text
 ) SERVER kalam OPTIONS (
     primary_key '"Odd, name" , b desc,  C ASC', on_conflict 'replace',
-    compression 'zstd', bloom_fpr '0', on_drop 'drop', cache 'off');
+    compression 'zstd', bloom_fpr '0', on_drop 'drop', cache 'off', cache_ttl '1 min 30 s');
 \d o
 SELECT namespace, name, kind, primary_key, schema_version, options, kept
     FROM kalam.tables WHERE namespace = 'opt';

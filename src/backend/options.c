@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/reloptions.h"
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -27,6 +29,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 #include "src/backend/attach.h"
 #include "src/backend/table.h"
@@ -202,21 +205,33 @@ parse_bloom(DefElem *def)
 	return (uint32) (fpr * 1000000 + 0.5);
 }
 
-static void
-check_bool(DefElem *def)
+static bool
+read_bool(DefElem *def)
 {
-	bool		b;
+	bool		b = true;
 
 	if (def->arg != NULL && !parse_bool(defGetString(def), &b))
 		value_error(def->defname, defGetString(def), "true, false");
+	return b;
 }
 
-static void
-check_interval(DefElem *def)
+/* An interval, in ms; a month has 30 days.  It may be as long as one can be. */
+static int64
+read_interval(DefElem *def)
 {
+	char	   *value = defGetString(def);
+
 	/* raises for what is no interval */
-	(void) DirectFunctionCall3(interval_in, CStringGetDatum(defGetString(def)),
-							   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	Interval   *interval = DatumGetIntervalP(DirectFunctionCall3(interval_in,
+																 CStringGetDatum(value),
+																 ObjectIdGetDatum(InvalidOid),
+																 Int32GetDatum(-1)));
+	double		ms = interval->time / 1000.0 +
+		(interval->day + (double) DAYS_PER_MONTH * interval->month) * SECS_PER_DAY * 1000.0;
+
+	if (ms < 0)
+		value_error(def->defname, value, "intervals from 0 on");
+	return (int64) ceil(ms);
 }
 
 /* Reads one table option into table, or only checks it if table is NULL. */
@@ -242,9 +257,9 @@ table_option(DefElem *def, KalamTable *table)
 	else if (strcmp(def->defname, "on_drop") == 0)
 		table->keep_on_drop = parse_choice(def, drop_names, "drop, keep") == 1;
 	else if (strcmp(def->defname, "cache") == 0)
-		check_bool(def);
+		table->cache = read_bool(def);
 	else if (strcmp(def->defname, "cache_ttl") == 0)
-		check_interval(def);
+		table->cache_ttl = read_interval(def);
 	else
 		return kalam_is_attach_option(def);
 	return true;
@@ -351,6 +366,8 @@ kalam_table_read_options(KalamTable *table, Relation rel, List *options)
 
 	table->object_options.compression = KALAM_COMPRESSION_LZ4;
 	table->object_options.bloom_fpr_ppm = 10000;
+	table->cache = true;
+	table->cache_ttl = -1;
 	table->indexes = MemoryContextAllocZero(table->context,
 											Max(list_length(options), 1) * sizeof(KalamIndex));
 	foreach(lc, options)

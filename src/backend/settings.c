@@ -11,6 +11,7 @@
 #include <limits.h>
 
 #include "src/backend/batchjoin.h"
+#include "src/backend/caches.h"
 #include "src/backend/planner.h"
 #include "src/backend/ship.h"
 #include "src/backend/shmem.h"
@@ -28,6 +29,12 @@ int			kalam_max_families = 200;
 int			kalam_bulk_load_threshold = 1024;
 int			kalam_staged_memory = 64 * 1024;
 int			kalam_load_memory = 128 * 1024;
+int			kalam_query_cache_size = 64 * 1024;
+int			kalam_query_cache_ttl = 60 * 1000;
+bool		kalam_query_cache_on = true;
+int			kalam_schema_cache_size = 16 * 1024;
+int			kalam_schema_cache_ttl = 5 * 60 * 1000;
+int			kalam_names_size = 1024;
 bool		kalam_enable_multirange = true;
 bool		kalam_enable_indexscan = true;
 bool		kalam_enable_indexonlyscan = true;
@@ -38,6 +45,25 @@ define_planner_switch(const char *name, const char *what, bool *variable)
 {
 	DefineCustomBoolVariable(name, what, NULL, variable, true, PGC_USERSET, GUC_EXPLAIN,
 							 NULL, NULL, NULL);
+}
+
+/* In kB; 0: there is none. */
+static void
+define_cache_size(const char *name, const char *what, int *variable)
+{
+	DefineCustomIntVariable(name, what,
+							"0 turns it off; a size that is too small to work is raised.",
+							variable, *variable, 0, MAX_KILOBYTES,
+							PGC_POSTMASTER, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+}
+
+static void
+define_cache_ttl(const char *name, const char *what, const char *more, int *variable)
+{
+	DefineCustomIntVariable(name, what, more, variable, *variable, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
 }
 
 void
@@ -133,6 +159,33 @@ kalam_settings_define(void)
 							PGC_USERSET,
 							GUC_UNIT_KB,
 							NULL, NULL, NULL);
+
+	define_cache_size("kalam.query_cache_size",
+					  "Sets the shared memory for rows and results of queries that were read lately.",
+					  &kalam_query_cache_size);
+	define_cache_size("kalam.schema_cache_size",
+					  "Sets the shared memory for what is known about stored tables.",
+					  &kalam_schema_cache_size);
+	define_cache_size("kalam.names_size",
+					  "Sets the shared memory for names of columns and tables.",
+					  &kalam_names_size);
+	define_cache_ttl("kalam.query_cache_ttl",
+					 "Sets how long a row or result of a query is kept.",
+					 "A table's option \"cache_ttl\" overrides it.",
+					 &kalam_query_cache_ttl);
+	define_cache_ttl("kalam.schema_cache_ttl",
+					 "Sets how long it is kept what is known about a stored table.",
+					 NULL,
+					 &kalam_schema_cache_ttl);
+
+	DefineCustomBoolVariable("kalam.query_cache",
+							 "Lets this session's reads use the query cache.",
+							 NULL,
+							 &kalam_query_cache_on,
+							 true,
+							 PGC_USERSET,
+							 GUC_EXPLAIN,
+							 NULL, NULL, NULL);
 
 	define_planner_switch("kalam.enable_multirange",
 						  "Enables the planner's use of scans of several key ranges.",

@@ -9,7 +9,7 @@
  * moment to die, then writes into memory that nobody else sees any more.
  *
  * Postgres' own shared memory holds what only backends touch: row locks, the
- * transactions in doubt, counts of changes and the supervisor's notes.
+ * transactions in doubt, counts of changes, caches and the supervisor's notes.
  */
 #include "postgres.h"
 
@@ -20,6 +20,7 @@
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "src/backend/autoanalyze.h"
+#include "src/backend/caches.h"
 #include "src/backend/indoubt.h"
 #include "src/backend/resolve.h"
 #include "src/backend/rowlock.h"
@@ -55,6 +56,7 @@ static const struct
 	{kalam_snapshot_shmem_size, NULL, kalam_snapshot_shmem_init},
 	{kalam_table_stats_shmem_size, kalam_table_stats_shmem_request, kalam_table_stats_shmem_init},
 	{kalam_autoanalyze_shmem_size, NULL, kalam_autoanalyze_shmem_init},
+	{kalam_caches_shmem_size, NULL, kalam_caches_shmem_init},
 };
 
 static void

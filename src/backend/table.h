@@ -70,6 +70,8 @@ typedef struct KalamTable
 	KalamIndex *indexes;		/* ids: after kalam_table_object only */
 	KalamOnConflict on_conflict;
 	bool		keep_on_drop;
+	bool		cache;			/* results may be kept in the query cache, */
+	int64		cache_ttl;		/* so many ms; -1: as the setting says */
 	KalamObjectOptions object_options;
 	List	   *sequences;		/* that defaults draw from */
 

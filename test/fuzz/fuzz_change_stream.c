@@ -38,8 +38,8 @@ see(void *arg, const Change *c, EngineError *err)
 
 	MUST(c->key == c->bytes + KALAM_CHANGE_HEADER_BYTES);
 	MUST(c->value == c->key + c->key_len);
-	MUST(c->op >= KALAM_CHANGE_PUT && c->op <= KALAM_CHANGE_DROP_INDEX);
-	MUST(c->op == KALAM_CHANGE_LOCKS ? c->key_len == 0 :
+	MUST(c->op >= KALAM_CHANGE_PUT && c->op <= KALAM_CHANGE_LOAD);
+	MUST(c->op == KALAM_CHANGE_LOCKS || c->op == KALAM_CHANGE_LOAD ? c->key_len == 0 :
 		 c->key_len >= 4 && c->key_len <= KALAM_MAX_KEY_BYTES);
 	MUST(c->value_len <= CHANGE_MAX_VALUE_BYTES);
 	if (c->op == KALAM_CHANGE_CREATE_OBJECT)

@@ -46,16 +46,29 @@ good_filter(const uint8_t *bytes, size_t len)
 	return good;
 }
 
+/* (and fuzz_rowagg.c) */
+static bool
+good_aggregates(const uint8_t *bytes, size_t len)
+{
+	size_t		size = kalam_aggregator_memory(bytes, len);
+	void	   *memory = malloc(size + 1);
+	const char *why;
+	bool		good = size > 0 && kalam_aggregator_open(bytes, len, memory, &why) != NULL;
+
+	free(memory);
+	return good;
+}
+
 /*
  * How many ranges the input has, -1 if it has no list, -2 if it is malformed; has
- * it a filter?
+ * it a filter, has it aggregates?
  */
 static long
-expected(const uint8_t *bytes, size_t len, bool index, bool *filter)
+expected(const uint8_t *bytes, size_t len, bool index, bool *filter, bool *aggregates)
 {
 	long		n = -1;
 
-	*filter = false;
+	*filter = *aggregates = false;
 
 	for (size_t at = 0; at < len;)
 	{
@@ -75,6 +88,14 @@ expected(const uint8_t *bytes, size_t len, bool index, bool *filter)
 		{
 			*filter = good_filter(bytes + at, size);
 			if (!*filter)
+				return -2;
+			at = (end + 7) & ~(size_t) 7;
+			continue;
+		}
+		if (kind == KALAM_SECTION_AGGREGATE && !*aggregates)
+		{
+			*aggregates = good_aggregates(bytes + at, size);
+			if (!*aggregates)
 				return -2;
 			at = (end + 7) & ~(size_t) 7;
 			continue;
@@ -145,7 +166,13 @@ make_input(Input *in, uint8_t *to, bool index)
 			to[len + 12] = what >> 6;
 			len += 16 + (what >> 6);
 		}
-		for (int n = kind == KALAM_SECTION_FILTER ? 0 : what % 29; n > 0 && in->size > 0 && len < MAX_BYTES / 2; n--)
+		else if (kind == KALAM_SECTION_AGGREGATE && what & 128)
+		{
+			/* one of nothing */
+			memset(to + len, 0, sizeof(KalamAggregationHeader));
+			len += sizeof(KalamAggregationHeader);
+		}
+		for (int n = kind == KALAM_SECTION_FILTER || kind == KALAM_SECTION_AGGREGATE ? 0 : what % 29; n > 0 && in->size > 0 && len < MAX_BYTES / 2; n--)
 		{
 			uint8_t    *at = to + len;
 			uint16_t	lens[2];
@@ -184,7 +211,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t    *exact;
 	size_t		len;
 	long		n;
-	bool		filter;
+	bool		filter,
+				aggregates;
 	EngineError err = {0};
 	ScanInput  *input;
 
@@ -203,7 +231,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	exact = malloc(len > 0 ? len : 1);
 	memcpy(exact, bytes, len);
 
-	n = expected(exact, len, index, &filter);
+	n = expected(exact, len, index, &filter, &aggregates);
 	input = scan_input_open(exact, (uint32_t) len, OBJECT, index, &err);
 	memset(exact, 0xA5, len);	/* whoever wrote it may write again */
 	MUST((input == NULL) == (n == -2));
@@ -212,6 +240,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	else
 	{
 		MUST(input->has_filter == filter);
+		MUST((input->aggregator != NULL) == aggregates);
 		MUST(input->has_ranges == (n >= 0) && input->nranges == (n >= 0 ? n : 0));
 		for (uint32_t i = 0; i < input->nranges; i++)
 		{

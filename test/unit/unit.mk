@@ -10,9 +10,10 @@
 # A test NAME is test/unit/test_NAME.c, linked with the sources that
 # UNIT_SOURCES_NAME lists; a fuzzer the same way from test/fuzz/fuzz_NAME.c.
 
-UNIT_TESTS = keycodec staged changes record_list catalog rowprog rowagg load_watch load_pool
+UNIT_TESTS = names keycodec staged changes record_list catalog rowprog rowagg load_watch load_pool
 UNIT_FUZZERS = keycodec staged changes catalog rowprog rowagg change_stream key_stream load_stream scan_input
 
+UNIT_SOURCES_names = src/shared/names.c src/shared/segment.c
 UNIT_SOURCES_keycodec = src/shared/keycodec.c
 UNIT_SOURCES_staged = src/shared/staged.c
 UNIT_SOURCES_changes = src/shared/staged.c src/shared/changes.c src/shared/changes_scan.c \
