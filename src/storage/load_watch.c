@@ -38,7 +38,7 @@
  *		has passed between taking the object's lock and collecting, so there is no
  *		fourth case.  If L has committed, what W looks up next has L's k: an INSERT
  *		fails, an UPDATE or DELETE takes the row that it finds now.  Nothing of W's
- *		that was read before counts, for a load's commit stamps all keys.
+ *		that was read before counts, for a load's commit stamps all keys of its objects.
  *
  * W may be a load itself.  Loads into one object claim it one after the other, and
  * the commit of a load tells the watches that any key may have come: the second
