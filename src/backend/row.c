@@ -17,6 +17,7 @@
 #include "src/backend/moved.h"
 #include "src/backend/row.h"
 #include "src/backend/shmem.h"
+#include "src/shared/truth.h"
 
 /* With heap's messages. */
 static void pg_attribute_noreturn()
@@ -64,11 +65,12 @@ unique_values_changed(KalamTable *table, Relation rel, const uint8 *key, size_t 
 bool
 kalam_key_unchanged_since(const uint8 *key, size_t key_len, uint64 stamp)
 {
+	KalamCacheAt at = kalam_at_point(kalam_segment, kalam_hash(key, key_len, 0),
+									 kalam_get_be32(key), stamp, 0);
+
 	/* (without a storage process, what it wrote last is not known yet) */
 	return atomic_load_explicit(&kalam_segment->state, memory_order_relaxed) == KALAM_STORAGE_READY &&
-		atomic_load_explicit(kalam_bucket(kalam_segment, kalam_hash(key, key_len, 0)),
-							 memory_order_acquire) <= stamp &&
-		atomic_load_explicit(&kalam_segment->all_stamp, memory_order_acquire) <= stamp;
+		kalam_at_newest_change(&at) <= stamp;
 }
 
 KalamRowFate

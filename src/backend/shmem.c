@@ -107,12 +107,13 @@ create_segment(void)
 	config.load_threads = kalam_load_threads;
 	config.background_jobs = kalam_background_jobs;
 	config.max_families = kalam_max_families;
+	config.nbuckets = kalam_segment_buckets((uint64) kalam_query_cache_size * 1024);
 	config.block_cache_bytes = (uint64) kalam_block_cache_size * 1024;
 	config.write_buffer_bytes = (uint64) kalam_write_buffer_size * 1024;
 	config.system_identifier = GetSystemIdentifier();
 	set_data_directory(&config);
 
-	size = kalam_segment_size(config.nslots, config.nextra);
+	size = kalam_segment_size(&config);
 
 	/* Not for programs that a backend runs; the supervisor hands it on. */
 	fd = memfd_create("kalam", MFD_CLOEXEC);
