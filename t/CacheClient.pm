@@ -7,6 +7,8 @@
 # row if the number is odd.  Those of single and mixed are counters of their own, the
 # latter with a row in a heap table that changes with it.  The last counter is the
 # generation of the table whole, of which all rows change at once.
+#
+# Rows of left are wide, so that its indexes pay.
 package CacheClient;
 
 use strict;
@@ -36,7 +38,8 @@ sub make_tables
 			CREATE FOREIGN TABLE single_$set (id int, v int) SERVER kalam OPTIONS (primary_key 'id');
 			CREATE FOREIGN TABLE mixed_$set (id int, v int) SERVER kalam OPTIONS (primary_key 'id');
 			CREATE TABLE heap_$set (id int PRIMARY KEY, v int);
-			INSERT INTO left_$set SELECT g, g / 4, 0, g || ':' || 0, repeat('x', g * 40) FROM generate_series(0, $ids - 1) g;
+			INSERT INTO left_$set SELECT g, g / 4, 0, g || ':' || 0, repeat('x', g * 1500) FROM generate_series(0, $ids - 1) g;
+			ANALYZE left_$set;
 			INSERT INTO right_$set SELECT id, 0 FROM left_$set;
 			INSERT INTO single_$set SELECT * FROM right_$set;
 			INSERT INTO mixed_$set SELECT * FROM right_$set;
