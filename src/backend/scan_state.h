@@ -26,7 +26,7 @@ typedef struct KalamScan
 	Relation	rel;
 	KalamTable *table;
 	KalamConditions conditions;
-	KalamIndex *index;			/* that it follows; NULL: the primary key */
+	const KalamIndex *index;			/* that it follows; NULL: the primary key */
 	struct KalamScanPart *parts;	/* it reads these one after the other; then the two */
 	int			nparts;			/* above are those of part number `part` */
 	int			part;

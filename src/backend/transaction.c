@@ -518,7 +518,7 @@ transaction_callback(XactEvent event, void *arg)
 			kalam_row_locks_release();
 			kalam_marked_rows_at_xact_end();
 			kalam_snapshots_at_xact_end();
-			kalam_ddl_at_xact_end(event == XACT_EVENT_COMMIT);
+			kalam_ddl_at_xact_end();
 			kalam_counts_at_xact_end(event != XACT_EVENT_ABORT);
 			kalam_cache_counts_at_xact_end();
 			kalam_tables_at_xact_end();
