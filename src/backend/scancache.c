@@ -35,6 +35,9 @@
 #define LEAST_BOUND		(64 * 1024)
 #define CACHE_SHARE		16
 
+/* Plans may be so wrong about how much comes. */
+#define PLANS_ERR		4
+
 /* Flags of requests that make no other rows of it. */
 #define SAME_ROWS		(KALAM_SCAN_PART | KALAM_SCAN_MEASURE)
 
@@ -200,8 +203,8 @@ make_key(KalamScanResult *r, const KalamResultRequest *request)
 
 /*
  * Is it worth its while to gather the result?  Not if it has changed already for those
- * who come, and, once the cache is full, not if it was not asked for since its last
- * change: what changes more often than it is read need not be copied.
+ * who come, nor if it is much too large.  Once the cache is full, only if it was asked
+ * for since its last change: what changes more often than it is read is not copied.
  */
 static bool
 is_worth_it(KalamScanResult *r)
@@ -213,6 +216,8 @@ is_worth_it(KalamScanResult *r)
 	r->bound = Min(Max((uint64) kalam_query_cache_size * 1024 / CACHE_SHARE, LEAST_BOUND),
 				   kalam_cache_max_value_bytes(kalam_query_cache));
 	r->bound = Min(r->bound, (Size) work_mem * 1024);
+	if (r->planned_bytes > (double) r->bound * PLANS_ERR)
+		return false;
 	return kalam_cache_wants(kalam_query_cache, kalam_cache_process(),
 							 kalam_hash(&changed, sizeof(changed), r->key.hash),
 							 (uint64) Min(r->planned_bytes, (double) r->bound));

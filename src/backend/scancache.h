@@ -41,7 +41,7 @@ typedef struct KalamResultRequest
 	int			nranges;
 	const uint8 *aggregates;	/* a section, or NULL */
 	uint32		aggregates_len;
-	double		bytes;			/* that may come, as planned */
+	double		bytes;			/* that may come, as planned; 0: few, or not known */
 } KalamResultRequest;
 
 /* Is its result kept?  Else it will be, if it is worth it. */
