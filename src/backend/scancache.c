@@ -445,3 +445,52 @@ kalam_scan_result_close(KalamScanResult *r)
 	kalam_cache_give_back(&r->pin);
 	r->state = KEPT_CLOSED;
 }
+
+#ifdef KALAM_STOP_POINTS
+static bool
+same_row(const KalamRow *kept, const KalamRow *stored)
+{
+	/* (the number of the range is that within a piece, if it was read in such) */
+	return stored != NULL && kept->size == stored->size && kept->flags == stored->flags &&
+		kept->version == stored->version && kept->tuple_len == stored->tuple_len &&
+		kept->key_len == stored->key_len && kept->index_key_len == stored->index_key_len &&
+		memcmp(kept->tuple_rest, stored->tuple_rest,
+			   kept->tuple_len - KALAM_TUPLE_BODY_OFFSET) == 0 &&
+		memcmp(kalam_row_key(kept), kalam_row_key(stored),
+			   kept->key_len + kept->index_key_len) == 0;
+}
+
+void
+kalam_scan_result_verify(const KalamScanResult *r, KalamCursor *cursor, bool counts)
+{
+	const uint8 *at = (const uint8 *) (r->head + 1);
+	const KalamRow *stored = NULL;
+	uint64		left = r->head->nrows;
+	bool		same = true;
+
+	if (counts)
+	{
+		uint64		n;
+
+		while ((n = kalam_cursor_next_count(cursor)) > 0 && n <= left)
+			left -= n;
+		same = n == 0 ? left == 0 : !r->head->whole;
+	}
+	for (; !counts && same && left > 0; left--)
+	{
+		const KalamRow *kept = (const KalamRow *) at;
+
+		stored = kalam_cursor_next(cursor);
+		/* of groups there may be more or fewer parts */
+		if (kept->flags & KALAM_ROW_GROUP)
+			return;
+		same = same_row(kept, stored);
+		at += kept->size;
+	}
+	if (!counts && same && r->head->whole)
+		same = kalam_cursor_next(cursor) == NULL;
+	if (!same)
+		elog(PANIC, "the query cache is wrong about a scan of object %u at stamp " UINT64_FORMAT,
+			 r->key.group, r->at.stamp);
+}
+#endif

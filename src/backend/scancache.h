@@ -90,4 +90,9 @@ extern void kalam_scan_result_take(KalamScanResult *r, const KalamResultBlock *b
 /* No row of it is looked at any more; what came up to here is kept. */
 extern void kalam_scan_result_close(KalamScanResult *r);
 
+#ifdef KALAM_STOP_POINTS
+/* Compares what was found with what storage sends; a server that is wrong ends. */
+extern void kalam_scan_result_verify(const KalamScanResult *r, KalamCursor *cursor, bool counts);
+#endif
+
 #endif							/* KALAM_SCANCACHE_H */
