@@ -41,12 +41,13 @@ REVOKE ALL ON kalam.tables, kalam.namespaces FROM PUBLIC;
 GRANT SELECT ON kalam.tables, kalam.namespaces TO pg_monitor;
 GRANT EXECUTE ON FUNCTION kalam.stored_tables() TO pg_monitor;
 
--- What has been written to stored tables since they were analysed, and when that
--- was.  Counted since the server started.
+-- What has been written to stored tables since they were analysed, when that was,
+-- and how often the query cache had what was read.  Counted since the server started.
 CREATE FUNCTION kalam.stat_of_tables(
     OUT relid oid, OUT n_mod_since_analyze bigint,
     OUT last_analyze timestamptz, OUT last_autoanalyze timestamptz,
-    OUT analyze_count bigint, OUT autoanalyze_count bigint)
+    OUT analyze_count bigint, OUT autoanalyze_count bigint,
+    OUT cache_hits bigint, OUT cache_misses bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kalam_stat_of_tables' LANGUAGE C STRICT VOLATILE;
 
@@ -55,7 +56,10 @@ CREATE VIEW kalam.stat_tables AS
            coalesce(s.n_mod_since_analyze, 0) AS n_mod_since_analyze,
            s.last_analyze, s.last_autoanalyze,
            coalesce(s.analyze_count, 0) AS analyze_count,
-           coalesce(s.autoanalyze_count, 0) AS autoanalyze_count
+           coalesce(s.autoanalyze_count, 0) AS autoanalyze_count,
+           coalesce(s.cache_hits, 0) AS cache_hits,
+           coalesce(s.cache_misses, 0) AS cache_misses,
+           round(s.cache_hits::numeric / nullif(s.cache_hits + s.cache_misses, 0), 4) AS cache_hit_ratio
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_foreign_table t ON t.ftrelid = c.oid

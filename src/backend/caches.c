@@ -11,12 +11,6 @@
 
 #include "src/backend/caches.h"
 
-/* (until they are there) */
-#pragma weak kalam_cache_least_bytes
-#pragma weak kalam_cache_init
-#pragma weak kalam_names_least_bytes
-#pragma weak kalam_names_init
-
 KalamCache *kalam_query_cache = NULL;
 KalamCache *kalam_schema_cache = NULL;
 KalamNames *kalam_names = NULL;
@@ -45,8 +39,7 @@ cache_bytes(int setting)
 static Size
 names_bytes(void)
 {
-	return kalam_names_init == NULL ? 0 :
-		wanted_bytes(kalam_names_size, kalam_names_least_bytes());
+	return wanted_bytes(kalam_names_size, kalam_names_least_bytes());
 }
 
 Size

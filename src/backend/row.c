@@ -17,6 +17,7 @@
 #include "src/backend/moved.h"
 #include "src/backend/row.h"
 #include "src/backend/shmem.h"
+#include "src/shared/truth.h"
 
 /* With heap's messages. */
 static void pg_attribute_noreturn()
@@ -64,11 +65,12 @@ unique_values_changed(KalamTable *table, Relation rel, const uint8 *key, size_t 
 bool
 kalam_key_unchanged_since(const uint8 *key, size_t key_len, uint64 stamp)
 {
+	KalamCacheAt at = kalam_at_point(kalam_segment, kalam_hash(key, key_len, 0),
+									 kalam_get_be32(key), stamp, 0);
+
 	/* (without a storage process, what it wrote last is not known yet) */
 	return atomic_load_explicit(&kalam_segment->state, memory_order_relaxed) == KALAM_STORAGE_READY &&
-		atomic_load_explicit(kalam_bucket(kalam_segment, kalam_hash(key, key_len, 0)),
-							 memory_order_acquire) <= stamp &&
-		atomic_load_explicit(&kalam_segment->all_stamp, memory_order_acquire) <= stamp;
+		kalam_at_newest_change(&at) <= stamp;
 }
 
 KalamRowFate
@@ -187,7 +189,7 @@ kalam_raise_duplicate(Relation rel, uint16 index_id, MinimalTuple tuple)
 	for (int i = 0; i < table->nindexes; i++)
 		if (index_id != 0 && table->indexes[i].id == index_id)
 		{
-			columns = table->indexes[i].columns;
+			columns = kalam_index_columns(&table->indexes[i]);
 			ncolumns = table->indexes[i].ncolumns;
 			name = kalam_index_relname(&table->indexes[i], rel);
 		}

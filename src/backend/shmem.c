@@ -24,6 +24,7 @@
 #include "src/backend/indoubt.h"
 #include "src/backend/resolve.h"
 #include "src/backend/rowlock.h"
+#include "src/backend/schemacache.h"
 #include "src/backend/shmem.h"
 #include "src/backend/snapshot.h"
 #include "src/backend/tablestats.h"
@@ -55,6 +56,7 @@ static const struct
 	{kalam_indoubt_shmem_size, NULL, kalam_indoubt_shmem_init},
 	{kalam_snapshot_shmem_size, NULL, kalam_snapshot_shmem_init},
 	{kalam_table_stats_shmem_size, kalam_table_stats_shmem_request, kalam_table_stats_shmem_init},
+	{kalam_schema_cache_shmem_size, NULL, kalam_schema_cache_shmem_init},
 	{kalam_autoanalyze_shmem_size, NULL, kalam_autoanalyze_shmem_init},
 	{kalam_caches_shmem_size, NULL, kalam_caches_shmem_init},
 };
@@ -107,12 +109,13 @@ create_segment(void)
 	config.load_threads = kalam_load_threads;
 	config.background_jobs = kalam_background_jobs;
 	config.max_families = kalam_max_families;
+	config.nbuckets = kalam_segment_buckets((uint64) kalam_query_cache_size * 1024);
 	config.block_cache_bytes = (uint64) kalam_block_cache_size * 1024;
 	config.write_buffer_bytes = (uint64) kalam_write_buffer_size * 1024;
 	config.system_identifier = GetSystemIdentifier();
 	set_data_directory(&config);
 
-	size = kalam_segment_size(config.nslots, config.nextra);
+	size = kalam_segment_size(&config);
 
 	/* Not for programs that a backend runs; the supervisor hands it on. */
 	fd = memfd_create("kalam", MFD_CLOEXEC);

@@ -1,9 +1,10 @@
 /*
  * tablestats.c
- *	  Counts of changes to stored tables: see tablestats.h.
+ *	  Counts of changes to stored tables, and of cached reads: see tablestats.h.
  *
  * A transaction counts by object and subtransaction, so that a rollback to a
  * savepoint takes its part along.  At commit the counts are added to the tables'.
+ * Reads are counted by the process, whatever becomes of the transaction.
  *
  * Tables are in a hash of bounded size; one that finds no room is not counted.
  * Its lock is held for a look-up; to count it is taken in shared mode only.
@@ -15,11 +16,13 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
+#include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+#include "src/backend/caches.h"
 #include "src/backend/table.h"
 #include "src/backend/tablestats.h"
 
@@ -44,6 +47,8 @@ typedef struct StatsEntry
 {
 	StatsKey	key;
 	pg_atomic_uint64 changes;	/* since the server started; never goes back */
+	pg_atomic_uint64 cache_hits;	/* likewise */
+	pg_atomic_uint64 cache_misses;
 
 	/* the rest under the lock, exclusively */
 	uint64		analyzed;		/* changes that the last ANALYZE saw */
@@ -90,6 +95,8 @@ find_entry(Oid database, Oid relid, bool create)
 	if (e != NULL && !found)
 	{
 		pg_atomic_init_u64(&e->changes, 0);
+		pg_atomic_init_u64(&e->cache_hits, 0);
+		pg_atomic_init_u64(&e->cache_misses, 0);
 		memset((char *) e + offsetof(StatsEntry, analyzed), 0,
 			   sizeof(StatsEntry) - offsetof(StatsEntry, analyzed));
 		e->unknown = true;
@@ -210,7 +217,9 @@ kalam_table_stats(Oid database)
 				.changes = pg_atomic_read_u64(&e->changes) - e->analyzed,
 				.last_analyze = e->last_analyze, .last_autoanalyze = e->last_autoanalyze,
 				.analyze_count = e->analyze_count, .autoanalyze_count = e->autoanalyze_count,
-				.unknown = e->unknown
+				.unknown = e->unknown,
+				.cache_hits = pg_atomic_read_u64(&e->cache_hits),
+				.cache_misses = pg_atomic_read_u64(&e->cache_misses)
 			};
 	LWLockRelease(lock);
 	for (int i = 0; i < n; i++)
@@ -382,9 +391,150 @@ kalam_counts_at_subcommit(SubTransactionId sub, SubTransactionId parent)
 	}
 }
 
+/* ---- reads that the query cache was asked about ---- */
+
+#define FEW_TABLES			64	/* powers of two */
+#define MANY_TABLES			1024
+#define FLUSH_AFTER_MS		1000
+#define FLUSH_AFTER_READS	65536	/* of a transaction that goes on and on */
+
+typedef struct CacheCount
+{
+	Oid			relid;
+	uint32		hits;
+	uint32		misses;
+} CacheCount;
+
+/* Open addressing; at most half of the places are taken. */
+static CacheCount few_cache_counts[FEW_TABLES];
+static CacheCount *cache_counts = few_cache_counts;
+static uint32 cache_places = FEW_TABLES;
+static uint32 cache_tables = 0; /* of them in use */
+static uint64 cache_reads = 0;	/* counted in them */
+static uint64 cache_flushed_at = 0; /* kalam_cache_now */
+
+static CacheCount *
+cache_count_place(Oid relid)
+{
+	uint32		i = relid & (cache_places - 1);
+
+	while (cache_counts[i].relid != relid && OidIsValid(cache_counts[i].relid))
+		i = (i + 1) & (cache_places - 1);
+	return &cache_counts[i];
+}
+
+/* Adds to a table's entry; false if it has none.  Under the lock. */
+static bool
+add_cache_count(const CacheCount *c, bool create)
+{
+	StatsEntry *e = find_entry(MyDatabaseId, c->relid, create);
+
+	if (e == NULL)
+		return false;
+	pg_atomic_fetch_add_u64(&e->cache_hits, c->hits);
+	pg_atomic_fetch_add_u64(&e->cache_misses, c->misses);
+	return true;
+}
+
+void
+kalam_cache_counts_flush(void)
+{
+	bool		all_there = true;
+
+	if (cache_tables == 0)
+		return;
+	LWLockAcquire(lock, LW_SHARED);
+	for (uint32 i = 0; i < cache_places; i++)
+		if (OidIsValid(cache_counts[i].relid))
+		{
+			if (add_cache_count(&cache_counts[i], false))
+				cache_counts[i].relid = InvalidOid;
+			else
+				all_there = false;
+		}
+	LWLockRelease(lock);
+	if (!all_there)
+	{
+		LWLockAcquire(lock, LW_EXCLUSIVE);
+		for (uint32 i = 0; i < cache_places; i++)
+			if (OidIsValid(cache_counts[i].relid))
+				(void) add_cache_count(&cache_counts[i], true);
+		LWLockRelease(lock);
+	}
+	memset(cache_counts, 0, cache_places * sizeof(CacheCount));
+	cache_tables = 0;
+	cache_reads = 0;
+	cache_flushed_at = kalam_cache_now();
+}
+
+/* Half of the places are taken: more of them, or none taken. */
+static void
+make_cache_places(void)
+{
+	CacheCount *old = cache_counts;
+	uint32		old_places = cache_places;
+	CacheCount *larger = NULL;
+
+	if (cache_places < MANY_TABLES)
+		larger = MemoryContextAllocExtended(TopMemoryContext, 2 * cache_places * sizeof(CacheCount),
+											MCXT_ALLOC_NO_OOM | MCXT_ALLOC_ZERO);
+	if (larger == NULL)
+	{
+		kalam_cache_counts_flush();
+		return;
+	}
+	cache_counts = larger;
+	cache_places *= 2;
+	for (uint32 i = 0; i < old_places; i++)
+		if (OidIsValid(old[i].relid))
+			*cache_count_place(old[i].relid) = old[i];
+	if (old != few_cache_counts)
+		pfree(old);
+}
+
+static void
+flush_at_exit(int code, Datum arg)
+{
+	kalam_cache_counts_flush();
+}
+
+void
+kalam_count_cache(const KalamTable *table, uint32 hits, uint32 misses)
+{
+	CacheCount *c = cache_count_place(table->relid);
+
+	if (unlikely(!OidIsValid(c->relid)))
+	{
+		static bool registered = false;
+
+		if (!registered)
+			before_shmem_exit(flush_at_exit, (Datum) 0);
+		registered = true;
+		if (2 * cache_tables >= cache_places)
+		{
+			make_cache_places();
+			c = cache_count_place(table->relid);
+		}
+		c->relid = table->relid;
+		cache_tables++;
+	}
+	c->hits += hits;
+	c->misses += misses;
+	cache_reads += (uint64) hits + misses;
+	if (unlikely(cache_reads > FLUSH_AFTER_READS))
+		kalam_cache_counts_flush();
+}
+
+void
+kalam_cache_counts_at_xact_end(void)
+{
+	if (cache_tables > 0 && kalam_cache_now() - cache_flushed_at >= FLUSH_AFTER_MS)
+		kalam_cache_counts_flush();
+}
+
 /* ---- view kalam.stat_tables ---- */
 
-/* A row per table of this database that has been written, or analysed, since the start. */
+/* A row per table of this database of which something is known since the start. */
 Datum
 kalam_stat_of_tables(PG_FUNCTION_ARGS)
 {
@@ -394,11 +544,12 @@ kalam_stat_of_tables(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	if (tables == NULL)
 		return (Datum) 0;
+	kalam_cache_counts_flush();
 	foreach(lc, kalam_table_stats(MyDatabaseId))
 	{
 		KalamTableStats *t = lfirst(lc);
-		Datum		values[6];
-		bool		nulls[6] = {0};
+		Datum		values[8];
+		bool		nulls[8] = {0};
 
 		values[0] = ObjectIdGetDatum(t->relid);
 		values[1] = Int64GetDatum((int64) t->changes);
@@ -408,6 +559,8 @@ kalam_stat_of_tables(PG_FUNCTION_ARGS)
 		nulls[3] = t->last_autoanalyze == 0;
 		values[4] = Int64GetDatum(t->analyze_count);
 		values[5] = Int64GetDatum(t->autoanalyze_count);
+		values[6] = Int64GetDatum((int64) t->cache_hits);
+		values[7] = Int64GetDatum((int64) t->cache_misses);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -1,6 +1,7 @@
 /*
  * tablestats.h
- *	  How much of each stored table has changed since it was last analysed.
+ *	  How much of each stored table has changed since it was last analysed, and how
+ *	  often the query cache had what was read of it.
  *
  * Counted like PostgreSQL's own statistics of tables, which leave out foreign
  * tables: rows that a transaction wrote or deleted, added up when it commits, in
@@ -32,7 +33,19 @@ extern uint64 kalam_changes_counted(Oid relid);
 /* The table has been analysed, with the rows of that count; said at commit. */
 extern void kalam_count_analyze(Oid relid, uint64 counted);
 
+/*
+ * So many reads were answered by the query cache, and so many by storage though the
+ * cache was asked.  Cheap: others see it some time later, within a second or so of
+ * the next transaction's end.  Never raises.
+ */
+struct KalamTable;
+extern void kalam_count_cache(const struct KalamTable *table, uint32 hits, uint32 misses);
+
+/* Shows others what is counted by now. */
+extern void kalam_cache_counts_flush(void);
+
 /* Callbacks; never raise. */
+extern void kalam_cache_counts_at_xact_end(void);
 extern void kalam_counts_at_xact_end(bool committed);
 extern void kalam_counts_at_subabort(SubTransactionId sub);
 extern void kalam_counts_at_subcommit(SubTransactionId sub, SubTransactionId parent);
@@ -49,6 +62,8 @@ typedef struct KalamTableStats
 	int64		analyze_count;
 	int64		autoanalyze_count;
 	bool		unknown;		/* changes from before the server's start are not in it */
+	uint64		cache_hits;
+	uint64		cache_misses;
 } KalamTableStats;
 
 /* Copies of those of a database (or all: InvalidOid), palloc'd. */

@@ -35,7 +35,10 @@ _Static_assert(sizeof(KalamChannel) % KALAM_CACHE_LINE == 0, "channels tile cach
 _Static_assert(sizeof(KalamBlock) % 8 == 0, "block data is 8-aligned");
 _Static_assert(sizeof(KalamBlock) == offsetof(KalamBlock, data), "no padding before data");
 _Static_assert(offsetof(KalamRow, tuple_len) == KALAM_ROW_TUPLE_OFFSET, "tuple offset");
-_Static_assert((KALAM_BUCKETS & (KALAM_BUCKETS - 1)) == 0, "buckets are a power of two");
+_Static_assert((KALAM_OBJECT_STAMPS & (KALAM_OBJECT_STAMPS - 1)) == 0, "a power of two");
+
+/* the least that an entry of a cache takes, header and all */
+#define CACHE_ENTRY_BYTES 128
 
 typedef struct Layout
 {
@@ -43,6 +46,7 @@ typedef struct Layout
 	uint64_t	slots;
 	uint64_t	channels;
 	uint64_t	bitmaps[KALAM_LANES];
+	uint64_t	objects;
 	uint64_t	buckets;
 	uint64_t	blocks;
 	uint64_t	size;
@@ -55,14 +59,14 @@ bitmap_words(uint32_t nchannels)
 }
 
 static Layout
-compute_layout(uint32_t nslots, uint32_t nextra)
+compute_layout(const KalamConfig *config)
 {
 	Layout		l;
 	uint64_t	at = ALIGN_UP(sizeof(KalamSegment), KALAM_CACHE_LINE);
 
-	l.nchannels = 2 * nslots + nextra;
+	l.nchannels = 2 * config->nslots + config->nextra;
 	l.slots = at;
-	at += (uint64_t) nslots * sizeof(KalamSlot);
+	at += (uint64_t) config->nslots * sizeof(KalamSlot);
 	l.channels = at;
 	at += (uint64_t) l.nchannels * sizeof(KalamChannel);
 	for (int i = 0; i < KALAM_LANES; i++)
@@ -70,30 +74,44 @@ compute_layout(uint32_t nslots, uint32_t nextra)
 		l.bitmaps[i] = at;
 		at = ALIGN_UP(at + bitmap_words(l.nchannels) * sizeof(uint64_t), KALAM_CACHE_LINE);
 	}
+	l.objects = at;
+	at += KALAM_OBJECT_STAMPS * sizeof(KalamObjectStamps);
 	l.buckets = at;
-	at += (uint64_t) KALAM_BUCKETS * sizeof(uint64_t);
+	at += (uint64_t) config->nbuckets * sizeof(uint64_t);
 	l.blocks = ALIGN_UP(at, PAGE_BYTES);
 	l.size = l.blocks + (uint64_t) l.nchannels * KALAM_CHANNEL_BLOCKS * KALAM_BLOCK_BYTES;
 	return l;
 }
 
-uint64_t
-kalam_segment_size(uint32_t nslots, uint32_t nextra)
+uint32_t
+kalam_segment_buckets(uint64_t cache_bytes)
 {
-	return compute_layout(nslots, nextra).size;
+	uint32_t	n = KALAM_MIN_BUCKETS;
+
+	while (n < KALAM_MAX_BUCKETS && n < cache_bytes / CACHE_ENTRY_BYTES)
+		n *= 2;
+	return n;
+}
+
+uint64_t
+kalam_segment_size(const KalamConfig *config)
+{
+	return compute_layout(config).size;
 }
 
 void
 kalam_segment_init(KalamSegment *seg, const KalamConfig *config)
 {
-	Layout		l = compute_layout(config->nslots, config->nextra);
+	Layout		l = compute_layout(config);
 
 	seg->version = KALAM_SEGMENT_VERSION;
 	seg->nchannels = l.nchannels;
 	seg->size_bytes = l.size;
 	seg->slots_offset = l.slots;
 	seg->channels_offset = l.channels;
+	seg->objects_offset = l.objects;
 	seg->buckets_offset = l.buckets;
+	seg->bucket_mask = config->nbuckets - 1;
 	seg->blocks_offset = l.blocks;
 	seg->config = *config;
 	for (int i = 0; i < KALAM_LANES; i++)
@@ -122,9 +140,11 @@ kalam_segment_check(const KalamSegment *seg, uint64_t size)
 		seg->version != KALAM_SEGMENT_VERSION)
 		return false;
 	if (seg->config.nslots == 0 || seg->config.nslots > (1u << 20) ||
-		seg->config.nextra > (1u << 20))
+		seg->config.nextra > (1u << 20) || seg->config.nbuckets < KALAM_MIN_BUCKETS ||
+		seg->config.nbuckets > KALAM_MAX_BUCKETS ||
+		(seg->config.nbuckets & (seg->config.nbuckets - 1)) != 0)
 		return false;
-	l = compute_layout(seg->config.nslots, seg->config.nextra);
+	l = compute_layout(&seg->config);
 	if (memchr(seg->config.data_directory, 0, sizeof(seg->config.data_directory)) == NULL)
 		return false;
 	for (int i = 0; i < KALAM_LANES; i++)
@@ -132,7 +152,8 @@ kalam_segment_check(const KalamSegment *seg, uint64_t size)
 			return false;
 	return seg->size_bytes == l.size && size >= l.size && seg->nchannels == l.nchannels &&
 		seg->slots_offset == l.slots && seg->channels_offset == l.channels &&
-		seg->buckets_offset == l.buckets && seg->blocks_offset == l.blocks;
+		seg->objects_offset == l.objects && seg->buckets_offset == l.buckets &&
+		seg->bucket_mask == seg->config.nbuckets - 1 && seg->blocks_offset == l.blocks;
 }
 
 void

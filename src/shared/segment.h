@@ -33,13 +33,15 @@
 #include "src/shared/protocol.h"
 
 #define KALAM_SEGMENT_MAGIC		UINT64_C(0x3167654d616c614b)
-#define KALAM_SEGMENT_VERSION	1
+#define KALAM_SEGMENT_VERSION	2
 
 #define KALAM_CACHE_LINE		64
 #define KALAM_BLOCK_BYTES		(128 * 1024) /* one block, header included */
 #define KALAM_CHANNEL_BLOCKS	4			/* blocks in flight per channel */
 #define KALAM_PINS_PER_SLOT		1024
-#define KALAM_BUCKETS			65536		/* stamps per key hash, a power of two */
+#define KALAM_MIN_BUCKETS		65536		/* stamps per key hash, a power of two */
+#define KALAM_MAX_BUCKETS		(1 << 23)
+#define KALAM_OBJECT_STAMPS		4096		/* stamps per object, a power of two */
 #define KALAM_NEAR_LANES		64			/* processors beyond that share them */
 #define KALAM_NEAR_STREAM_BYTES	256		/* an EXISTS of so many is answered near, too */
 #define KALAM_MESSAGE_BYTES		512
@@ -65,6 +67,7 @@ typedef struct KalamConfig
 	uint32_t	background_jobs;
 	uint32_t	max_families;	/* tables beyond that share column families */
 	uint32_t	load_threads;	/* that sort and write what is loaded */
+	uint32_t	nbuckets;		/* from kalam_segment_buckets */
 	uint64_t	block_cache_bytes;
 	uint64_t	write_buffer_bytes;
 	uint64_t	system_identifier;	/* of the cluster; 0 when a test made it */
@@ -101,6 +104,17 @@ typedef struct KalamSlot
 	_Atomic uint32_t npins;		/* [B] pins[npins ..] are all 0 */
 	_Atomic uint64_t pins[KALAM_PINS_PER_SLOT]; /* [B] stamps in use, 0: none */
 } KalamSlot;
+
+/*
+ * Stamps of the last commits into an object, and into those that share the place.
+ * Commits that stamp the buckets of all their keys raise only the first.
+ */
+typedef struct KalamObjectStamps
+{
+	_Alignas(KALAM_CACHE_LINE)
+	_Atomic uint64_t any;		/* [S] that wrote any key of it */
+	_Atomic uint64_t all;		/* [S] that did not stamp the buckets of its keys */
+} KalamObjectStamps;
 
 /* What a request asks for. */
 typedef enum KalamOp
@@ -390,7 +404,9 @@ typedef struct KalamSegment
 	uint64_t	size_bytes;		/* [P] of the whole segment */
 	uint64_t	slots_offset;	/* [P] */
 	uint64_t	channels_offset;	/* [P] */
+	uint64_t	objects_offset; /* [P] */
 	uint64_t	buckets_offset; /* [P] */
+	uint64_t	bucket_mask;	/* [P] */
 	uint64_t	blocks_offset;	/* [P] */
 	KalamConfig config;			/* [P] */
 
@@ -409,13 +425,17 @@ typedef struct KalamSegment
 	 * process and cannot be read.  recovered is the last stamp that the store
 	 * held when it was opened: a commit whose commit_stamp is at most that
 	 * survived.
+	 *
+	 * What has not been changed since?  The stamp of a commit is in the words of
+	 * what it changed (all_stamp, KalamObjectStamps, buckets; see truth.h) before
+	 * it is in pub, and no word is ever lowered, by a successor neither.
 	 */
 	_Alignas(KALAM_CACHE_LINE)
 	_Atomic uint64_t pub;		/* [S] */
 	_Atomic uint64_t floor;		/* [S] before state = RECOVERING */
 	_Atomic uint64_t recovered; /* [S] before state = RECOVERING */
-	_Atomic uint64_t all_stamp; /* [S] last commit, or start, that did not stamp its
-								 * buckets */
+	_Atomic uint64_t all_stamp; /* [S] last start, or commit that stamped neither
+								 * objects nor buckets */
 
 	/* Counters that never go back, also not over a restart. */
 	_Alignas(KALAM_CACHE_LINE)
@@ -467,7 +487,14 @@ static inline _Atomic uint64_t *
 kalam_bucket(KalamSegment *seg, uint64_t key_hash)
 {
 	return (_Atomic uint64_t *) ((char *) seg + seg->buckets_offset) +
-		(key_hash & (KALAM_BUCKETS - 1));
+		(key_hash & seg->bucket_mask);
+}
+
+static inline KalamObjectStamps *
+kalam_object_stamps(KalamSegment *seg, uint32_t object_id)
+{
+	return (KalamObjectStamps *) ((char *) seg + seg->objects_offset) +
+		(object_id & (KALAM_OBJECT_STAMPS - 1));
 }
 
 static inline _Atomic uint64_t *
@@ -483,8 +510,11 @@ kalam_lane_bitmap(KalamSegment *seg, KalamLaneKind lane)
 
 /* ---- segment.c ---- */
 
-/* Bytes that a segment of this many slots and extra channels takes. */
-extern uint64_t kalam_segment_size(uint32_t nslots, uint32_t nextra);
+/* How many buckets there should be for a cache of so many bytes: about one per entry. */
+extern uint32_t kalam_segment_buckets(uint64_t cache_bytes);
+
+/* Bytes that a segment takes: of config the slots, extra channels and buckets count. */
+extern uint64_t kalam_segment_size(const KalamConfig *config);
 
 /* Lays out zeroed memory of that size; the caller is the only one to see it. */
 extern void kalam_segment_init(KalamSegment *seg, const KalamConfig *config);

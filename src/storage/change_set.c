@@ -213,6 +213,7 @@ create_object(ChangeSet *s, const Change *c, EngineError *err)
 	object_record_key(id, key);
 	object_record_value(o, value);
 	engine_batch_put(s->batch, objects_catalog(), key, sizeof(key), value, sizeof(value));
+	key_notes_add(&s->keys, key, sizeof(key));
 	return true;
 }
 
@@ -260,6 +261,7 @@ delete_index(ChangeSet *s, const Object *o, const Change *c)
 	s->dropped_indexes = realloc(s->dropped_indexes,
 								 (s->now.ndropped_indexes + 1) * sizeof(DroppedIndex));
 	s->dropped_indexes[s->now.ndropped_indexes++] = dropped;
+	key_notes_touch(&s->keys, dropped.object_id);	/* nobody rechecks an entry of it */
 }
 
 /*
@@ -284,7 +286,7 @@ write_row(ChangeSet *s, const Change *c, bool *known, EngineError *err)
 	if (c->op == KALAM_CHANGE_DROP_INDEX)
 	{
 		delete_index(s, o, c);
-		return true;			/* nobody rechecks an entry of an index that is gone */
+		return true;
 	}
 	if (c->op == KALAM_CHANGE_PUT)
 		engine_batch_put(s->batch, object_family(o), c->key, c->key_len, c->value, c->value_len);
@@ -327,7 +329,6 @@ note_ingest(ChangeSet *s, const Change *c, EngineError *err)
 	s->ingests[s->ningests].object_id = kalam_get_be32(c->key);
 	s->ingests[s->ningests].path = strdup(path);
 	s->ningests++;
-	key_notes_add_object(&s->keys, kalam_get_be32(c->key));
 	return true;
 }
 
@@ -475,7 +476,10 @@ change_set_add(void *set, const Change *c, EngineError *err)
 		return true;
 	}
 	if (c->op == KALAM_CHANGE_INGEST)
+	{
+		key_notes_add_object(&s->keys, kalam_get_be32(c->key));
 		return note_ingest(s, c, err);
+	}
 	if (c->op == KALAM_CHANGE_LOAD)
 		return refuse_load(err);
 	if (s->deferred_len == 0)
@@ -526,6 +530,8 @@ drop_object(ChangeSet *s, uint32_t id, EngineError *err)
 	}
 	object_record_key(id, key);
 	engine_batch_delete(s->batch, objects_catalog(), key, sizeof(key));
+	key_notes_add(&s->keys, key, sizeof(key));
+	key_notes_add_object(&s->keys, id);
 	if (object_is_shared(o))
 	{
 		ObjectRange r = object_range(id);
@@ -577,17 +583,27 @@ change_set_max_object_id(const ChangeSet *s)
 	return s->max_object_id;
 }
 
+/* No word goes down: stamps ascend, and one thread at a time raises them. */
+static void
+raise_word(_Atomic uint64_t *word, uint64_t stamp)
+{
+	atomic_store_explicit(word, stamp, memory_order_release);
+}
+
 void
 change_set_stamp(const ChangeSet *s, uint64_t stamp)
 {
-	if (s->keys.many)
-	{
-		atomic_store_explicit(&storage.seg->all_stamp, stamp, memory_order_release);
-		return;
-	}
-	for (uint32_t i = 0; i < s->keys.nkeys; i++)
-		atomic_store_explicit(kalam_bucket(storage.seg, s->keys.keys[i].hash), stamp,
-							  memory_order_release);
+	const KeyNotes *n = &s->keys;
+	KalamSegment *seg = storage.seg;
+
+	if (n->objects.more)
+		raise_word(&seg->all_stamp, stamp);
+	for (uint32_t i = 0; i < n->objects.n; i++)
+		raise_word(&kalam_object_stamps(seg, n->objects.ids[i])->any, stamp);
+	for (uint32_t i = 0; i < n->whole.n; i++)
+		raise_word(&kalam_object_stamps(seg, n->whole.ids[i])->all, stamp);
+	for (uint32_t i = 0; i < n->nkeys; i++)
+		raise_word(kalam_bucket(seg, n->keys[i].hash), stamp);
 }
 
 void

@@ -41,7 +41,7 @@ extern bool change_set_has_files(const ChangeSet *s);
 extern EngineBatch *change_set_batch(ChangeSet *s);
 extern uint32_t change_set_max_object_id(const ChangeSet *s);
 
-/* After the write: stamps the buckets of all keys, or all_stamp. */
+/* After the write, before publishing: raises the words of what changed (truth.h). */
 extern void change_set_stamp(const ChangeSet *s, uint64_t stamp);
 
 /* After publishing, before anybody is answered: those who watch its objects. */

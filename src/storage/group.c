@@ -2,12 +2,12 @@
  * group.c
  *	  One write for several transactions, and its publication.
  *
- * Whoever holds the group alone writes to the store and to pub, all_stamp and
- * the buckets' stamps.  The order is
+ * Whoever holds the group alone writes to the store, to pub and to the words of
+ * truth.h.  The order is
  *
  *	 a. each member learns its stamp      e. publish the stamp
  *	 b. write to the store                f. tell who watches the objects
- *	 c. stamp the keys' buckets           g. acknowledge
+ *	 c. raise the words of what changed   g. acknowledge
  *	 d. take a snapshot
  *
  * which is what lets caches and pins be checked without a lock, and loads see what
@@ -250,6 +250,7 @@ group_write(void)
 		STOP_POINT("after_batch");
 	change_set_stamp(group.set, last_stamp);
 	change_set_install(group.set);
+	STOP_POINT("before_publish");
 	stamps_publish(last_stamp);
 	change_set_tell(group.set);
 	STOP_POINT("after_publish");

@@ -13,17 +13,31 @@
 /* beyond it memory is given back when a set has been written */
 #define KEPT_BYTES 16384
 
-static void
-note_object(KeyNotes *n, uint32_t id)
+static bool
+is_listed(const NotedObjects *objects, uint32_t id)
 {
 	/* changes of an object mostly come together, and there are few objects */
-	for (uint32_t i = n->nobjects; i-- > 0;)
-		if (n->objects[i] == id)
-			return;
-	if (n->nobjects == KEY_NOTES_OBJECTS)
-		n->anywhere = true;
+	for (uint32_t i = objects->n; i-- > 0;)
+		if (objects->ids[i] == id)
+			return true;
+	return false;
+}
+
+bool
+key_notes_name(const NotedObjects *objects, uint32_t object_id)
+{
+	return objects->more || is_listed(objects, object_id);
+}
+
+static void
+note_object(NotedObjects *objects, uint32_t id)
+{
+	if (is_listed(objects, id))
+		return;
+	if (objects->n == KEY_NOTES_OBJECTS)
+		objects->more = true;
 	else
-		n->objects[n->nobjects++] = id;
+		objects->ids[objects->n++] = id;
 }
 
 static void *
@@ -42,12 +56,11 @@ key_notes_add(KeyNotes *n, const uint8_t *key, size_t len)
 {
 	NotedKey   *k;
 
-	note_object(n, kalam_get_be32(key));
-	if (n->many)
-		return;
-	if (n->nkeys == KEY_NOTES_KEYS || n->nbytes + len > KEY_NOTES_BYTES)
+	note_object(&n->objects, kalam_get_be32(key));
+	n->full |= n->nkeys == KEY_NOTES_KEYS || n->nbytes + len > KEY_NOTES_BYTES;
+	if (n->full)
 	{
-		n->many = true;
+		note_object(&n->whole, kalam_get_be32(key));
 		return;
 	}
 	if (n->nkeys == n->keys_capacity)
@@ -65,14 +78,22 @@ key_notes_add(KeyNotes *n, const uint8_t *key, size_t len)
 void
 key_notes_add_object(KeyNotes *n, uint32_t object_id)
 {
-	note_object(n, object_id);
-	n->many = true;
+	note_object(&n->objects, object_id);
+	note_object(&n->whole, object_id);
+}
+
+void
+key_notes_touch(KeyNotes *n, uint32_t object_id)
+{
+	note_object(&n->objects, object_id);
 }
 
 KeyNotesMark
 key_notes_mark(const KeyNotes *n)
 {
-	KeyNotesMark mark = {n->nkeys, n->nbytes, n->nobjects, n->many, n->anywhere};
+	KeyNotesMark mark = {
+		n->nkeys, n->nbytes, n->objects.n, n->whole.n, n->full, n->objects.more, n->whole.more
+	};
 
 	return mark;
 }
@@ -82,9 +103,11 @@ key_notes_undo(KeyNotes *n, const KeyNotesMark *mark)
 {
 	n->nkeys = mark->nkeys;
 	n->nbytes = mark->nbytes;
-	n->nobjects = mark->nobjects;
-	n->many = mark->many;
-	n->anywhere = mark->anywhere;
+	n->full = mark->full;
+	n->objects.n = mark->nobjects;
+	n->objects.more = mark->more_objects;
+	n->whole.n = mark->nwhole;
+	n->whole.more = mark->more_whole;
 }
 
 void

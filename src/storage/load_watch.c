@@ -38,7 +38,7 @@
  *		has passed between taking the object's lock and collecting, so there is no
  *		fourth case.  If L has committed, what W looks up next has L's k: an INSERT
  *		fails, an UPDATE or DELETE takes the row that it finds now.  Nothing of W's
- *		that was read before counts, for a load's commit stamps all keys.
+ *		that was read before counts, for a load's commit stamps all keys of its objects.
  *
  * W may be a load itself.  Loads into one object claim it one after the other, and
  * the commit of a load tells the watches that any key may have come: the second
@@ -213,13 +213,9 @@ note(LoadWatch *w, const NotedKey *k, const uint8_t *key)
 static void
 tell(LoadWatch *w, const KeyNotes *notes)
 {
-	bool		concerned = notes->anywhere;
-
-	for (uint32_t i = 0; !concerned && i < notes->nobjects; i++)
-		concerned = notes->objects[i] == w->object_id;
-	if (!concerned)
+	if (!key_notes_name(&notes->objects, w->object_id))
 		return;
-	if (notes->many)
+	if (key_notes_name(&notes->whole, w->object_id))
 		note_all(w);
 	else
 		for (uint32_t i = 0; i < notes->nkeys; i++)

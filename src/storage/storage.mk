@@ -6,7 +6,7 @@
 #	build/tsan/kalam_storage	with ThreadSanitizer
 #	build/stop/kalam_storage	with the stop points of stop_point.h
 #	build/FLAVOUR/test_segment, test_storage, test_lists, test_filter, test_split, test_bulk, test_loads, test_sorter, test_load_busy, test_full_disk, test_damage	unit tests
-#	build/plain/test_stops	deaths at stop points; wants build/stop/kalam_storage
+#	build/plain/test_stops, test_truth	deaths at stop points; want build/stop/kalam_storage
 #	storage-check			all of it, run
 
 STORAGE_CC ?= $(CC)
@@ -95,9 +95,10 @@ endef
 
 STORAGE_TESTS = test_segment test_storage test_lists test_filter test_split test_bulk test_loads test_sorter test_load_busy test_full_disk test_damage kalam_storage
 
-storage-check-plain: $(STORAGE_TESTS:%=build/plain/%) build/plain/test_stops build/stop/kalam_storage
+storage-check-plain: $(STORAGE_TESTS:%=build/plain/%) build/plain/test_stops build/plain/test_truth build/stop/kalam_storage
 	$(call storage_run,plain)
 	build/plain/test_stops build/stop/kalam_storage
+	build/plain/test_truth build/stop/kalam_storage
 	build/plain/test_full_disk build/plain/kalam_storage
 	build/plain/test_damage build/plain/kalam_storage
 

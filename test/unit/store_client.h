@@ -62,7 +62,7 @@ test_config(const char *directory)
 {
 	KalamConfig c = {
 		.nslots = 24, .nextra = 80, .read_threads = 2, .load_threads = 2, .background_jobs = 2,
-		.max_families = 200, .block_cache_bytes = 256 << 20, .write_buffer_bytes = 256 << 20
+		.max_families = 200, .nbuckets = KALAM_MIN_BUCKETS, .block_cache_bytes = 256 << 20, .write_buffer_bytes = 256 << 20
 	};
 
 	snprintf(c.data_directory, sizeof(c.data_directory), "%s", directory);
@@ -72,7 +72,7 @@ test_config(const char *directory)
 static inline void
 test_store_init(TestStore *s, const char *program, const KalamConfig *config)
 {
-	uint64_t	size = kalam_segment_size(config->nslots, config->nextra);
+	uint64_t	size = kalam_segment_size(config);
 
 	memset(s, 0, sizeof(*s));
 	s->program = program;

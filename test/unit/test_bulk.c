@@ -43,7 +43,9 @@ test_load_over_stored_rows(void)
 	CHECK_EQUAL(end_bulk(&c), KALAM_OK);
 	after = test_pin(&store, 1, 1);
 	CHECK(c.ch->result.commit_stamp > before && c.ch->result.commit_stamp <= after);
-	CHECK(atomic_load(&store.seg->all_stamp) > before);
+	CHECK(atomic_load(&store.seg->all_stamp) <= before);
+	CHECK_EQUAL(atomic_load(&kalam_object_stamps(store.seg, id)->all), after);
+	CHECK_EQUAL(atomic_load(&kalam_object_stamps(store.seg, id)->any), after);
 	CHECK(files_become(0));
 	expect_rows(id, n * 3 / 4 + n, n / 4 * 3 + n / 2 + n * 5);
 	CHECK_EQUAL(point(0, id, 0, 0), 3);

@@ -149,18 +149,30 @@ test_more_than_can_be_noted(void)
 	CHECK(taken(w, 300, counts, 100) == 0);
 	CHECK(taken(other, 301, counts, 100) == 0);
 
-	/* a file: any key of its object, and of the others of the group */
+	/* a file: any key of its object, and of no other */
 	add(&n, 301, 5);
 	key_notes_add_object(&n, 300);
+	add(&n, 301, 6);
 	load_watch_tell(&n);
 	CHECK(taken(w, 300, counts, 100) == -1);
-	CHECK(taken(other, 301, counts, 100) == -1);
+	CHECK(taken(other, 301, counts, 100) == 2);
+	key_notes_clear(&n);
+
+	/* a change of no key */
+	key_notes_touch(&n, 300);
+	load_watch_tell(&n);
+	CHECK(taken(w, 300, counts, 100) == 0);
 	key_notes_clear(&n);
 
 	/* objects */
 	for (uint32_t id = 1000; id < 1000 + KEY_NOTES_OBJECTS; id++)
 		add(&n, id, 1);
 	add(&n, 300, 1);
+	load_watch_tell(&n);
+	CHECK(taken(w, 300, counts, 100) == 1);
+	CHECK(taken(other, 301, counts, 100) == 0);
+	for (uint32_t id = 2000; id < 2000 + KEY_NOTES_OBJECTS; id++)
+		key_notes_add_object(&n, id);
 	load_watch_tell(&n);
 	CHECK(taken(w, 300, counts, 100) == 1);
 	CHECK(taken(other, 301, counts, 100) == 0);
@@ -230,7 +242,8 @@ test_undo(void)
 		key_notes_undo(&n, &mark);
 		add(&n, 300, 60);
 		load_watch_tell(&n);
-		CHECK(n.nkeys == 2 && n.nobjects == 1 && !n.many && !n.anywhere);
+		CHECK(n.nkeys == 2 && n.objects.n == 1 && n.whole.n == 0);
+		CHECK(!n.full && !n.objects.more && !n.whole.more);
 		CHECK(taken(w, 300, counts, 100) == 2);
 		CHECK(counts[1] == 1 && counts[60] == 1);
 		key_notes_clear(&n);

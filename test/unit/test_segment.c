@@ -18,8 +18,10 @@
 static KalamSegment *
 make_segment(uint32_t nslots, uint32_t nextra)
 {
-	KalamConfig config = {.nslots = nslots, .nextra = nextra};
-	size_t		size = kalam_segment_size(nslots, nextra);
+	KalamConfig config = {
+		.nslots = nslots, .nextra = nextra, .nbuckets = KALAM_MIN_BUCKETS << nslots % 3
+	};
+	size_t		size = kalam_segment_size(&config);
 	KalamSegment *seg = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	REQUIRE(seg != MAP_FAILED);
@@ -32,6 +34,25 @@ static void
 free_segment(KalamSegment *seg)
 {
 	munmap(seg, seg->size_bytes);
+}
+
+static void
+test_buckets(void)
+{
+	CHECK_EQUAL(kalam_segment_buckets(0), KALAM_MIN_BUCKETS);
+	CHECK_EQUAL(kalam_segment_buckets(64 << 20), 512 << 10);
+	CHECK_EQUAL(kalam_segment_buckets(UINT64_MAX), KALAM_MAX_BUCKETS);
+	for (uint32_t n = 0; n < 3; n++)
+	{
+		static const uint32_t wrong[] = {0, KALAM_MIN_BUCKETS / 2, KALAM_MIN_BUCKETS * 3};
+		KalamSegment *seg = make_segment(3, 1);
+
+		seg->config.nbuckets = wrong[n];
+		CHECK(!kalam_segment_check(seg, seg->size_bytes));
+		seg->config.nbuckets = KALAM_MIN_BUCKETS * 2;
+		CHECK(!kalam_segment_check(seg, seg->size_bytes));
+		free_segment(seg);
+	}
 }
 
 static void
@@ -51,7 +72,14 @@ test_layout(void)
 		CHECK((uintptr_t) kalam_slot(seg, n) <= (uintptr_t) kalam_channel(seg, 0));
 		CHECK((uintptr_t) kalam_channel(seg, last + 1) <=
 			  (uintptr_t) kalam_lane_bitmap(seg, KALAM_LANE_READ));
-		CHECK((uintptr_t) (kalam_bucket(seg, KALAM_BUCKETS - 1) + 1) <=
+		CHECK((uintptr_t) (kalam_lane_bitmap(seg, KALAM_LANES - 1) + (last + 64) / 64) <=
+			  (uintptr_t) kalam_object_stamps(seg, 0));
+		CHECK((uintptr_t) (kalam_object_stamps(seg, KALAM_OBJECT_STAMPS - 1) + 1) <=
+			  (uintptr_t) kalam_bucket(seg, 0));
+		CHECK(kalam_object_stamps(seg, KALAM_OBJECT_STAMPS + 7) == kalam_object_stamps(seg, 7));
+		CHECK_EQUAL((uintptr_t) kalam_object_stamps(seg, 7) % KALAM_CACHE_LINE, 0);
+		CHECK(kalam_bucket(seg, seg->config.nbuckets + 7) == kalam_bucket(seg, 7));
+		CHECK((uintptr_t) (kalam_bucket(seg, UINT64_MAX) + 1) <=
 			  (uintptr_t) kalam_block(seg, kalam_channel(seg, 0), 0));
 		CHECK((uintptr_t) kalam_block(seg, kalam_channel(seg, last), KALAM_CHANNEL_BLOCKS - 1) +
 			  KALAM_BLOCK_BYTES == base + seg->size_bytes);
@@ -407,6 +435,7 @@ test_hash(void)
 int
 main(void)
 {
+	test_buckets();
 	test_layout();
 	test_take_is_fair();
 	test_no_wake_is_lost();

@@ -4,52 +4,8 @@
  *	  while its successor completes what was begun.
  *	  Usage: test_stops PROGRAM, which is built with -DKALAM_STOP_POINTS
  */
-#include <pthread.h>
-
 #include "test/unit/load_fixture.h"
-
-static void
-stop_at(const char *point)
-{
-	if (point != NULL)
-		setenv("KALAM_STOP_AT", point, 1);
-	else
-		unsetenv("KALAM_STOP_AT");
-}
-
-static void *
-reap(void *arg)
-{
-	(void) arg;
-	test_store_reap(&store);
-	return NULL;
-}
-
-/* Starts it so that it dies at the point; somebody waits for that. */
-static pthread_t
-start_to_die(const char *point)
-{
-	pthread_t	reaper;
-
-	stop_at(point);
-	start_and_serve();
-	stop_at(NULL);
-	REQUIRE(pthread_create(&reaper, NULL, reap, NULL) == 0);
-	return reaper;
-}
-
-static void
-wait_for_death(pthread_t reaper)
-{
-	uint32_t	epoch = atomic_load(&store.seg->epoch);
-	pid_t		pid = store.pid;
-
-	for (int i = 0; i < 1000 && store.pid != 0 && atomic_load(&store.seg->epoch) == epoch; i++)
-		test_sleep_ms(10);
-	if (!CHECK(store.pid == 0))
-		kill(pid, SIGKILL);
-	pthread_join(reaper, NULL);
-}
+#include "test/unit/stop_fixture.h"
 
 /* Starts it; if there is a point, one before dies there at the latest. */
 static void

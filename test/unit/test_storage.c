@@ -511,6 +511,8 @@ test_commits(void)
 	CHECK_EQUAL(put_one(0, id, 1, 5, 12, 0), KALAM_OK);
 	CHECK_EQUAL(point(0, id, 1, 0), 12);
 	CHECK_EQUAL(atomic_load(bucket), pub + 2);
+	CHECK_EQUAL(atomic_load(&kalam_object_stamps(store.seg, id)->any), pub + 2);
+	CHECK(atomic_load(&kalam_object_stamps(store.seg, id)->all) <= pub);
 
 	/* one that names an unknown object leaves nothing behind */
 	for (uint64_t many = 1; many <= 3000; many += 2999)
@@ -542,7 +544,7 @@ test_commits(void)
 	CHECK_EQUAL(count_rows(1, id, 0), 1);
 	CHECK_EQUAL(commit(&c), KALAM_OK);
 	CHECK_EQUAL(count_rows(1, id, 0), rows);
-	CHECK_EQUAL(atomic_load(&store.seg->all_stamp), c.ch->result.commit_stamp);
+	CHECK_EQUAL(atomic_load(&kalam_object_stamps(store.seg, id)->all), c.ch->result.commit_stamp);
 	CHECK_EQUAL(c.ch->result.commit_stamp, atomic_load(&store.seg->pub));
 
 	/* one that is canceled before its end */

@@ -11,6 +11,8 @@
 # UNIT_SOURCES_NAME lists; a fuzzer the same way from test/fuzz/fuzz_NAME.c.
 
 UNIT_TESTS = names cache keycodec staged changes record_list catalog rowprog rowagg load_watch load_pool
+# Searches through interleavings (test/unit/model.h), of code built for that; only plain.
+UNIT_MODELS = model
 UNIT_FUZZERS = keycodec staged changes catalog rowprog rowagg change_stream key_stream load_stream scan_input
 
 UNIT_SOURCES_names = src/shared/names.c src/shared/segment.c
@@ -26,6 +28,7 @@ UNIT_SOURCES_rowprog = src/shared/rowprog.c src/shared/rowvalue.c src/shared/row
 UNIT_SOURCES_rowagg = src/shared/rowagg.c src/shared/rowvalue.c src/shared/rowread.c src/shared/segment.c
 UNIT_SOURCES_load_pool = src/storage/load_pool.c
 UNIT_SOURCES_load_watch = src/storage/load_watch.c src/storage/key_notes.c src/shared/segment.c
+UNIT_SOURCES_model = test/unit/model.c
 UNIT_SOURCES_change_stream = src/storage/change_stream.c
 UNIT_SOURCES_key_stream = src/storage/key_stream.c
 UNIT_SOURCES_load_stream = src/storage/load_stream.c
@@ -40,7 +43,9 @@ UNIT_FLAGS_plain = -O2
 UNIT_FLAGS_asan = -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 UNIT_FLAGS_tsan = -O1 -fno-omit-frame-pointer -fsanitize=thread
 UNIT_FLAGS_libfuzzer = -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+UNIT_FLAGS_model = -O2 -DKALAM_ATOMICS='"test/unit/model_atomics.h"'
 UNIT_CC_plain = $(UNIT_CC)
+UNIT_CC_model = $(UNIT_CC)
 UNIT_CC_asan = $(UNIT_CC)
 UNIT_CC_tsan = $(UNIT_CC)
 UNIT_CC_libfuzzer = $(UNIT_CLANG)
@@ -67,29 +72,30 @@ $(UNIT_BUILD)/$(1)/unit/fuzz_$(2): $(UNIT_BUILD)/$(1)/unit/test/fuzz/fuzz_$(2).o
 	$$(UNIT_CC_$(1)) $$(UNIT_FLAGS_$(1)) -o $$@ $$^ -lm
 endef
 
-$(foreach f,plain asan tsan libfuzzer,$(eval $(call UNIT_FLAVOUR,$(f))))
+$(foreach f,plain model asan tsan libfuzzer,$(eval $(call UNIT_FLAVOUR,$(f))))
 $(foreach f,plain asan tsan,$(foreach t,$(UNIT_TESTS),$(eval $(call UNIT_TEST_PROGRAM,$(f),$(t)))))
+$(foreach t,$(UNIT_MODELS),$(eval $(call UNIT_TEST_PROGRAM,model,$(t))))
 $(foreach t,$(UNIT_FUZZERS),$(eval $(call UNIT_FUZZ_PROGRAM,libfuzzer,$(t),)))
 $(foreach t,$(UNIT_FUZZERS),$(eval $(call UNIT_FUZZ_PROGRAM,asan,$(t),$(UNIT_BUILD)/asan/unit/test/fuzz/driver.o)))
 
-# Runs the tests of a flavour, all of them also when one fails.
+# Runs the tests that these are, all of them also when one fails.
 define UNIT_RUN
 	@status=0; \
-	for t in $(UNIT_TESTS); do \
-		UBSAN_OPTIONS=print_stacktrace=1 $(UNIT_BUILD)/$(1)/unit/test_$$t || status=1; \
+	for t in $(1); do \
+		UBSAN_OPTIONS=print_stacktrace=1 $$t || status=1; \
 	done; exit $$status
 endef
 
 .PHONY: unit-check unit-check-asan unit-check-tsan fuzz-check fuzz-check-libfuzzer fuzz-check-driver
 
-unit-check: $(UNIT_TESTS:%=$(UNIT_BUILD)/plain/unit/test_%)
-	$(call UNIT_RUN,plain)
+unit-check: $(UNIT_TESTS:%=$(UNIT_BUILD)/plain/unit/test_%) $(UNIT_MODELS:%=$(UNIT_BUILD)/model/unit/test_%)
+	$(call UNIT_RUN,$^)
 
 unit-check-asan: $(UNIT_TESTS:%=$(UNIT_BUILD)/asan/unit/test_%)
-	$(call UNIT_RUN,asan)
+	$(call UNIT_RUN,$^)
 
 unit-check-tsan: $(UNIT_TESTS:%=$(UNIT_BUILD)/tsan/unit/test_%)
-	$(call UNIT_RUN,tsan)
+	$(call UNIT_RUN,$^)
 
 # ---- fuzzers: libFuzzer where clang has it, else the driver ----
 
@@ -119,4 +125,4 @@ fuzz-check-driver: $(UNIT_FUZZERS:%=$(UNIT_BUILD)/asan/unit/fuzz_%)
 		else echo "fuzz_$$t: 0 passed, 1 failed"; status=1; fi; \
 	done; exit $$status
 
--include $(foreach f,plain asan tsan libfuzzer,$(wildcard $(UNIT_BUILD)/$(f)/unit/*/*/*.d))
+-include $(foreach f,plain model asan tsan libfuzzer,$(wildcard $(UNIT_BUILD)/$(f)/unit/*/*/*.d))
