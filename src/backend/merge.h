@@ -7,7 +7,9 @@
 
 #include "postgres.h"
 #include "src/backend/client.h"
+#include "src/backend/querycache.h"
 #include "src/backend/scan_input.h"
+#include "src/backend/scancache.h"
 #include "src/backend/ship.h"
 #include "src/backend/transaction.h"
 
@@ -47,6 +49,11 @@ typedef struct KalamMerge
 								 * storage send groups, where it may */
 	uint32		aggregates_len;
 	bool		aggregates_once;	/* if one request can bring all ranges */
+	KalamPointReader point;		/* the owner sets its ttl: whether stored rows may come
+								 * from the query cache */
+	KalamScanResult *result;	/* set by the owner before it opens: stored rows come from
+								 * it, if it was found, or go to it.  NULL: neither.  Not
+								 * with own changes */
 	bool		open;
 	bool		counting;		/* KALAM_SCAN_COUNT was asked for, and can be had */
 
@@ -58,7 +65,9 @@ typedef struct KalamMerge
 	int			nranges;
 	KalamKeyRange single;
 
-	KalamCursor *cursor;		/* NULL: the store has nothing for these ranges */
+	bool		kept;			/* stored rows come from the result */
+	KalamCursor *cursor;		/* NULL: the store has nothing for these ranges, or is
+								 * not asked */
 	KalamInput	input;
 	int			cursor_first;	/* the cursor's range 0 */
 	int			cursor_end;		/* ranges from here on are not asked for yet */
@@ -66,6 +75,8 @@ typedef struct KalamMerge
 	bool		aggregating;	/* storage sends groups */
 	const KalamRow *stored;		/* next stored row, if have_stored */
 	bool		have_stored;
+	bool		cached;			/* it came from the query cache: this is */
+	KalamPoint	found;
 
 	bool		merging;		/* own changes of keys in the ranges count */
 	bool		replacing;		/* stored rows may have own versions, whose index

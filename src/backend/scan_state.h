@@ -43,6 +43,8 @@ typedef struct KalamScan
 	uint32		measure;		/* KALAM_SCAN_MEASURE if EXPLAIN wants it */
 	Cost		cost;			/* of all of it, as planned */
 	double		sent_bytes;		/* of rows that it gives, as planned */
+	uint64		cache_ttl;		/* ms for which its results may be kept in the query
+								 * cache; 0: it neither asks nor fills it */
 	KalamMarkedRows *marked;	/* they may be locked later; else NULL */
 	KalamInput	input;			/* of requests: the conditions that storage evaluates */
 	ExprState  *filter;			/* if it locks: conditions beyond the range */
@@ -59,6 +61,7 @@ typedef struct KalamScan
 	KalamKeyRanges all;			/* of these, ranges are those in the piece under way, */
 	uint32		piece_flags;	/* which is read with these flags */
 	uint64		count_left;
+	KalamScanResult *result;	/* in the query cache; NULL: none was looked for yet */
 	KalamMerge	merge;
 	KalamSides *sides;			/* merges over parts of the ranges instead; or NULL */
 	KalamMerge *current;		/* the merge that rows come from */
