@@ -156,10 +156,11 @@ find_list(const KalamCacheKey *key, uint64 now_ms, int ttl_ms, uint32 *len)
 {
 	KalamCacheAt at = kalam_at_newest_list(kalam_segment, now_ms);
 	KalamCacheValue value;
+	KalamCacheFind found = kalam_cache_find(kalam_schema_cache, kalam_cache_process(), key, &at,
+											NULL, 0, &value);
 	char	   *list = NULL;
 
-	if (kalam_cache_find(kalam_schema_cache, kalam_cache_process(), key, &at, NULL, 0, &value) ==
-		KALAM_CACHE_MISS)
+	if (found == KALAM_CACHE_MISS)
 		return NULL;
 	/* nothing is raised here, for it is pinned */
 	if (is_recent(&value, now_ms, ttl_ms))
@@ -167,7 +168,9 @@ find_list(const KalamCacheKey *key, uint64 now_ms, int ttl_ms, uint32 *len)
 	if (list != NULL)
 		memcpy(list, value.data, value.len);
 	*len = value.len;
-	kalam_cache_unpin(kalam_schema_cache, kalam_cache_process(), value.pin);
+	/* (an empty one has been copied) */
+	if (found == KALAM_CACHE_PINNED)
+		kalam_cache_unpin(kalam_schema_cache, kalam_cache_process(), value.pin);
 	return list;
 }
 
