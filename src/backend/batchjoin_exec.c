@@ -34,6 +34,7 @@
 #include "src/backend/planner.h"
 #include "src/backend/scan.h"
 #include "src/backend/snapshot.h"
+#include "src/backend/tablestats.h"
 
 /* the first block of a batch of several rows: all of it is wanted */
 #define FIRST_BYTES (64 * 1024)
@@ -183,6 +184,7 @@ open_inner(BatchJoin *j, CustomScan *plan, EState *estate, int eflags)
 	j->now = &j->batches[0];
 	j->ahead = &j->batches[1];
 	j->merge.context = estate->es_query_cxt;
+	j->merge.point.ttl = estate->es_epq_active == NULL ? kalam_query_cache_ttl_of(j->table) : 0;
 	j->input.context = estate->es_query_cxt;
 }
 
@@ -629,6 +631,8 @@ end_batch_join(CustomScanState *css)
 	if (j->table != NULL)
 	{
 		close_batch(j);
+		if (j->merge.cost.query_hits + j->merge.cost.query_misses > 0)
+			kalam_count_cache(j->table, j->merge.cost.query_hits, j->merge.cost.query_misses);
 		kalam_table_close(j->table);
 	}
 	ExecEndNode(j->outer);

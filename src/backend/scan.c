@@ -204,7 +204,7 @@ kalam_scan_open_ranges(KalamScan *scan, KalamMerge *merge)
 
 /*
  * Do the ranges' rows depend on nothing but what the requests say?  Not on own changes,
- * nor on a filter that is too large to be sent.  (A row by its key is kept by itself;
+ * nor on a filter that is too large to be sent.  (Rows by their keys are kept by themselves;
  * of a scan that processes share, which is a large one, each piece is if little comes.)
  */
 static bool
@@ -215,6 +215,8 @@ is_for_cache(const KalamScan *scan)
 	return scan->cache_ttl > 0 &&
 		(scan->shared == NULL || scan->sent_bytes < KALAM_BLOCK_DATA_BYTES) &&
 		!(ranges->n == 1 && ranges->ranges[0].upper_len == 0) &&
+		!(scan->index == NULL && scan->groups == NULL && !scan->no_columns &&
+		  kalam_point_list_suits(ranges->ranges, ranges->n)) &&
 		(scan->merge.filter == NULL || scan->input.len > 0) &&
 		!kalam_scan_result_own_changes(scan->table->object_id);
 }
@@ -227,7 +229,7 @@ find_result(KalamScan *scan)
 	KalamResultRequest request = {
 		.range = &range, .ranges = scan->ranges.ranges, .nranges = scan->ranges.n,
 		.aggregates = scan->merge.aggregates, .aggregates_len = scan->merge.aggregates_len,
-		.bytes = scan->sent_bytes
+		.bytes = scan->limit > 0 ? 0 : scan->sent_bytes
 	};
 
 	scan->merge.result = NULL;
