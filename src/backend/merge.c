@@ -321,6 +321,23 @@ verify_result(KalamMerge *m)
 #endif
 }
 
+static void
+open_list(KalamMerge *m)
+{
+	if (m->list == NULL)
+		m->list = kalam_point_list_create(m->context);
+	kalam_point_list_open(m->list, m->point.ttl, &m->range, m->ranges, m->nranges);
+	m->listed = true;
+}
+
+static void
+close_list(KalamMerge *m)
+{
+	kalam_point_list_add_cost(m->list, &m->cost);
+	kalam_point_list_close(m->list);
+	m->listed = false;
+}
+
 /* Goes on to the ranges that the cursor did not carry.  False: there are none. */
 static bool
 next_cursor(KalamMerge *m)
@@ -348,8 +365,8 @@ next_stored(KalamMerge *m)
 {
 	const KalamRow *row = NULL;
 
-	if (m->list.open)
-		return kalam_point_list_next(&m->list, &m->listed_at);
+	if (m->listed)
+		return kalam_point_list_next(m->list, &m->listed_at);
 	if (m->kept && ((row = kalam_scan_result_next(m->result)) != NULL || !leave_result(m)))
 		return row;
 	if (m->cursor == NULL)
@@ -459,7 +476,7 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 	if (kalam_object_is_new(range->object_id))
 		m->range.flags &= ~KALAM_SCAN_COUNT;
 	else if (listed)
-		kalam_point_list_open(&m->list, m->point.ttl, &m->range, ranges, nranges, m->context);
+		open_list(m);
 	else if (nranges > 0 && !(nranges == 1 && is_point(&ranges[0]) && m->have_own) &&
 			 !m->kept && !find_cached(m))
 		open_cursor(m);
@@ -493,7 +510,7 @@ give_stored(KalamMerge *m, KalamMergedRow *row)
 	KalamVersion v;
 
 	row->tuple = kalam_row_tuple(stored);
-	row->range = m->list.open ? m->listed_at : range_of(m, stored);
+	row->range = m->listed ? m->listed_at : range_of(m, stored);
 	row->key = stored->key_len > 0 ? kalam_row_key(stored) : NULL;
 	row->key_len = stored->key_len;
 	row->entry = stored->index_key_len > 0 ? kalam_row_key(stored) + stored->key_len : NULL;
@@ -505,7 +522,7 @@ give_stored(KalamMerge *m, KalamMergedRow *row)
 		row->entry = m->ranges[0].lower;
 		row->entry_len = m->ranges[0].lower_len;
 	}
-	else if (m->list.open)
+	else if (m->listed)
 	{
 		row->key = m->ranges[row->range].lower;
 		row->key_len = m->ranges[row->range].lower_len;
@@ -677,9 +694,8 @@ void
 kalam_merge_close(KalamMerge *m)
 {
 	close_cursor(m);
-	if (m->list.open)
-		kalam_point_list_add_cost(&m->list, &m->cost);
-	kalam_point_list_close(&m->list);
+	if (m->listed)
+		close_list(m);
 	kalam_point_done(&m->point);
 	close_own_scan(m);
 	free_value(&m->own_point);
@@ -698,7 +714,7 @@ kalam_merge_cost(const KalamMerge *m)
 
 	if (m->open && m->cursor != NULL)
 		kalam_cursor_add_cost(m->cursor, &cost);
-	if (m->list.open)
-		kalam_point_list_add_cost(&m->list, &cost);
+	if (m->listed)
+		kalam_point_list_add_cost(m->list, &cost);
 	return cost;
 }
