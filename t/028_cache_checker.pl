@@ -71,7 +71,7 @@ sub add_sql
 	my ($set, $id) = @_;
 	my @ways = (
 		"UPDATE left_$set SET v = v + 1, u = id || ':' || v + 1 WHERE id = $id RETURNING v",
-		"INSERT INTO left_$set AS l SELECT id, grp, v, u, pad FROM left_$set WHERE id = $id ON CONFLICT (id) DO UPDATE SET v = l.v + 1, u = l.id || ':' || l.v + 1 RETURNING v");
+		"INSERT INTO left_$set AS l SELECT id, grp, v, u, name, pad FROM left_$set WHERE id = $id ON CONFLICT (id) DO UPDATE SET v = l.v + 1, u = l.id || ':' || l.v + 1 RETURNING v");
 
 	return $ways[ rand(@ways) ];
 }
@@ -433,15 +433,16 @@ foreach my $name (@levels)
 	my $self = CacheClient->new(node => $node, board => $board);
 	$self->session;
 	$self->new_view(0);
+	my @wrong;
 	foreach my $counter (0 .. $sets * $ids - 1)
 	{
 		foreach my $kind (@alone)
 		{
 			my $state = eval { $self->look($kind, int($counter / $ids), $counter % $ids) } // $@;
-			push @failed, "$kind: $state" if $state ne '';
+			push @wrong, "$kind: $state" if $state ne '';
 		}
 	}
-	is(join("\n", @failed), '', "$level: all agrees in the end");
+	is(join("\n", @wrong), '', "$level: all agrees in the end");
 	$self->{s}->quit;
 }
 $node->stop;

@@ -31,14 +31,14 @@ sub make_tables
 	foreach my $set (0 .. $sets - 1)
 	{
 		$node->safe_psql('postgres', qq(
-			CREATE FOREIGN TABLE left_$set (id int, grp int, v int, u text COLLATE "C", pad text)
-				SERVER kalam OPTIONS (primary_key 'id', index_grp 'grp, v', unique_u 'u');
+			CREATE FOREIGN TABLE left_$set (id int, grp int, v int, u text COLLATE "C", name text COLLATE "C", pad text)
+				SERVER kalam OPTIONS (primary_key 'id', index_grp 'grp, v', unique_u 'u', unique_name 'name');
 			CREATE FOREIGN TABLE right_$set (id int, v int) SERVER kalam OPTIONS (primary_key 'id');
 			CREATE FOREIGN TABLE odd_$set (id int, v int) SERVER kalam OPTIONS (primary_key 'id');
 			CREATE FOREIGN TABLE single_$set (id int, v int) SERVER kalam OPTIONS (primary_key 'id');
 			CREATE FOREIGN TABLE mixed_$set (id int, v int) SERVER kalam OPTIONS (primary_key 'id');
 			CREATE TABLE heap_$set (id int PRIMARY KEY, v int);
-			INSERT INTO left_$set SELECT g, g / 4, 0, g || ':' || 0, repeat('x', g * 1500) FROM generate_series(0, $ids - 1) g;
+			INSERT INTO left_$set SELECT g, g / 4, 0, g || ':' || 0, 'n' || g, repeat('x', g * 1500) FROM generate_series(0, $ids - 1) g;
 			ANALYZE left_$set;
 			INSERT INTO right_$set SELECT id, 0 FROM left_$set;
 			INSERT INTO single_$set SELECT * FROM right_$set;
@@ -211,6 +211,7 @@ my $behind = sub { $ids - $_[0] };
 	point_executed => reading_of_one(0, 'EXECUTE left_:s(:i)'),
 	point_single => reading_of_one($single, 'SELECT v FROM single_:s WHERE id = :i'),
 	point_index => reading_of_one(0, "SELECT v FROM left_:s WHERE grp = :i / 4 AND id = :i"),
+	point_unique => reading_of_one(0, "SELECT v FROM left_:s WHERE name = 'n:i'"),
 	row_share => reading_of_one(0, 'SELECT v FROM left_:s WHERE id = :i FOR SHARE'),
 	row_update => reading_of_one($single, 'SELECT v FROM single_:s WHERE id = :i FOR UPDATE'),
 	list => reading_of_some(0, 3, 'SELECT id, v FROM left_:s WHERE id IN (:i, (:i + 3) % 8, (:i + 6) % 8)'),
