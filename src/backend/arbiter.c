@@ -59,10 +59,10 @@ kalam_find_arbiters(KalamTable *table, Relation rel, const ModifyTable *plan, Re
 	arbiters->primary_key = has_columns(table->keys, table->nkeys, attnums);
 	for (int i = 0; i < table->nindexes; i++)
 	{
-		KalamIndex *index = &table->indexes[i];
+		const KalamIndex *index = &table->indexes[i];
 
-		if (index->unique && has_columns(index->columns, index->ncolumns, attnums))
-			arbiters->indexes = lappend(arbiters->indexes, index);
+		if (index->unique && has_columns(kalam_index_columns(index), index->ncolumns, attnums))
+			arbiters->indexes = lappend(arbiters->indexes, unconstify(KalamIndex *, index));
 	}
 	bms_free(attnums);
 	if (!arbiters->primary_key && arbiters->indexes == NIL)

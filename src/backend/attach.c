@@ -384,8 +384,7 @@ store_anew(Relation rel, KalamTable *table, KalamCatalogTable *t, const int *map
 	size_t		key_len;
 	uint32		object_id;
 
-	table->object_id = t->record.object_id;
-	table->object_known = true;
+	kalam_table_set_object(table, t->record.object_id);
 	scan = kalam_whole_scan_begin(rel);
 	object_id = kalam_create_object(table);
 	while ((tuple = kalam_whole_scan_next(scan, &old_key, &key_len)) != NULL)
@@ -424,7 +423,7 @@ store_anew(Relation rel, KalamTable *table, KalamCatalogTable *t, const int *map
 	t->columns = columns;
 	t->record.ncolumns = desc->natts;
 	t->record.object_id = object_id;
-	table->object_id = object_id;
+	kalam_table_set_object(table, object_id);
 }
 
 /* ---- the relation ---- */
@@ -458,7 +457,7 @@ kalam_attach(Oid relid, bool *check)
 		return NULL;
 	kalam_write_table_options(relid, others);
 	rel = table_open(relid, AccessShareLock);
-	table = kalam_table_open(rel);
+	table = kalam_table_open_to_change(rel);
 
 	t = find_wanted(&wanted, get_namespace_name(RelationGetNamespace(rel)));
 	check_owner(t);

@@ -11,10 +11,6 @@
 
 #include "src/backend/caches.h"
 
-/* (until they are there) */
-#pragma weak kalam_cache_least_bytes
-#pragma weak kalam_cache_init
-
 KalamCache *kalam_query_cache = NULL;
 KalamCache *kalam_schema_cache = NULL;
 KalamNames *kalam_names = NULL;

@@ -82,6 +82,8 @@ typedef struct KalamScanCost
 	uint64		bytes;
 	uint64		cache_hits;		/* KALAM_SCAN_MEASURE: blocks of files found in memory, */
 	uint64		file_reads;		/* and those read */
+	uint64		query_hits;		/* answered by the query cache, without storage; */
+	uint64		query_misses;	/* not, though it was asked */
 } KalamScanCost;
 
 extern void kalam_scan_cost_add(KalamScanCost *sum, const KalamScanCost *cost);

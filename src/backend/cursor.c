@@ -412,6 +412,8 @@ kalam_scan_cost_add(KalamScanCost *sum, const KalamScanCost *cost)
 	sum->bytes += cost->bytes;
 	sum->cache_hits += cost->cache_hits;
 	sum->file_reads += cost->file_reads;
+	sum->query_hits += cost->query_hits;
+	sum->query_misses += cost->query_misses;
 }
 
 void

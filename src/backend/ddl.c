@@ -285,6 +285,12 @@ kalam_ddl_install(void)
 	ProcessUtility_hook = kalam_ProcessUtility;
 }
 
+bool
+kalam_ddl_here(void)
+{
+	return touched != NIL || kalam_reconcile_here();
+}
+
 /* ---- ends of transactions ---- */
 
 void
@@ -311,10 +317,10 @@ forget_touched(SubTransactionId sub)
 }
 
 void
-kalam_ddl_at_xact_end(bool committed)
+kalam_ddl_at_xact_end(void)
 {
 	forget_touched(InvalidSubTransactionId);
-	kalam_reconcile_at_xact_end(committed);
+	kalam_reconcile_at_xact_end();
 }
 
 void

@@ -15,8 +15,11 @@
 
 extern void kalam_ddl_install(void);	/* hooks */
 
+/* Has this transaction changed the definition of a relation, or a record? */
+extern bool kalam_ddl_here(void);
+
 extern void kalam_ddl_at_precommit(void);
-extern void kalam_ddl_at_xact_end(bool committed);
+extern void kalam_ddl_at_xact_end(void);
 extern void kalam_ddl_at_subcommit(SubTransactionId sub, SubTransactionId parent);
 extern void kalam_ddl_at_subabort(SubTransactionId sub);
 

@@ -78,9 +78,27 @@ explain_conditions(const char *label, List *quals, ForeignScan *plan, ExplainSta
 												  context, prefix, false), es);
 }
 
+/* Nothing of those that did not ask it. */
+static void
+explain_query_cache(const KalamScanCost *cost, ExplainState *es)
+{
+	if (cost->query_hits + cost->query_misses == 0)
+		return;
+	if (es->format == EXPLAIN_FORMAT_TEXT)
+	{
+		appendStringInfoSpaces(es->str, es->indent * 2);
+		appendStringInfo(es->str, "Query Cache: hits=" UINT64_FORMAT " misses=" UINT64_FORMAT "\n",
+						 cost->query_hits, cost->query_misses);
+		return;
+	}
+	ExplainPropertyUInteger("Query Cache Hits", NULL, cost->query_hits, es);
+	ExplainPropertyUInteger("Query Cache Misses", NULL, cost->query_misses, es);
+}
+
 void
 kalam_explain_cost(uint64 nranges, const KalamScanCost *cost, ExplainState *es)
 {
+	explain_query_cache(cost, es);
 	if (es->format == EXPLAIN_FORMAT_TEXT)
 	{
 		appendStringInfoSpaces(es->str, es->indent * 2);

@@ -60,10 +60,10 @@ extern char *kalam_index_relname(const KalamIndex *index, Relation rel);
  * Has the index an entry for every row that a snapshot of this stamp sees?  Not
  * if it was built since.  Looks the table's object up.
  */
-extern bool kalam_index_usable(KalamTable *table, KalamIndex *index, uint64 stamp);
+extern bool kalam_index_usable(KalamTable *table, const KalamIndex *index, uint64 stamp);
 
 /* Raises 40001 if it is not usable. */
-extern void kalam_index_check_snapshot(KalamTable *table, KalamIndex *index, Relation rel,
+extern void kalam_index_check_snapshot(KalamTable *table, const KalamIndex *index, Relation rel,
 									   uint64 stamp);
 
 /* ---- indexwrite.c ---- */
@@ -89,7 +89,7 @@ extern bool kalam_index_changes_unique(const KalamIndexChanges *changes);
  * kalam_index_stage has that looked up later.  With a snapshot, a stored one that it
  * does not see is 40001 from repeatable read on.
  */
-extern KalamIndex *kalam_index_claim(KalamIndexChanges *changes, bool is_new, bool look_up,
+extern const KalamIndex *kalam_index_claim(KalamIndexChanges *changes, bool is_new, bool look_up,
 									 Snapshot snapshot);
 
 /*

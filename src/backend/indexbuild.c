@@ -31,7 +31,7 @@ static const char *
 option_of(const KalamIndex *index, List *options)
 {
 	char	   *name = psprintf("%s%s", index->unique ? KALAM_OPTION_UNIQUE : KALAM_OPTION_INDEX,
-								index->name);
+								kalam_index_name(index));
 	ListCell   *lc;
 
 	foreach(lc, options)
@@ -57,7 +57,7 @@ put_indexes(const KalamTable *table, Relation rel, KalamCatalogTable *record, ui
 		x->id = index->id;
 		x->flags = index->unique ? KALAM_INDEX_UNIQUE : 0;
 		x->since = index->since;
-		x->name = kalam_string(index->name);
+		x->name = kalam_string(kalam_index_name(index));
 		x->columns = kalam_string(option_of(index, options));
 	}
 }
@@ -81,8 +81,7 @@ kalam_index_start_anew(KalamTable *table, Relation rel, KalamCatalogTable *recor
 
 	for (int i = 0; i < table->nindexes; i++)
 	{
-		table->indexes[i].id = take_id(&next_index, rel);
-		table->indexes[i].since = 0;
+		kalam_table_set_index(table, i, take_id(&next_index, rel), 0);
 	}
 	put_indexes(table, rel, record, next_index);
 }
@@ -114,13 +113,13 @@ same_index(const KalamIndex *index, const KalamTableIndex *was, const KalamCatal
 	int			i = 0;
 
 	if (index->unique != ((was->flags & KALAM_INDEX_UNIQUE) != 0) ||
-		strcmp(index->name, kalam_string_dup(was->name)) != 0)
+		strcmp(kalam_index_name(index), kalam_string_dup(was->name)) != 0)
 		return false;
-	items = kalam_parse_key_list(index->name, kalam_string_dup(was->columns));
+	items = kalam_parse_key_list(kalam_index_name(index), kalam_string_dup(was->columns));
 	if (list_length(items) != index->ncolumns)
 		return false;
 	foreach(lc, items)
-		if (!same_column(&index->columns[i++], lfirst(lc), old))
+		if (!same_column(&kalam_index_columns(index)[i++], lfirst(lc), old))
 			return false;
 	return true;
 }
@@ -133,7 +132,7 @@ raise_cannot_create(const KalamIndex *index, Relation rel, TupleTableSlot *slot)
 {
 	char	   *name = kalam_index_relname(index, rel);
 	char	   *key = TupIsNull(slot) ? NULL :
-		kalam_describe_key(rel, index->columns, index->ncolumns, slot);
+		kalam_describe_key(rel, kalam_index_columns(index), index->ncolumns, slot);
 
 	ereport(ERROR,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
@@ -302,22 +301,21 @@ kalam_index_reconcile(Relation rel, KalamTable *table, const KalamCatalogTable *
 
 	for (int i = 0; i < table->nindexes; i++)
 	{
-		KalamIndex *index = &table->indexes[i];
+		uint32		w = 0;
 
-		index->id = 0;
-		for (uint32 w = 0; w < old->record.nindexes && index->id == 0; w++)
-			if (same_index(index, &old->indexes[w], old))
-			{
-				index->id = (uint16) old->indexes[w].id;
-				index->since = old->indexes[w].since;
-				stays[w] = true;
-			}
-		if (index->id == 0)
+		while (w < old->record.nindexes && !same_index(&table->indexes[i], &old->indexes[w], old))
+			w++;
+		if (w < old->record.nindexes)
 		{
-			index->id = take_id(&next_index, rel);
+			kalam_table_set_index(table, i, (uint16) old->indexes[w].id, old->indexes[w].since);
+			stays[w] = true;
+		}
+		else
+		{
 			/* all that is indexed was committed by then */
-			index->since = atomic_load(&kalam_segment->pub);
-			to_build = lappend(to_build, index);
+			kalam_table_set_index(table, i, take_id(&next_index, rel),
+								  atomic_load(&kalam_segment->pub));
+			to_build = lappend(to_build, unconstify(KalamIndex *, &table->indexes[i]));
 		}
 	}
 	for (uint32 w = 0; w < old->record.nindexes; w++)

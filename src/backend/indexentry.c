@@ -22,7 +22,7 @@ kalam_index_key_prefix(const KalamTable *table, const KalamIndex *index, uint8 *
 char *
 kalam_index_relname(const KalamIndex *index, Relation rel)
 {
-	return makeObjectName(RelationGetRelationName(rel), index->name, index->unique ? "key" : "idx");
+	return makeObjectName(RelationGetRelationName(rel), kalam_index_name(index), index->unique ? "key" : "idx");
 }
 
 void
@@ -38,7 +38,7 @@ kalam_index_entry_in(const KalamTable *table, const KalamIndex *index, Relation 
 	w.len = KALAM_INDEX_KEY_PREFIX_BYTES;
 	for (int i = 0; i < index->ncolumns; i++)
 	{
-		KalamKeyColumn *column = &index->columns[i];
+		const KalamKeyColumn *column = &kalam_index_columns(index)[i];
 		bool		isnull;
 		Datum		value = slot_getattr(slot, column->attnum, &isnull);
 
@@ -111,22 +111,29 @@ is_own(const KalamTable *table, const KalamIndex *index)
 }
 
 bool
-kalam_index_usable(KalamTable *table, KalamIndex *index, uint64 stamp)
+kalam_index_usable(KalamTable *table, const KalamIndex *index, uint64 stamp)
 {
+	int			n = index - table->indexes;
+	uint64		bit = n < 64 ? UINT64CONST(1) << n : 0;
+
 	if (kalam_table_object(table) == KALAM_OBJECT_NONE || index->id == 0 || stamp < index->since)
 		return false;
 	/* (true but for transactions with one snapshot, and stable functions that come late) */
-	if (stamp >= table->object_seen_at || stamp == index->usable_at)
+	if (stamp >= table->object_seen_at ||
+		(stamp == table->usable_at && (table->usable & bit) != 0))
 		return true;
 	if (!is_own(table, index) &&
 		!record_has(kalam_catalog_get_at(MyDatabaseId, table->relid, stamp), table, index))
 		return false;
-	index->usable_at = stamp;
+	if (stamp != table->usable_at)
+		table->usable = 0;
+	table->usable_at = stamp;
+	table->usable |= bit;
 	return true;
 }
 
 void
-kalam_index_check_snapshot(KalamTable *table, KalamIndex *index, Relation rel, uint64 stamp)
+kalam_index_check_snapshot(KalamTable *table, const KalamIndex *index, Relation rel, uint64 stamp)
 {
 	if (!kalam_index_usable(table, index, stamp))
 		ereport(ERROR,

@@ -334,7 +334,7 @@ kalam_verify_indexes(PG_FUNCTION_ARGS)
 		sum_rows(&v, sums);
 		for (int i = 0; i < v.table->nindexes; i++)
 		{
-			KalamIndex *index = &v.table->indexes[i];
+			const KalamIndex *index = &v.table->indexes[i];
 
 			kalam_index_check_snapshot(v.table, index, v.rel, v.stamp);
 			sum_entries(&v, index, &sums[v.table->nindexes + i]);

@@ -22,7 +22,7 @@
 
 typedef struct IndexChange
 {
-	KalamIndex *index;
+	const KalamIndex *index;
 	KalamIndexEntry gone;		/* to be deleted, if its key is not NULL */
 	KalamIndexEntry put;		/* to be written, if its key is not NULL */
 	bool		claims;			/* put is a unique value that the row did not have */
@@ -59,7 +59,7 @@ raise_not_built(const KalamIndex *index, Relation rel)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("index \"%s\" was never built", kalam_index_relname(index, rel)),
 			 errdetail("Option \"%s_%s\" was set while kalam_fdw was not in shared_preload_libraries.",
-					   index->unique ? "unique" : "index", index->name),
+					   index->unique ? "unique" : "index", kalam_index_name(index)),
 			 errhint("Set the option again.")));
 }
 
@@ -79,7 +79,7 @@ kalam_index_changes(KalamTable *table, Relation rel,
 	changes->n = 0;
 	for (int i = 0; i < table->nindexes; i++)
 	{
-		KalamIndex *index = &table->indexes[i];
+		const KalamIndex *index = &table->indexes[i];
 		IndexChange *c = &changes->change[changes->n];
 
 		if (index->id == 0)
@@ -147,7 +147,7 @@ is_stored(const KalamIndexEntry *entry, Snapshot snapshot)
 	return true;
 }
 
-KalamIndex *
+const KalamIndex *
 kalam_index_claim(KalamIndexChanges *changes, bool is_new, bool look_up, Snapshot snapshot)
 {
 	if (changes == NULL)

@@ -41,7 +41,7 @@ kalam_scan_key(const KalamTable *table, int n)
 		key.nordered = index->ncolumns + table->nkeys;
 		key.ncolumns = index->unique ? index->ncolumns : key.nordered;
 		columns = palloc(key.nordered * sizeof(KalamKeyColumn));
-		memcpy(columns, index->columns, index->ncolumns * sizeof(KalamKeyColumn));
+		memcpy(columns, kalam_index_columns(index), index->ncolumns * sizeof(KalamKeyColumn));
 		if (table->nkeys > 0)
 			memcpy(columns + index->ncolumns, table->keys, table->nkeys * sizeof(KalamKeyColumn));
 		key.columns = columns;
@@ -55,7 +55,7 @@ kalam_key_for_plan(const KalamScanKey *key)
 	if (key->index == NULL)
 		return NULL;
 	return makeString(psprintf("%s%s", key->index->unique ? KALAM_OPTION_UNIQUE : KALAM_OPTION_INDEX,
-							   key->index->name));
+							   kalam_index_name(key->index)));
 }
 
 int
@@ -68,7 +68,7 @@ kalam_find_index(const KalamTable *table, String *option)
 		return KALAM_PRIMARY_KEY;
 	if (kalam_is_index_option(strVal(option), &name, &unique))
 		for (int i = 0; i < table->nindexes; i++)
-			if (table->indexes[i].unique == unique && strcmp(table->indexes[i].name, name) == 0)
+			if (table->indexes[i].unique == unique && strcmp(kalam_index_name(&table->indexes[i]), name) == 0)
 				return i;
 	elog(ERROR, "index \"%s\" of a kalam table is gone", strVal(option));
 	return KALAM_PRIMARY_KEY;	/* not reached */

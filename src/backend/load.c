@@ -218,7 +218,7 @@ static void
 declare_target(KalamLoad *load, const KalamTable *table, uint16 index_id, uint16 flags)
 {
 	KalamLoadTarget target = {.object_id = table->object_id, .index_id = index_id, .flags = flags,
-							  .options = table->object_options};
+							  .options = table->schema->options.object};
 
 	if (load->ntargets == load->targets_size)
 	{

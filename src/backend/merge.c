@@ -174,6 +174,48 @@ add_sections(KalamMerge *m)
 		elog(ERROR, "the input of a scan is too large");
 }
 
+/* What is asked for the one key. */
+static KalamRange
+point_range(const KalamMerge *m)
+{
+	KalamRange	range = m->range;
+
+	range.lower = m->ranges[0].lower;
+	range.lower_len = m->ranges[0].lower_len;
+	range.upper_len = 0;
+	range.flags |= KALAM_SCAN_POINT;
+	range.flags &= ~KALAM_SCAN_REVERSE;
+	return range;
+}
+
+/*
+ * Looks the one key up in the query cache.  Not if what is stored is merged with own
+ * versions: then it must come with its keys.
+ */
+static bool
+find_cached(KalamMerge *m)
+{
+	KalamRange	range;
+
+	if (m->point.ttl == 0 || m->nranges != 1 || !is_point(&m->ranges[0]) ||
+		m->merging || m->replacing || flagged(m, KALAM_SCAN_NEWEST | KALAM_SCAN_COUNT))
+		return false;
+	range = point_range(m);
+	if (!kalam_point_find(&m->point, &range, m->context, &m->found))
+	{
+		m->cost.query_misses++;
+		if (flagged(m, KALAM_SCAN_INDEX))
+			m->range.flags |= KALAM_SCAN_KEYS;
+		return false;
+	}
+	m->cost.query_hits++;
+	m->have_stored = m->cached = true;
+	m->stored = m->found.row;
+	m->cursor_first = 0;
+	m->cursor_end = 1;
+	return true;
+}
+
 /* Asks for the ranges from cursor_end on, as many as a request carries. */
 static void
 open_cursor(KalamMerge *m)
@@ -187,14 +229,14 @@ open_cursor(KalamMerge *m)
 	{
 		const KalamKeyRange *r = &m->ranges[0];
 
-		range.lower = r->lower;
-		range.lower_len = r->lower_len;
-		range.upper = r->upper;
-		range.upper_len = r->upper_len;
 		if (is_point(r))
+			range = point_range(m);
+		else
 		{
-			range.flags |= KALAM_SCAN_POINT;
-			range.flags &= ~KALAM_SCAN_REVERSE;
+			range.lower = r->lower;
+			range.lower_len = r->lower_len;
+			range.upper = r->upper;
+			range.upper_len = r->upper_len;
 		}
 		if (m->aggregating)
 		{
@@ -261,6 +303,12 @@ next_stored(KalamMerge *m)
 		return NULL;
 	while ((row = kalam_cursor_next(m->cursor)) == NULL && next_cursor(m))
 		;
+	if (m->point.missed)
+	{
+		KalamRange	range = point_range(m);
+
+		kalam_point_put(&m->point, &range, row);
+	}
 	return row;
 }
 
@@ -308,6 +356,7 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 	m->nranges = nranges;
 	m->command_id = command_id;
 	m->have_stored = false;
+	m->cached = false;
 	m->have_own = false;
 	m->own_range = 0;
 	m->own_point_given = false;
@@ -350,7 +399,8 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 		(!m->aggregates_once || fits_one_request(m));
 	if (kalam_object_is_new(range->object_id))
 		m->range.flags &= ~KALAM_SCAN_COUNT;
-	else if (nranges > 0 && !(nranges == 1 && is_point(&ranges[0]) && m->have_own))
+	else if (nranges > 0 && !(nranges == 1 && is_point(&ranges[0]) && m->have_own) &&
+			 !find_cached(m))
 		open_cursor(m);
 	m->counting = flagged(m, KALAM_SCAN_COUNT);
 }
@@ -383,6 +433,13 @@ give_stored(KalamMerge *m, KalamMergedRow *row)
 	row->key_len = stored->key_len;
 	row->entry = stored->index_key_len > 0 ? kalam_row_key(stored) + stored->key_len : NULL;
 	row->entry_len = stored->index_key_len;
+	if (m->cached)
+	{
+		row->key = m->found.key;
+		row->key_len = m->found.key_len;
+		row->entry = m->ranges[0].lower;
+		row->entry_len = m->ranges[0].lower_len;
+	}
 	row->range = range_of(m, stored);
 	row->own = false;
 	row->own_command = 0;
@@ -551,6 +608,7 @@ void
 kalam_merge_close(KalamMerge *m)
 {
 	close_cursor(m);
+	kalam_point_done(&m->point);
 	close_own_scan(m);
 	free_value(&m->own_point);
 	free_value(&m->own_row);

@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 #include "src/backend/client.h"
+#include "src/backend/querycache.h"
 #include "src/backend/scan_input.h"
 #include "src/backend/ship.h"
 #include "src/backend/transaction.h"
@@ -47,6 +48,8 @@ typedef struct KalamMerge
 								 * storage send groups, where it may */
 	uint32		aggregates_len;
 	bool		aggregates_once;	/* if one request can bring all ranges */
+	KalamPointReader point;		/* the owner sets its ttl: whether stored rows may come
+								 * from the query cache */
 	bool		open;
 	bool		counting;		/* KALAM_SCAN_COUNT was asked for, and can be had */
 
@@ -66,6 +69,8 @@ typedef struct KalamMerge
 	bool		aggregating;	/* storage sends groups */
 	const KalamRow *stored;		/* next stored row, if have_stored */
 	bool		have_stored;
+	bool		cached;			/* it came from the query cache: this is */
+	KalamPoint	found;
 
 	bool		merging;		/* own changes of keys in the ranges count */
 	bool		replacing;		/* stored rows may have own versions, whose index

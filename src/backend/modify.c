@@ -98,7 +98,7 @@ begin_modify_state(ResultRelInfo *info, ModifyTableState *mtstate)
 	m->rel = info->ri_RelationDesc;
 	m->table = kalam_table_open(m->rel);
 	m->mtstate = mtstate;
-	m->on_conflict = m->table->on_conflict;
+	m->on_conflict = m->table->schema->options.on_conflict;
 	find_constraints(m);
 	kalam_on_conflict_begin(m, info);
 	info->ri_FdwState = m;
@@ -144,7 +144,7 @@ kalam_modify_make_ready(KalamModify *m)
 		return;
 	kalam_table_require_object(m->table, m->rel);
 	m->object_is_new = kalam_object_is_new(m->table->object_id);
-	foreach(lc, m->table->sequences)
+	foreach(lc, kalam_table_sequences(m->table, m->rel))
 		kalam_transaction_uses_sequence(lfirst_oid(lc));
 	m->ready = true;
 }

@@ -198,7 +198,7 @@ static bool
 put_claimed(EState *estate, KalamModify *m, KalamIndexChanges *changes, TupleTableSlot *slot,
 			const uint8 *key, size_t key_len, bool ignore, bool look_up, bool at_once)
 {
-	KalamIndex *conflict = kalam_index_claim(changes, m->object_is_new, ignore,
+	const KalamIndex *conflict = kalam_index_claim(changes, m->object_is_new, ignore,
 											 ignore ? ignoring_snapshot(estate) : NULL);
 	KalamStagedVersion *version;
 

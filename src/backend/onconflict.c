@@ -75,7 +75,7 @@ sets_key(EState *estate, ResultRelInfo *info, KalamTable *table)
 			return true;
 	for (int i = 0; i < table->nindexes; i++)
 		for (int k = 0; k < table->indexes[i].ncolumns && table->indexes[i].unique; k++)
-			if (bms_is_member(table->indexes[i].columns[k].attnum - FirstLowInvalidHeapAttributeNumber,
+			if (bms_is_member(kalam_index_columns(&table->indexes[i])[k].attnum - FirstLowInvalidHeapAttributeNumber,
 							  set))
 				return true;
 	return false;

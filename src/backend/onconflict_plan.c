@@ -89,7 +89,7 @@ any_key_fits(Relation rel, const KalamTable *table, List *elements, Oid parent)
 
 	for (int i = 0; i < table->nindexes && !fits; i++)
 		fits = table->indexes[i].unique &&
-			key_fits(rel, table->indexes[i].columns, table->indexes[i].ncolumns, elements, parent);
+			key_fits(rel, kalam_index_columns(&table->indexes[i]), table->indexes[i].ncolumns, elements, parent);
 	return fits;
 }
 

@@ -234,32 +234,29 @@ read_interval(DefElem *def)
 	return (int64) ceil(ms);
 }
 
-/* Reads one table option into table, or only checks it if table is NULL. */
+/* Reads one table option; false: there is none of that name. */
 static bool
-table_option(DefElem *def, KalamTable *table)
+table_option(DefElem *def, KalamTableOptions *options)
 {
-	KalamTable	ignored;
 	const char *name;
 	bool		unique;
 
-	if (table == NULL)
-		table = &ignored;
 	if (strcmp(def->defname, "primary_key") == 0 ||
 		kalam_is_index_option(def->defname, &name, &unique))
 		(void) kalam_parse_key_list(def->defname, defGetString(def));
 	else if (strcmp(def->defname, "on_conflict") == 0)
-		table->on_conflict = parse_choice(def, conflict_names, "error, replace, ignore");
+		options->on_conflict = parse_choice(def, conflict_names, "error, replace, ignore");
 	else if (strcmp(def->defname, "compression") == 0)
-		table->object_options.compression =
+		options->object.compression =
 			parse_choice(def, compression_names, "none, lz4, zstd");
 	else if (strcmp(def->defname, "bloom_fpr") == 0)
-		table->object_options.bloom_fpr_ppm = parse_bloom(def);
+		options->object.bloom_fpr_ppm = parse_bloom(def);
 	else if (strcmp(def->defname, "on_drop") == 0)
-		table->keep_on_drop = parse_choice(def, drop_names, "drop, keep") == 1;
+		(void) parse_choice(def, drop_names, "drop, keep");
 	else if (strcmp(def->defname, "cache") == 0)
-		table->cache = read_bool(def);
+		options->cache = read_bool(def);
 	else if (strcmp(def->defname, "cache_ttl") == 0)
-		table->cache_ttl = read_interval(def);
+		options->cache_ttl = read_interval(def);
 	else
 		return kalam_is_attach_option(def);
 	return true;
@@ -282,7 +279,9 @@ kalam_fdw_validator(PG_FUNCTION_ARGS)
 
 		if (catalog == ForeignTableRelationId)
 		{
-			if (table_option(def, NULL))
+			KalamTableOptions ignored;
+
+			if (table_option(def, &ignored))
 				continue;
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
@@ -304,7 +303,7 @@ kalam_fdw_validator(PG_FUNCTION_ARGS)
 
 /* The columns that an option names.  what: the key or index, for messages. */
 static KalamKeyColumn *
-read_columns(KalamTable *table, Relation rel, DefElem *def, const char *what, int *ncolumns)
+read_columns(Relation rel, DefElem *def, const char *what, int *ncolumns)
 {
 	List	   *items = kalam_parse_key_list(def->defname, defGetString(def));
 	TupleDesc	desc = RelationGetDescr(rel);
@@ -312,7 +311,7 @@ read_columns(KalamTable *table, Relation rel, DefElem *def, const char *what, in
 	ListCell   *lc;
 	int			n = 0;
 
-	columns = MemoryContextAllocZero(table->context, list_length(items) * sizeof(KalamKeyColumn));
+	columns = palloc0(list_length(items) * sizeof(KalamKeyColumn));
 	foreach(lc, items)
 	{
 		KalamKeyItem *item = lfirst(lc);
@@ -347,40 +346,35 @@ read_columns(KalamTable *table, Relation rel, DefElem *def, const char *what, in
 	return columns;
 }
 
-static void
-read_index(KalamTable *table, Relation rel, DefElem *def, const char *name, bool unique)
-{
-	KalamIndex *index = &table->indexes[table->nindexes];
-
-	index->name = MemoryContextStrdup(table->context, name);
-	index->unique = unique;
-	index->columns = read_columns(table, rel, def, psprintf("index \"%s\"", name),
-								  &index->ncolumns);
-	table->nindexes++;
-}
-
 void
-kalam_table_read_options(KalamTable *table, Relation rel, List *options)
+kalam_read_table_options(Relation rel, List *options, KalamOptionsRead *read)
 {
 	ListCell   *lc;
 
-	table->object_options.compression = KALAM_COMPRESSION_LZ4;
-	table->object_options.bloom_fpr_ppm = 10000;
-	table->cache = true;
-	table->cache_ttl = -1;
-	table->indexes = MemoryContextAllocZero(table->context,
-											Max(list_length(options), 1) * sizeof(KalamIndex));
+	memset(read, 0, sizeof(*read));
+	read->options.object.compression = KALAM_COMPRESSION_LZ4;
+	read->options.object.bloom_fpr_ppm = 10000;
+	read->options.cache = true;
+	read->options.cache_ttl = -1;
+	read->indexes = palloc0(Max(list_length(options), 1) * sizeof(KalamIndexOption));
 	foreach(lc, options)
 	{
 		DefElem    *def = lfirst(lc);
 		const char *name;
 		bool		unique;
 
-		(void) table_option(def, table);
+		(void) table_option(def, &read->options);
 		if (strcmp(def->defname, "primary_key") == 0)
-			table->keys = read_columns(table, rel, def, "the primary key", &table->nkeys);
+			read->keys = read_columns(rel, def, "the primary key", &read->nkeys);
 		else if (kalam_is_index_option(def->defname, &name, &unique))
-			read_index(table, rel, def, name, unique);
+		{
+			KalamIndexOption *index = &read->indexes[read->nindexes++];
+
+			index->name = name;
+			index->unique = unique;
+			index->columns = read_columns(rel, def, psprintf("index \"%s\"", name),
+										  &index->ncolumns);
+		}
 	}
 }
 

@@ -256,7 +256,7 @@ kalam_reconcile(Oid relid, bool validate)
 		old = attached = kalam_attach(relid, &validate);
 	set_key_not_null(relid, attached ? NULL : old);
 	rel = table_open(relid, AccessShareLock);
-	table = kalam_table_open(rel);
+	table = kalam_table_open_to_change(rel);
 	if (old == NULL)
 		(void) require_record(rel, table);
 	else
@@ -271,8 +271,7 @@ kalam_reconcile(Oid relid, bool validate)
 		}
 		else
 		{
-			table->object_id = old->record.object_id;
-			table->object_known = true;
+			kalam_table_set_object(table, old->record.object_id);
 			kalam_index_reconcile(rel, table, old, record);
 		}
 		kalam_catalog_put(record);
@@ -401,12 +400,19 @@ kalam_exec_truncate(List *rels, DropBehavior behavior, bool restart_seqs)
 	}
 }
 
+bool
+kalam_reconcile_here(void)
+{
+	return anything_staged;
+}
+
 /* ---- ends of transactions ---- */
 
 void
-kalam_reconcile_at_xact_end(bool committed)
+kalam_reconcile_at_xact_end(void)
 {
-	if (anything_staged && !committed)
+	/* schemas that are this backend's own may be shared now */
+	if (anything_staged)
 		kalam_tables_forget();
 	anything_staged = false;
 }

@@ -27,8 +27,11 @@ extern void kalam_reconcile_drop_record(const KalamCatalogTable *record);
 /* Raises if the column is part of the primary key. */
 extern void kalam_reconcile_check_column_drop(Oid relid, int attnum);
 
+/* Has this transaction changed a record, or begun to? */
+extern bool kalam_reconcile_here(void);
+
 /* Callbacks; never raise. */
-extern void kalam_reconcile_at_xact_end(bool committed);
+extern void kalam_reconcile_at_xact_end(void);
 extern void kalam_reconcile_at_subabort(void);
 
 #endif							/* KALAM_RECONCILE_H */

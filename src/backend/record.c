@@ -35,8 +35,8 @@ kalam_create_object(const KalamTable *table)
 
 	(void) kalam_client_ready();
 	object_id = atomic_fetch_add(&kalam_segment->next_object_id, 1);
-	kalam_stage_object(KALAM_CHANGE_CREATE_OBJECT, object_id, &table->object_options,
-					   sizeof(table->object_options));
+	kalam_stage_object(KALAM_CHANGE_CREATE_OBJECT, object_id, &table->schema->options.object,
+					   sizeof(table->schema->options.object));
 	return object_id;
 }
 

@@ -136,8 +136,8 @@ kalam_needs_rewrite(Relation rel, const KalamTable *table, const KalamCatalogTab
 			(new_column_value(rel, i) != NULL || (att->attgenerated && !att->attisdropped)))
 			return true;
 	}
-	if (options.compression != table->object_options.compression ||
-		options.bloom_fpr_ppm != table->object_options.bloom_fpr_ppm)
+	if (options.compression != table->schema->options.object.compression ||
+		options.bloom_fpr_ppm != table->schema->options.object.bloom_fpr_ppm)
 		return true;
 
 	/* the same columns in the same order and direction, whatever their names */
@@ -347,8 +347,7 @@ kalam_rewrite(Relation rel, KalamTable *table, const KalamCatalogTable *old)
 	InitResultRelInfo(info, rel, 0, NULL, 0);
 	/* generated columns may ask for it */
 	new_slot->tts_tableOid = RelationGetRelid(rel);
-	table->object_id = old->record.object_id;
-	table->object_known = true;
+	kalam_table_set_object(table, old->record.object_id);
 	/* the scan sees commands before this one */
 	CommandCounterIncrement();
 	scan = kalam_whole_scan_begin(rel);
@@ -356,7 +355,7 @@ kalam_rewrite(Relation rel, KalamTable *table, const KalamCatalogTable *old)
 	rewrite.load = kalam_load_begin_for_rows(table, raise_duplicate, &rewrite);
 
 	object_id = kalam_create_object(table);
-	table->object_id = object_id;
+	kalam_table_set_object(table, object_id);
 	if (rewrite.load != NULL)
 		rewrite.target = kalam_load_declare(*rewrite.load, table, true);
 	while ((tuple = kalam_whole_scan_next(scan, &old_key, &old_key_len)) != NULL)

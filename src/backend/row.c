@@ -189,7 +189,7 @@ kalam_raise_duplicate(Relation rel, uint16 index_id, MinimalTuple tuple)
 	for (int i = 0; i < table->nindexes; i++)
 		if (index_id != 0 && table->indexes[i].id == index_id)
 		{
-			columns = table->indexes[i].columns;
+			columns = kalam_index_columns(&table->indexes[i]);
 			ncolumns = table->indexes[i].ncolumns;
 			name = kalam_index_relname(&table->indexes[i], rel);
 		}

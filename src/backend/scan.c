@@ -20,6 +20,7 @@
 #include "src/backend/index.h"
 #include "src/backend/parallel.h"
 #include "src/backend/planner.h"
+#include "src/backend/querycache.h"
 #include "src/backend/row.h"
 #include "src/backend/rowlock.h"
 #include "src/backend/scan.h"
@@ -27,6 +28,24 @@
 #include "src/backend/scan_state.h"
 #include "src/backend/sidebyside.h"
 #include "src/backend/snapshot.h"
+#include "src/backend/tablestats.h"
+
+/*
+ * Reads that come to locks or changes, now or later, go to storage: these look at newer
+ * states of rows too.
+ */
+static uint64
+cache_ttl(const KalamScan *scan, const ForeignScanState *node)
+{
+	const ForeignScan *plan = (const ForeignScan *) node->ss.ps.plan;
+	EState	   *estate = node->ss.ps.state;
+
+	if (kalam_scan_locks(scan) || boolVal(list_nth(plan->fdw_private, KALAM_PRIVATE_MARK)) ||
+		plan->operation != CMD_SELECT || estate->es_epq_active != NULL ||
+		(plan->scan.scanrelid > 0 && ExecRelationIsTargetRelation(estate, plan->scan.scanrelid)))
+		return 0;
+	return kalam_query_cache_ttl_of(scan->table);
+}
 
 void
 kalam_begin_scan(ForeignScanState *node, int eflags)
@@ -95,6 +114,8 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 		if (scan->index != NULL)
 			kalam_index_check_snapshot(scan->table, scan->index, scan->rel, scan->stamp);
 	}
+	scan->cache_ttl = cache_ttl(scan, node);
+	scan->merge.point.ttl = scan->cache_ttl;
 	scan->command_id = estate->es_snapshot->curcid;
 	scan->owner = GetCurrentSubTransactionId();
 	scan->merge.context = estate->es_query_cxt;
@@ -407,6 +428,8 @@ kalam_end_scan(ForeignScanState *node)
 	if (scan == NULL)
 		return;
 	stop_scan(scan);
+	if (scan->merge.cost.query_hits + scan->merge.cost.query_misses > 0)
+		kalam_count_cache(scan->table, scan->merge.cost.query_hits, scan->merge.cost.query_misses);
 	kalam_table_close(scan->table);
 }
 

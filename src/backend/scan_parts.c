@@ -16,7 +16,7 @@
 struct KalamScanPart
 {
 	KalamConditions conditions;
-	KalamIndex *index;
+	const KalamIndex *index;
 	ExprState  *arm;
 };
 

@@ -26,7 +26,7 @@ typedef struct KalamScan
 	Relation	rel;
 	KalamTable *table;
 	KalamConditions conditions;
-	KalamIndex *index;			/* that it follows; NULL: the primary key */
+	const KalamIndex *index;			/* that it follows; NULL: the primary key */
 	struct KalamScanPart *parts;	/* it reads these one after the other; then the two */
 	int			nparts;			/* above are those of part number `part` */
 	int			part;
@@ -43,6 +43,8 @@ typedef struct KalamScan
 	uint32		measure;		/* KALAM_SCAN_MEASURE if EXPLAIN wants it */
 	Cost		cost;			/* of all of it, as planned */
 	double		sent_bytes;		/* of rows that it gives, as planned */
+	uint64		cache_ttl;		/* ms for which its results may be kept in the query
+								 * cache; 0: it neither asks nor fills it */
 	KalamMarkedRows *marked;	/* they may be locked later; else NULL */
 	KalamInput	input;			/* of requests: the conditions that storage evaluates */
 	ExprState  *filter;			/* if it locks: conditions beyond the range */

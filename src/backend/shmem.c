@@ -24,6 +24,7 @@
 #include "src/backend/indoubt.h"
 #include "src/backend/resolve.h"
 #include "src/backend/rowlock.h"
+#include "src/backend/schemacache.h"
 #include "src/backend/shmem.h"
 #include "src/backend/snapshot.h"
 #include "src/backend/tablestats.h"
@@ -55,6 +56,7 @@ static const struct
 	{kalam_indoubt_shmem_size, NULL, kalam_indoubt_shmem_init},
 	{kalam_snapshot_shmem_size, NULL, kalam_snapshot_shmem_init},
 	{kalam_table_stats_shmem_size, kalam_table_stats_shmem_request, kalam_table_stats_shmem_init},
+	{kalam_schema_cache_shmem_size, NULL, kalam_schema_cache_shmem_init},
 	{kalam_autoanalyze_shmem_size, NULL, kalam_autoanalyze_shmem_init},
 	{kalam_caches_shmem_size, NULL, kalam_caches_shmem_init},
 };

@@ -17,6 +17,7 @@
 
 static char *kalam_stop_at = NULL;
 static int	kalam_pending = 0;
+bool		kalam_verify_cache = false;
 
 /* As pg_advisory_lock(1) has it. */
 static void
@@ -97,6 +98,15 @@ kalam_stop_point_settings(void)
 							   PGC_USERSET,
 							   0,
 							   NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("kalam.verify_cache",
+							 "Compares what the query cache gives with what storage says.",
+							 NULL,
+							 &kalam_verify_cache,
+							 false,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
 
 	DefineCustomIntVariable("kalam.pending",
 							"Shows how many transactions the store keeps pending.",

@@ -10,12 +10,16 @@
  *	 kill			kills itself with SIGKILL
  *	 kill_storage	kills the storage process with SIGKILL
  *	 kill_server	kills the postmaster, and then itself
- * SHOW kalam.pending tells how many transactions the store keeps pending.
+ * SHOW kalam.pending tells how many transactions the store keeps pending.  With
+ * kalam.verify_cache all that the query cache gives is compared with what storage
+ * says; a difference is a PANIC.
  */
 #ifndef KALAM_STOP_POINT_H
 #define KALAM_STOP_POINT_H
 
 #ifdef KALAM_STOP_POINTS
+extern bool kalam_verify_cache;
+
 extern void kalam_stop_point_settings(void);
 extern void kalam_stop_point(const char *name);
 #define KALAM_STOP_POINT(name)	kalam_stop_point(name)

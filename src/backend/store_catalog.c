@@ -109,6 +109,15 @@ get_now(const uint8 *key, size_t key_len)
 	return kalam_get_newest(key, key_len);
 }
 
+uint64
+kalam_catalog_hash(Oid database, Oid relid)
+{
+	uint8		key[TABLE_KEY_BYTES];
+
+	table_key(key, database, relid);
+	return kalam_hash(key, sizeof(key), 0);
+}
+
 KalamCatalogTable *
 kalam_catalog_get(Oid database, Oid relid)
 {

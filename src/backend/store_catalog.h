@@ -23,6 +23,9 @@ typedef struct KalamCatalogTable
 								 * this one's */
 } KalamCatalogTable;
 
+/* kalam_hash of the key of a record: names its word among those of stamps. */
+extern uint64 kalam_catalog_hash(Oid database, Oid relid);
+
 /* The record of an attached table of a database, or NULL. */
 extern KalamCatalogTable *kalam_catalog_get(Oid database, Oid relid);
 

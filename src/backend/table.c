@@ -1,22 +1,23 @@
 /*
  * table.c
- *	  The backend's view of a stored table, cached per relation; keys of rows.
+ *	  The backend's view of stored tables, one per relation; keys of rows.
  *
- * An entry is built from the relation's options and columns and dropped when
- * its relcache entry changes.  Changes of the object id (TRUNCATE) send a
- * relcache invalidation of their own, so that the id is looked up again.
+ * A table is known until its relcache entry changes; then its schema is taken
+ * from the shared cache again, or built.  Changes of the object id (TRUNCATE) send
+ * a relcache invalidation of their own.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
 #include "catalog/pg_class.h"
+#include "common/hashfn.h"
 #include "foreign/foreign.h"
 #include "foreign/fdwapi.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "storage/ipc.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -34,23 +35,29 @@
 
 #define STAT_MAX_AGE_MS		1000
 
+/* By relation.  (Its functions are inline, for they are called in every statement.) */
 typedef struct TableEntry
 {
 	Oid			relid;
+	char		status;
 	KalamTable *table;
 } TableEntry;
 
-static HTAB *tables = NULL;
-static dlist_head all_tables = DLIST_STATIC_INIT(all_tables);
+#define SH_PREFIX tables
+#define SH_ELEMENT_TYPE TableEntry
+#define SH_KEY_TYPE Oid
+#define SH_KEY relid
+#define SH_HASH_KEY(tb, key) murmurhash32(key)
+#define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
 
-static void
-free_if_unused(KalamTable *table)
-{
-	if (table->valid || table->users > 0 || table->planners > 0)
-		return;
-	dlist_delete(&table->node);
-	MemoryContextDelete(table->context);
-}
+static tables_hash *tables = NULL;	/* those that are valid */
+static dlist_head in_use = DLIST_STATIC_INIT(in_use);	/* valid or not */
+static MemoryContext table_context = NULL;
+static Oid	building = InvalidOid;	/* unless it was invalidated meanwhile */
 
 /* ---- what defaults draw from ---- */
 
@@ -84,77 +91,157 @@ sequences_of_defaults(Relation rel)
 	return sequences;
 }
 
-/* ---- the cache ---- */
-
-static KalamTable *
-build_table(Relation rel)
+List *
+kalam_table_sequences(KalamTable *table, Relation rel)
 {
-	MemoryContext cxt = AllocSetContextCreate(TopMemoryContext, "kalam table",
-											  ALLOCSET_SMALL_SIZES);
-	MemoryContext old;
-	KalamTable *table;
-
-	PG_TRY();
+	if (!table->sequences_known)
 	{
-		List	   *sequences;
+		List	   *sequences = sequences_of_defaults(rel);
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
-		table = MemoryContextAllocZero(cxt, sizeof(KalamTable));
-		table->context = cxt;
-		table->relid = RelationGetRelid(rel);
-		table->valid = true;
-		kalam_table_read_options(table, rel, GetForeignTable(table->relid)->options);
-		sequences = sequences_of_defaults(rel);
-		old = MemoryContextSwitchTo(cxt);
 		table->sequences = list_copy(sequences);
 		MemoryContextSwitchTo(old);
+		table->sequences_known = true;
 	}
-	PG_CATCH();
+	return table->sequences;
+}
+
+/* ---- the tables that are known ---- */
+
+static void
+free_table(KalamTable *table)
+{
+	kalam_schema_release(&table->hold);
+	list_free(table->sequences);
+	pfree(table);
+}
+
+static inline void
+use(KalamTable *table)
+{
+	if (table->users + table->planners == 0)
+		dlist_push_tail(&in_use, &table->node);
+}
+
+/* A user or planner is gone. */
+static inline void
+used(KalamTable *table)
+{
+	if (table->users + table->planners > 0)
+		return;
+	dlist_delete(&table->node);
+	if (!table->valid)
+		free_table(table);
+}
+
+/* No longer found by its relation. */
+static void
+invalidate(KalamTable *table)
+{
+	table->valid = false;
+	if (table->users + table->planners == 0)
+		free_table(table);
+}
+
+static void
+forget(KalamTable *table)
+{
+	Assert(table->valid);
+	(void) tables_delete(tables, table->relid);
+	invalidate(table);
+}
+
+/* A session that ends gives back what it holds in shared memory. */
+static void
+release_all(int code, Datum arg)
+{
+	tables_iterator i;
+	TableEntry *entry;
+	dlist_iter	iter;
+
+	tables_start_iterate(tables, &i);
+	while ((entry = tables_iterate(tables, &i)) != NULL)
+		kalam_schema_release(&entry->table->hold);
+	dlist_foreach(iter, &in_use)
+		kalam_schema_release(&dlist_container(KalamTable, node, iter.cur)->hold);
+}
+
+/* Until it is whole it is invalid, and an error leaves it to the transaction's end. */
+static KalamTable *
+build_table(Relation rel, bool to_change)
+{
+	KalamTable *table = MemoryContextAllocZero(table_context, sizeof(KalamTable));
+	const KalamSchema *s;
+
+	table->relid = RelationGetRelid(rel);
+	use(table);
+	table->users++;
+	building = table->relid;
+	kalam_schema_get(rel, to_change, &table->hold);
+	s = table->schema = table->hold.schema;
+	table->keys = kalam_schema_keys(s);
+	table->nkeys = s->nkeys;
+	table->indexes = kalam_schema_indexes(s);
+	table->nindexes = s->nindexes;
+	table->cache = s->options.cache;
+	table->cache_ttl = s->options.cache_ttl;
+	if (s->table_id != 0)
 	{
-		MemoryContextDelete(cxt);
-		PG_RE_THROW();
+		table->object_id = s->object_id;
+		table->object_known = true;
+		table->object_seen_at = table->hold.seen_at;
 	}
-	PG_END_TRY();
-	dlist_push_tail(&all_tables, &table->node);
+
+	/* building can bring invalidations, and then it is for this user alone */
+	if (building == table->relid)
+	{
+		bool		found;
+		TableEntry *entry = tables_insert(tables, table->relid, &found);
+
+		if (found)
+			invalidate(entry->table);
+		entry->table = table;
+		table->valid = true;
+	}
 	return table;
 }
 
 static KalamTable *
-find_table(Relation rel)
+open_new(Relation rel, bool to_change)
 {
-	Oid			relid = RelationGetRelid(rel);
-	TableEntry *entry;
-	KalamTable *table;
-	bool		found;
-
 	if (tables == NULL)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(TableEntry)};
-
-		tables = hash_create("kalam tables", 64, &ctl, HASH_ELEM | HASH_BLOBS);
+		table_context = SlabContextCreate(TopMemoryContext, "kalam tables", SLAB_DEFAULT_BLOCK_SIZE,
+										  sizeof(KalamTable));
+		on_shmem_exit(release_all, (Datum) 0);
+		tables = tables_create(TopMemoryContext, 64, NULL);
 	}
-	entry = hash_search(tables, &relid, HASH_FIND, &found);
-	if (!found)
-	{
-		/* building can bring invalidations: enter it when it is whole */
-		table = build_table(rel);
-		entry = hash_search(tables, &relid, HASH_ENTER, &found);
-		if (found)
-		{
-			entry->table->valid = false;
-			free_if_unused(entry->table);
-		}
-		entry->table = table;
-	}
-	return entry->table;
+	return build_table(rel, to_change);
 }
 
 KalamTable *
 kalam_table_open(Relation rel)
 {
-	KalamTable *table = find_table(rel);
+	TableEntry *entry = tables == NULL ? NULL : tables_lookup(tables, RelationGetRelid(rel));
 
-	table->users++;
-	return table;
+	if (unlikely(entry == NULL))
+		return open_new(rel, false);
+	use(entry->table);
+	entry->table->users++;
+	return entry->table;
+}
+
+KalamTable *
+kalam_table_open_to_change(Relation rel)
+{
+	TableEntry *entry = tables == NULL ? NULL : tables_lookup(tables, RelationGetRelid(rel));
+
+	if (entry != NULL && entry->table->hold.shared)
+	{
+		forget(entry->table);
+		entry = NULL;
+	}
+	return entry == NULL ? open_new(rel, true) : kalam_table_open(rel);
 }
 
 void
@@ -162,7 +249,7 @@ kalam_table_close(KalamTable *table)
 {
 	Assert(table->users > 0);
 	table->users--;
-	free_if_unused(table);
+	used(table);
 }
 
 static void
@@ -171,16 +258,17 @@ close_for_context(void *arg)
 	KalamTable *table = arg;
 
 	table->planners--;
-	free_if_unused(table);
+	used(table);
 }
 
 KalamTable *
 kalam_table_open_for_context(Relation rel)
 {
 	MemoryContextCallback *callback = palloc(sizeof(MemoryContextCallback));
-	KalamTable *table = find_table(rel);
+	KalamTable *table = kalam_table_open(rel);
 
 	table->planners++;
+	table->users--;
 	callback->func = close_for_context;
 	callback->arg = table;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
@@ -193,43 +281,43 @@ kalam_tables_at_xact_end(void)
 {
 	dlist_mutable_iter iter;
 
-	dlist_foreach_modify(iter, &all_tables)
+	dlist_foreach_modify(iter, &in_use)
 	{
 		KalamTable *table = dlist_container(KalamTable, node, iter.cur);
 
 		table->users = 0;
-		free_if_unused(table);
+		if (table->hold.look_again && table->valid)
+			forget(table);
+		else
+			used(table);
 	}
 }
 
 static void
-forget_entry(TableEntry *entry)
+forget_all(void)
 {
-	KalamTable *table = entry->table;
+	tables_iterator i;
+	TableEntry *entry;
 
-	(void) hash_search(tables, &entry->relid, HASH_REMOVE, NULL);
-	table->valid = false;
-	free_if_unused(table);
+	tables_start_iterate(tables, &i);
+	while ((entry = tables_iterate(tables, &i)) != NULL)
+		invalidate(entry->table);
+	tables_reset(tables);
 }
 
 static void
 relcache_callback(Datum arg, Oid relid)
 {
 	TableEntry *entry;
-	HASH_SEQ_STATUS seq;
 
 	if (tables == NULL)
 		return;
-	if (OidIsValid(relid))
-	{
-		entry = hash_search(tables, &relid, HASH_FIND, NULL);
-		if (entry != NULL)
-			forget_entry(entry);
-		return;
-	}
-	hash_seq_init(&seq, tables);
-	while ((entry = hash_seq_search(&seq)) != NULL)
-		forget_entry(entry);
+	if (building == relid || !OidIsValid(relid))
+		building = InvalidOid;
+	if (!OidIsValid(relid))
+		forget_all();
+	else if ((entry = tables_lookup(tables, relid)) != NULL)
+		forget(entry->table);
 }
 
 void
@@ -238,8 +326,13 @@ kalam_tables_forget(void)
 	dlist_iter	iter;
 
 	/* statements that are under way look again, unless they write already */
-	dlist_foreach(iter, &all_tables)
-		dlist_container(KalamTable, node, iter.cur)->object_known = false;
+	dlist_foreach(iter, &in_use)
+	{
+		KalamTable *table = dlist_container(KalamTable, node, iter.cur);
+
+		if (!table->hold.shared)
+			table->object_known = false;
+	}
 	relcache_callback((Datum) 0, InvalidOid);
 }
 
@@ -270,44 +363,65 @@ kalam_is_table(Oid relid)
 	return flinfo.fn_addr == kalam_fdw_handler;
 }
 
+/* What this backend may write. */
+static KalamSchema *
+own_schema(KalamTable *table)
+{
+	Assert(!table->hold.shared);
+	return (KalamSchema *) table->schema;
+}
+
+void
+kalam_table_set_object(KalamTable *table, uint32 object_id)
+{
+	Assert(!table->hold.shared);
+	table->object_id = object_id;
+	table->object_known = true;
+}
+
+void
+kalam_table_set_index(KalamTable *table, int n, uint16 id, uint64 since)
+{
+	KalamIndex *index = (KalamIndex *) kalam_schema_indexes(own_schema(table)) + n;
+
+	index->id = id;
+	index->since = since;
+}
+
 void
 kalam_table_know(KalamTable *table, const KalamCatalogTable *record)
 {
-	table->object_id = record->record.object_id;
-	table->object_known = true;
-	for (int i = 0; i < table->nindexes; i++)
-	{
-		KalamIndex *index = &table->indexes[i];
+	kalam_schema_know(own_schema(table), record);
+	kalam_table_set_object(table, record->record.object_id);
+	table->usable_at = 0;
+}
 
-		index->id = 0;
-		index->usable_at = 0;
-		for (uint32 j = 0; j < record->record.nindexes; j++)
-		{
-			const KalamTableIndex *x = &record->indexes[j];
-
-			if (index->unique == ((x->flags & KALAM_INDEX_UNIQUE) != 0) &&
-				strcmp(index->name, kalam_string_dup(x->name)) == 0)
-			{
-				index->id = (uint16) x->id;
-				index->since = x->since;
-			}
-		}
-	}
+static Oid
+relid_of_object(const KalamTable *table, uint32 object_id)
+{
+	return table->object_id == object_id ? table->relid : InvalidOid;
 }
 
 Oid
 kalam_table_of_object(uint32 object_id)
 {
+	Oid			relid = InvalidOid;
 	dlist_iter	iter;
+	tables_iterator i;
+	TableEntry *entry;
 
-	dlist_foreach(iter, &all_tables)
+	dlist_foreach(iter, &in_use)
 	{
-		KalamTable *table = dlist_container(KalamTable, node, iter.cur);
-
-		if (table->object_id == object_id)
-			return table->relid;
+		relid = relid_of_object(dlist_container(KalamTable, node, iter.cur), object_id);
+		if (OidIsValid(relid))
+			return relid;
 	}
-	return InvalidOid;
+	if (tables == NULL)
+		return InvalidOid;
+	tables_start_iterate(tables, &i);
+	while (!OidIsValid(relid) && (entry = tables_iterate(tables, &i)) != NULL)
+		relid = relid_of_object(entry->table, object_id);
+	return relid;
 }
 
 uint32
@@ -381,9 +495,12 @@ kalam_table_stat(KalamTable *table, double *rows, double *bytes)
 void
 kalam_table_stat_forget(Oid relid)
 {
+	TableEntry *entry = tables == NULL ? NULL : tables_lookup(tables, relid);
 	dlist_iter	iter;
 
-	dlist_foreach(iter, &all_tables)
+	if (entry != NULL)
+		entry->table->stat_time = 0;
+	dlist_foreach(iter, &in_use)
 	{
 		KalamTable *table = dlist_container(KalamTable, node, iter.cur);
 
@@ -410,7 +527,7 @@ kalam_table_row_key(KalamTable *table, Relation rel, TupleTableSlot *slot, uint8
 	kalam_table_key_begin(table, &w, buf);
 	for (int i = 0; i < table->nkeys; i++)
 	{
-		KalamKeyColumn *key = &table->keys[i];
+		const KalamKeyColumn *key = &table->keys[i];
 		bool		isnull;
 		Datum		value = slot_getattr(slot, key->attnum, &isnull);
 

@@ -1,6 +1,6 @@
 /*
  * table.h
- *	  What a backend knows about a stored table: options, keys, object id.
+ *	  What a backend knows about a stored table: its schema, object id, estimates.
  */
 #ifndef KALAM_TABLE_H
 #define KALAM_TABLE_H
@@ -12,68 +12,45 @@
 #include "nodes/pg_list.h"
 #include "utils/rel.h"
 
-#include "src/backend/keyencode.h"
-#include "src/backend/store_catalog.h"
-#include "src/shared/protocol.h"
-
-typedef enum KalamOnConflict
-{
-	KALAM_CONFLICT_ERROR,
-	KALAM_CONFLICT_REPLACE,
-	KALAM_CONFLICT_IGNORE
-} KalamOnConflict;
-
-typedef struct KalamKeyColumn
-{
-	AttrNumber	attnum;
-	bool		desc;
-	KalamKeyType type;
-} KalamKeyColumn;
-
-/* A secondary index: option index_NAME or unique_NAME. */
-typedef struct KalamIndex
-{
-	char	   *name;			/* NAME */
-	bool		unique;			/* nulls are distinct */
-	uint16		id;				/* in the keys of its entries; of this object, never
-								 * used twice; 0: not built */
-	int			ncolumns;
-	KalamKeyColumn *columns;
-	uint64		since;			/* no snapshot of an older stamp can use it */
-	uint64		usable_at;		/* that of this stamp can: see kalam_index_usable */
-} KalamIndex;
+#include "src/backend/schema.h"
+#include "src/backend/schemacache.h"
 
 #define KALAM_OPTION_INDEX	"index_"
 #define KALAM_OPTION_UNIQUE	"unique_"
 
 /*
- * Built from the relation's options and columns, cached per relation until its
- * relcache entry changes.  A pointer from kalam_table_open stays good until
- * kalam_table_close; relation locks keep what it says true.
+ * A relation that this backend has opened: its schema, shared or its own, and
+ * what the backend alone knows of it.  Kept until the relcache entry changes.  A
+ * pointer from kalam_table_open stays good until kalam_table_close; relation locks
+ * keep what it says true.
  */
 typedef struct KalamTable
 {
+	dlist_node	node;			/* in the list of those in use */
 	Oid			relid;
-	dlist_node	node;			/* in the list of all */
-	bool		valid;			/* else to be freed with its last user */
 	int			users;			/* of this transaction; none are left at its end */
 	int			planners;		/* memory of planners, which may live longer */
-	MemoryContext context;
+	bool		valid;			/* else to be freed with its last user */
+	KalamSchemaHold hold;
 
-	uint32		object_id;		/* NONE: nothing was ever stored */
-	bool		object_known;	/* object_id was looked up */
-	uint64		object_seen_at; /* snapshots of this stamp or newer see the object */
-	uint64		readable_at;	/* so does this older one */
+	/* of the schema, what is asked for often */
+	const KalamSchema *schema;
+	const KalamKeyColumn *keys;
+	const KalamIndex *indexes;	/* ids: after kalam_table_object only */
 	int			nkeys;			/* 0: hidden row id */
-	KalamKeyColumn *keys;
 	int			nindexes;
-	KalamIndex *indexes;		/* ids: after kalam_table_object only */
-	KalamOnConflict on_conflict;
-	bool		keep_on_drop;
-	bool		cache;			/* results may be kept in the query cache, */
-	int64		cache_ttl;		/* so many ms; -1: as the setting says */
-	KalamObjectOptions object_options;
-	List	   *sequences;		/* that defaults draw from */
+	bool		cache;			/* its options cache and cache_ttl */
+	int64		cache_ttl;
+
+	bool		object_known;	/* object_id was looked up */
+	uint32		object_id;		/* NONE: nothing was ever stored */
+	uint64		object_seen_at; /* snapshots of this stamp or newer see the object */
+	uint64		readable_at;	/* so does this older one, */
+	uint64		usable_at;		/* and so this one */
+	uint64		usable;			/* the indexes of these bits */
+
+	bool		sequences_known;
+	List	   *sequences;		/* see kalam_table_sequences */
 
 	/* estimates of the store, refreshed now and then */
 	TimestampTz stat_time;
@@ -86,6 +63,9 @@ extern void kalam_table_close(KalamTable *table);
 
 /* The same until the current memory context is reset, also behind an error. */
 extern KalamTable *kalam_table_open_for_context(Relation rel);
+
+/* For a command that changes the table: its schema is this backend's own. */
+extern KalamTable *kalam_table_open_to_change(Relation rel);
 
 extern void kalam_tables_at_xact_end(void);
 extern void kalam_tables_install(void); /* invalidation callback */
@@ -100,6 +80,13 @@ extern uint32 kalam_table_object(KalamTable *table);
 
 /* The same from its record, which was found or is being made. */
 extern void kalam_table_know(KalamTable *table, const KalamCatalogTable *record);
+
+/* For one that was opened to be changed: its rows, or one of its indexes. */
+extern void kalam_table_set_object(KalamTable *table, uint32 object_id);
+extern void kalam_table_set_index(KalamTable *table, int n, uint16 id, uint64 since);
+
+/* The sequences that defaults of its columns draw from. */
+extern List *kalam_table_sequences(KalamTable *table, Relation rel);
 
 /*
  * Row count and size of the rows, not compressed, as the store and this
@@ -158,8 +145,5 @@ extern char *kalam_format_key_list(List *items);
 
 /* Makes these (DefElems) the options of a foreign table, for the commands that follow. */
 extern void kalam_write_table_options(Oid relid, List *options);
-
-/* Fills the parts of *table that options determine. */
-extern void kalam_table_read_options(KalamTable *table, Relation rel, List *options);
 
 #endif							/* KALAM_TABLE_H */

@@ -19,6 +19,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "src/backend/cachepin.h"
 #include "src/backend/client.h"
 #include "src/backend/client_internal.h"
 #include "src/backend/ddl.h"
@@ -513,10 +514,11 @@ transaction_callback(XactEvent event, void *arg)
 			else
 				kalam_commit_end(event == XACT_EVENT_COMMIT);
 			kalam_cursors_at_abort(InvalidSubTransactionId);
+			kalam_cache_pins_at_abort(InvalidSubTransactionId);
 			kalam_row_locks_release();
 			kalam_marked_rows_at_xact_end();
 			kalam_snapshots_at_xact_end();
-			kalam_ddl_at_xact_end(event == XACT_EVENT_COMMIT);
+			kalam_ddl_at_xact_end();
 			kalam_counts_at_xact_end(event != XACT_EVENT_ABORT);
 			kalam_cache_counts_at_xact_end();
 			kalam_tables_at_xact_end();
@@ -527,6 +529,7 @@ transaction_callback(XactEvent event, void *arg)
 		case XACT_EVENT_PARALLEL_COMMIT:
 		case XACT_EVENT_PARALLEL_ABORT:
 			kalam_cursors_at_abort(InvalidSubTransactionId);
+			kalam_cache_pins_at_abort(InvalidSubTransactionId);
 			kalam_snapshots_at_xact_end();
 			kalam_tables_at_xact_end();
 			break;
@@ -554,6 +557,7 @@ subtransaction_callback(SubXactEvent event, SubTransactionId sub, SubTransaction
 				kalam_changes_sub_committed(changes, sub, parent);
 			kalam_loads_at_subcommit(sub, parent);
 			kalam_cursors_at_subcommit(sub, parent);
+			kalam_cache_pins_at_subcommit(sub, parent);
 			kalam_snapshots_at_subcommit(sub, parent);
 			kalam_row_locks_subcommit(sub, parent);
 			kalam_counts_at_subcommit(sub, parent);
@@ -566,6 +570,7 @@ subtransaction_callback(SubXactEvent event, SubTransactionId sub, SubTransaction
 				kalam_changes_sub_aborted(changes, sub);
 			kalam_loads_at_subabort(sub);
 			kalam_cursors_at_abort(sub);
+			kalam_cache_pins_at_abort(sub);
 			kalam_snapshots_at_subabort(sub);
 			kalam_row_locks_subabort(sub);
 			kalam_counts_at_subabort(sub);

@@ -1,0 +1,216 @@
+/*
+ * schema.c
+ *	  Builds the flat schema of a stored table from its definition and its record.
+ */
+#include "postgres.h"
+
+#include "foreign/foreign.h"
+
+#include "src/backend/caches.h"
+#include "src/backend/schema.h"
+
+/* ---- names ---- */
+
+const char *
+kalam_schema_name(const KalamSchemaName *name)
+{
+	return name->number != KALAM_NAME_NONE ? kalam_name_text(kalam_names, name->number) :
+		(const char *) name + name->text_at;
+}
+
+static uint32
+number_of(const char *text)
+{
+	return kalam_names == NULL ? KALAM_NAME_NONE :
+		kalam_name_enter(kalam_names, text, (uint32) strlen(text));
+}
+
+/* ---- laying out ---- */
+
+/*
+ * Goes over a schema twice: first without memory, for its size, then writing it.
+ * A name that can be entered the first time has the same number the second time;
+ * one that could not is given room whether it can be entered then or not.
+ */
+typedef struct Layout
+{
+	char	   *base;			/* NULL: sizes only */
+	Size		used;
+} Layout;
+
+static uint32
+take(Layout *l, Size bytes)
+{
+	uint32		at = (uint32) l->used;
+
+	l->used += MAXALIGN(bytes);
+	return at;
+}
+
+static void
+put_name(Layout *l, uint32 at, const char *text)
+{
+	uint32		number = number_of(text);
+	uint32		text_at = 0;
+
+	if (number == KALAM_NAME_NONE)
+		text_at = take(l, strlen(text) + 1);
+	if (l->base != NULL)
+	{
+		KalamSchemaName *name = (KalamSchemaName *) (l->base + at);
+
+		name->number = number;
+		if (number == KALAM_NAME_NONE)
+		{
+			name->text_at = text_at - at;
+			strcpy(l->base + text_at, text);
+		}
+	}
+}
+
+static uint32
+put_key_columns(Layout *l, const KalamKeyColumn *columns, int n)
+{
+	uint32		at = take(l, n * sizeof(KalamKeyColumn));
+
+	if (l->base != NULL && n > 0)
+		memcpy(l->base + at, columns, n * sizeof(KalamKeyColumn));
+	return at;
+}
+
+static uint32
+put_columns(Layout *l, TupleDesc desc)
+{
+	uint32		at = take(l, desc->natts * sizeof(KalamSchemaColumn));
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		uint32		column_at = at + i * sizeof(KalamSchemaColumn);
+
+		if (att->attisdropped)
+			continue;
+		put_name(l, column_at + offsetof(KalamSchemaColumn, name), NameStr(att->attname));
+		if (l->base != NULL)
+		{
+			KalamSchemaColumn *column = (KalamSchemaColumn *) (l->base + column_at);
+
+			column->type = att->atttypid;
+			column->collation = att->attcollation;
+			column->typmod = att->atttypmod;
+		}
+	}
+	return at;
+}
+
+static uint32
+put_indexes(Layout *l, const KalamIndexOption *indexes, int n)
+{
+	uint32		at = take(l, n * sizeof(KalamIndex));
+
+	for (int i = 0; i < n; i++)
+	{
+		const KalamIndexOption *x = &indexes[i];
+		uint32		index_at = at + i * sizeof(KalamIndex);
+		uint32		columns_at = put_key_columns(l, x->columns, x->ncolumns);
+
+		put_name(l, index_at + offsetof(KalamIndex, name), x->name);
+		if (l->base != NULL)
+		{
+			KalamIndex *index = (KalamIndex *) (l->base + index_at);
+
+			index->columns_at = columns_at - index_at;
+			index->ncolumns = x->ncolumns;
+			index->unique = x->unique;
+		}
+	}
+	return at;
+}
+
+static void
+lay_out(Layout *l, Relation rel, const KalamOptionsRead *read)
+{
+	KalamSchema ignored;
+	KalamSchema *s = l->base != NULL ? (KalamSchema *) l->base : &ignored;
+
+	l->used = 0;
+	(void) take(l, sizeof(KalamSchema));
+	s->relid = RelationGetRelid(rel);
+	s->options = read->options;
+	s->ncolumns = RelationGetDescr(rel)->natts;
+	s->nkeys = read->nkeys;
+	s->nindexes = read->nindexes;
+	s->keys_at = put_key_columns(l, read->keys, read->nkeys);
+	s->indexes_at = put_indexes(l, read->indexes, read->nindexes);
+	s->columns_at = put_columns(l, RelationGetDescr(rel));
+	s->size_bytes = (uint32) l->used;
+}
+
+KalamSchema *
+kalam_schema_build(Relation rel)
+{
+	KalamOptionsRead read;
+	Layout		l = {NULL};
+
+	kalam_read_table_options(rel, GetForeignTable(RelationGetRelid(rel))->options, &read);
+	lay_out(&l, rel, &read);
+	l.base = palloc0(l.used);
+	lay_out(&l, rel, &read);
+	return (KalamSchema *) l.base;
+}
+
+/* ---- the record ---- */
+
+void
+kalam_schema_know(KalamSchema *s, const KalamCatalogTable *record)
+{
+	KalamIndex *indexes = (KalamIndex *) kalam_schema_indexes(s);
+
+	s->table_id = record->record.table_id;
+	s->object_id = record->record.object_id;
+	s->version = record->record.schema_version;
+	for (int i = 0; i < s->nindexes; i++)
+	{
+		KalamIndex *index = &indexes[i];
+		const char *name = kalam_index_name(index);
+
+		index->id = 0;
+		for (uint32 j = 0; j < record->record.nindexes; j++)
+		{
+			const KalamTableIndex *x = &record->indexes[j];
+
+			if (index->unique == ((x->flags & KALAM_INDEX_UNIQUE) != 0) &&
+				strlen(name) == x->name.len && memcmp(name, x->name.data, x->name.len) == 0)
+			{
+				index->id = (uint16) x->id;
+				index->since = x->since;
+			}
+		}
+	}
+}
+
+bool
+kalam_schema_fits(const KalamSchema *s, Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	const KalamSchemaColumn *columns = kalam_schema_columns(s);
+
+	if (s->relid != RelationGetRelid(rel) || s->ncolumns != desc->natts)
+		return false;
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attisdropped || !OidIsValid(columns[i].type))
+		{
+			if (att->attisdropped && !OidIsValid(columns[i].type))
+				continue;
+			return false;
+		}
+		if (columns[i].type != att->atttypid || columns[i].collation != att->attcollation ||
+			columns[i].typmod != att->atttypmod ||
+			strcmp(kalam_schema_name(&columns[i].name), NameStr(att->attname)) != 0)
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,216 @@
+-- Rows by key, read several times with changes in between: whatever is kept of them
+-- must be what a table without a cache says.
+CREATE STORED TABLE t (a int NOT NULL, b text NOT NULL, v text, n numeric) KEY (a, b DESC);
+CREATE STORED TABLE other (id int NOT NULL, v int) KEY (id);
+CREATE STORED TABLE u (id int NOT NULL, code text, v int) KEY (id);
+CREATE STORED UNIQUE INDEX code ON u (code);
+INSERT INTO t SELECT g, 'k' || g, 'v' || g, g / 3.0 FROM generate_series(1, 200) g;
+INSERT INTO other SELECT g, g FROM generate_series(1, 200) g;
+INSERT INTO u SELECT g, 'c' || g, g FROM generate_series(1, 200) g;
+PREPARE one (int) AS SELECT * FROM t WHERE a = $1 AND b = 'k' || $1;
+PREPARE key_only (int) AS SELECT a, b FROM t WHERE a = $1 AND b = 'k' || $1;
+PREPARE there (int) AS SELECT count(*) FROM t WHERE a = $1 AND b = 'k' || $1;
+
+-- the same, that there is none, and only of its key
+EXECUTE one (1); EXECUTE one (1); EXECUTE one (1);
+EXECUTE one (999); EXECUTE one (999); EXECUTE there (999); EXECUTE key_only (999);
+EXECUTE key_only (2); EXECUTE key_only (2); EXECUTE one (2); EXECUTE one (2); EXECUTE key_only (2);
+EXECUTE there (3); EXECUTE there (3); EXECUTE one (3); EXECUTE there (3);
+SELECT v FROM t WHERE a = 1 AND b = 'k1' AND v = 'v2';
+SELECT v FROM t WHERE a = 1 AND b = 'k1' AND v = 'v1';
+SELECT 1 FROM t WHERE a = 1 AND b = 'k1' AND n > 5;
+
+-- changes of the row, of others, and back
+UPDATE t SET v = 'changed' WHERE a = 1 AND b = 'k1';
+EXECUTE one (1); EXECUTE one (1); EXECUTE one (2);
+UPDATE t SET a = 999, b = 'k999' WHERE a = 2 AND b = 'k2';
+EXECUTE one (2); EXECUTE one (999); EXECUTE one (2); EXECUTE one (999);
+EXECUTE key_only (2); EXECUTE key_only (999);
+DELETE FROM t WHERE a = 999;
+EXECUTE one (999); EXECUTE there (999); EXECUTE one (999);
+INSERT INTO t VALUES (999, 'k999', 'new', 1);
+EXECUTE one (999); EXECUTE there (999); EXECUTE one (999);
+INSERT INTO t VALUES (1, 'k1', 'again', 1) ON CONFLICT (a, b) DO UPDATE SET v = excluded.v || t.v;
+EXECUTE one (1); EXECUTE one (1);
+\set QUIET on
+\c -
+\set QUIET off
+PREPARE one (int) AS SELECT * FROM t WHERE a = $1 AND b = 'k' || $1;
+PREPARE key_only (int) AS SELECT a, b FROM t WHERE a = $1 AND b = 'k' || $1;
+EXECUTE one (1); EXECUTE one (999); EXECUTE one (2); EXECUTE key_only (3);
+
+-- own changes, and what is left of them
+BEGIN;
+EXECUTE one (5);
+UPDATE t SET v = 'mine' WHERE a = 5 AND b = 'k5';
+EXECUTE one (5); EXECUTE one (5); EXECUTE one (6); EXECUTE key_only (5);
+SAVEPOINT s;
+DELETE FROM t WHERE a = 5;
+EXECUTE one (5); EXECUTE key_only (5); EXECUTE one (6);
+SAVEPOINT s2;
+INSERT INTO t VALUES (5, 'k5', 'third', 0);
+EXECUTE one (5);
+ROLLBACK TO s2;
+EXECUTE one (5);
+ROLLBACK TO s;
+EXECUTE one (5);
+ROLLBACK;
+EXECUTE one (5); EXECUTE one (5);
+BEGIN;
+SAVEPOINT s;
+UPDATE t SET v = 'kept' WHERE a = 5 AND b = 'k5';
+RELEASE s;
+EXECUTE one (5); EXECUTE one (7);
+COMMIT;
+EXECUTE one (5); EXECUTE one (7);
+
+-- a command does not see what it changes itself
+WITH changed AS (UPDATE t SET v = v || '+' WHERE a = 8 RETURNING v)
+    SELECT t.v, changed.v FROM t, changed WHERE t.a = 8 AND t.b = 'k8';
+EXECUTE one (8);
+CREATE FUNCTION stored(k int) RETURNS text LANGUAGE sql STABLE AS $$SELECT v FROM t WHERE a = k AND b = 'k' || k$$;
+CREATE FUNCTION newest(k int) RETURNS text LANGUAGE sql VOLATILE AS $$SELECT v FROM t WHERE a = k AND b = 'k' || k$$;
+UPDATE t SET v = stored(8) || '/' || newest(8) WHERE a = 8 RETURNING v, stored(8), newest(8);
+SELECT stored(8), newest(8), stored(8);
+
+-- snapshots that are older than what is kept
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT count(*) FROM other;
+EXECUTE one (9);
+UPDATE t SET v = 'own' WHERE a = 9;
+EXECUTE one (9);
+COMMIT;
+EXECUTE one (9);
+BEGIN;
+DECLARE c CURSOR FOR SELECT * FROM t WHERE a = 10 AND b = 'k10';
+DECLARE d SCROLL CURSOR WITH HOLD FOR SELECT * FROM t WHERE a = 10 AND b = 'k10';
+UPDATE t SET v = 'later' WHERE a = 10;
+EXECUTE one (10);
+FETCH ALL FROM c;
+COMMIT;
+FETCH ALL FROM d;
+EXECUTE one (10);
+FETCH BACKWARD ALL FROM d;
+CLOSE d;
+
+-- locks, updates from what was read, joins that look keys up
+BEGIN;
+SELECT * FROM t WHERE a = 11 AND b = 'k11' FOR UPDATE;
+SELECT * FROM t WHERE a = 11 AND b = 'k11' FOR KEY SHARE;
+UPDATE t SET v = 'locked' WHERE a = 11 AND b = 'k11';
+SELECT * FROM t WHERE a = 11 AND b = 'k11' FOR UPDATE;
+COMMIT;
+SELECT o.id, (SELECT v FROM t WHERE a = o.id AND b = 'k' || o.id) FROM other o WHERE id BETWEEN 9 AND 14 ORDER BY 1;
+UPDATE other SET v = v + 1000 WHERE id IN (12, 14);
+SELECT o.id, (SELECT v FROM other WHERE id = o.v) FROM other o WHERE id BETWEEN 9 AND 14 ORDER BY 1;
+SELECT o.id, (SELECT v FROM other WHERE id = o.v) FROM other o WHERE id BETWEEN 9 AND 14 ORDER BY 1;
+UPDATE t SET v = o.v FROM other o WHERE t.a = 12 AND t.b = 'k12' AND o.id = 12;
+EXECUTE one (12);
+SELECT * FROM u WHERE code = 'c1'; SELECT * FROM u WHERE code = 'c1';
+UPDATE u SET v = -1 WHERE id = 1;
+SELECT * FROM u WHERE code = 'c1'; SELECT * FROM u WHERE id = 1;
+UPDATE u SET code = 'd1' WHERE id = 1;
+SELECT * FROM u WHERE code = 'c1'; SELECT * FROM u WHERE code = 'd1'; SELECT * FROM u WHERE id = 1;
+SELECT id FROM u WHERE id = 1; SELECT id FROM u WHERE id = 1;
+
+-- what changes all rows or the table
+INSERT INTO t SELECT g, 'k' || g, repeat('load', 10), 0 FROM generate_series(10001, 60000) g;
+EXECUTE one (10001); EXECUTE one (13); EXECUTE one (10001);
+BEGIN;
+INSERT INTO t SELECT g, 'k' || g, repeat('more', 10), 0 FROM generate_series(60001, 110000) g;
+EXECUTE one (60001); EXECUTE one (110001); EXECUTE one (13);
+ROLLBACK;
+EXECUTE one (60001); EXECUTE one (13);
+DELETE FROM t WHERE a > 10000;
+EXECUTE one (10001); EXECUTE one (13);
+ALTER STORED TABLE t ADD COLUMN extra int DEFAULT 7;
+SELECT v FROM t WHERE a = 13 AND b = 'k13'; SELECT extra FROM t WHERE a = 13 AND b = 'k13';
+UPDATE t SET extra = 8 WHERE a = 13;
+SELECT * FROM t WHERE a = 13 AND b = 'k13';
+ALTER STORED TABLE t ALTER COLUMN n TYPE text;
+SELECT * FROM t WHERE a = 13 AND b = 'k13';
+SELECT * FROM t WHERE a = 14 AND b = 'k14';
+ALTER STORED TABLE t DROP COLUMN v;
+SELECT * FROM t WHERE a = 14 AND b = 'k14';
+BEGIN;
+TRUNCATE t;
+SELECT * FROM t WHERE a = 14 AND b = 'k14';
+INSERT INTO t VALUES (14, 'k14', 'truncated');
+SELECT * FROM t WHERE a = 14 AND b = 'k14';
+ROLLBACK;
+SELECT * FROM t WHERE a = 14 AND b = 'k14';
+TRUNCATE t;
+SELECT * FROM t WHERE a = 14 AND b = 'k14';
+SELECT * FROM t WHERE a = 14 AND b = 'k14';
+INSERT INTO t VALUES (14, 'k14', 'truncated');
+SELECT * FROM t WHERE a = 14 AND b = 'k14';
+BEGIN;
+DROP STORED TABLE other;
+ROLLBACK;
+SELECT * FROM other WHERE id = 12;
+DROP STORED TABLE other;
+CREATE STORED TABLE other (id int NOT NULL, v int) KEY (id);
+SELECT * FROM other WHERE id = 12;
+SELECT * FROM other WHERE id = 12;
+
+-- prepared transactions
+INSERT INTO other VALUES (1, 1);
+SELECT * FROM other WHERE id = 1;
+BEGIN;
+UPDATE other SET v = 2 WHERE id = 1;
+PREPARE TRANSACTION 'cache_points';
+SELECT * FROM other WHERE id = 1;
+COMMIT PREPARED 'cache_points';
+SELECT * FROM other WHERE id = 1;
+BEGIN;
+UPDATE other SET v = 3 WHERE id = 1;
+CREATE TEMPORARY TABLE with_xid (a int);
+COMMIT;
+SELECT * FROM other WHERE id = 1;
+
+-- rows of all sizes, kept in place or not at all
+CREATE STORED TABLE w (id int NOT NULL, small int, large text) KEY (id);
+ALTER STORED TABLE w ALTER COLUMN large SET STORAGE EXTERNAL;
+INSERT INTO w SELECT g, g, repeat(chr(96 + g), (10 ^ (g - 1))::int) FROM generate_series(1, 8) g;
+CREATE FUNCTION of_size(int) RETURNS TABLE (id int, small int, len int, first text, sum text) LANGUAGE sql STABLE AS
+    $$SELECT id, small, length(large), left(large, 1), md5(large) FROM w WHERE id = $1$$;
+SELECT (of_size(g)).* FROM generate_series(1, 8) g;
+SELECT (of_size(g)).* FROM generate_series(1, 8) g;
+UPDATE w SET large = upper(large), small = small + 100 WHERE id > 3;
+SELECT (of_size(g)).* FROM generate_series(1, 8) g;
+SELECT (of_size(g)).* FROM generate_series(1, 8) g;
+-- several of them in use at once, some left in the middle
+BEGIN;
+DECLARE c1 CURSOR FOR SELECT id, length(large) FROM w WHERE id = 7;
+DECLARE c2 SCROLL CURSOR FOR SELECT id, left(large, 3) FROM w WHERE id = 7;
+SAVEPOINT s;
+DECLARE c3 CURSOR FOR SELECT id, md5(large) FROM w WHERE id = 7;
+FETCH 1 FROM c1; FETCH 1 FROM c2; FETCH 1 FROM c3;
+UPDATE w SET large = '' WHERE id = 7;
+SELECT (of_size(7)).*;
+ROLLBACK TO s;
+-- fails: it went with the savepoint
+FETCH 1 FROM c3;
+ROLLBACK TO s;
+FETCH 1 FROM c2;
+MOVE BACKWARD ALL FROM c2;
+FETCH 1 FROM c2;
+SELECT (of_size(7)).*;
+COMMIT;
+DO $$
+DECLARE
+    r record;
+BEGIN
+    FOR i IN 1 .. 20 LOOP
+        BEGIN
+            FOR r IN SELECT id, large FROM w WHERE id = 6 LOOP
+                PERFORM 1 / (i % 2);
+                RAISE NOTICE '% % %', i, r.id, length(r.large);
+            END LOOP;
+        EXCEPTION WHEN division_by_zero THEN
+            UPDATE w SET large = large || 'x' WHERE id = 6;
+        END;
+    END LOOP;
+END
+$$;
+SELECT (of_size(6)).*;
