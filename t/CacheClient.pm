@@ -212,6 +212,8 @@ my $behind = sub { $ids - $_[0] };
 	point_single => reading_of_one($single, 'SELECT v FROM single_:s WHERE id = :i'),
 	point_index => reading_of_one(0, "SELECT v FROM left_:s WHERE grp = :i / 4 AND id = :i"),
 	point_unique => reading_of_one(0, "SELECT v FROM left_:s WHERE name = 'n:i'"),
+	point_filtered => reading_of_equals("SELECT count(*), 0 FROM left_:s WHERE id = :i AND pad = 'y'"),
+	point_key => reading_of_equals('SELECT count(*), 1 FROM left_:s WHERE id = :i'),
 	row_share => reading_of_one(0, 'SELECT v FROM left_:s WHERE id = :i FOR SHARE'),
 	row_update => reading_of_one($single, 'SELECT v FROM single_:s WHERE id = :i FOR UPDATE'),
 	list => reading_of_some(0, 3, 'SELECT id, v FROM left_:s WHERE id IN (:i, (:i + 3) % 8, (:i + 6) % 8)'),
