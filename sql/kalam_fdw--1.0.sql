@@ -33,13 +33,18 @@ CREATE VIEW kalam.tables AS
            schema_version, rows, bytes, options, object_id, kept
     FROM kalam.stored_tables();
 
+-- The schema of each of them.
+CREATE FUNCTION kalam.stored_namespaces() RETURNS SETOF text
+AS 'MODULE_PATHNAME', 'kalam_stored_namespaces' LANGUAGE C STRICT VOLATILE;
+REVOKE ALL ON FUNCTION kalam.stored_namespaces() FROM PUBLIC;
+
 CREATE VIEW kalam.namespaces AS
     SELECT namespace, count(*) AS tables
-    FROM kalam.stored_tables() GROUP BY namespace;
+    FROM kalam.stored_namespaces() AS n(namespace) GROUP BY namespace;
 
 REVOKE ALL ON kalam.tables, kalam.namespaces FROM PUBLIC;
 GRANT SELECT ON kalam.tables, kalam.namespaces TO pg_monitor;
-GRANT EXECUTE ON FUNCTION kalam.stored_tables() TO pg_monitor;
+GRANT EXECUTE ON FUNCTION kalam.stored_tables(), kalam.stored_namespaces() TO pg_monitor;
 
 -- What has been written to stored tables since they were analysed, when that was,
 -- and how often the query cache had what was read.  Counted since the server started.
@@ -68,6 +73,57 @@ CREATE VIEW kalam.stat_tables AS
     LEFT JOIN kalam.stat_of_tables() s ON s.relid = c.oid;
 
 GRANT SELECT ON kalam.stat_tables TO PUBLIC;
+
+-- What is in the caches of the server, and what has become of it since it started.
+CREATE FUNCTION kalam.stat_of_caches(
+    OUT cache text, OUT entries bigint, OUT bytes bigint, OUT bytes_allowed bigint,
+    OUT pins bigint, OUT hits bigint, OUT misses bigint, OUT inserts bigint,
+    OUT evictions bigint, OUT expired bigint, OUT invalidations bigint,
+    OUT refused bigint, OUT too_large bigint, OUT no_room bigint, OUT corrupt bigint,
+    OUT loads bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'kalam_stat_of_caches' LANGUAGE C STRICT VOLATILE;
+REVOKE ALL ON FUNCTION kalam.stat_of_caches() FROM PUBLIC;
+
+CREATE VIEW kalam.query_cache AS
+    SELECT entries, hits, misses, round(hits::numeric / nullif(hits + misses, 0), 4) AS hit_ratio,
+           inserts, evictions, expired, invalidations, refused, too_large, no_room, corrupt,
+           pins, bytes, bytes_allowed
+    FROM kalam.stat_of_caches() WHERE cache = 'query';
+
+CREATE VIEW kalam.schema_cache AS
+    SELECT entries, hits, misses, round(hits::numeric / nullif(hits + misses, 0), 4) AS hit_ratio,
+           inserts, evictions, expired, invalidations, refused, too_large, no_room, corrupt,
+           pins, bytes, bytes_allowed, loads
+    FROM kalam.stat_of_caches() WHERE cache = 'schema';
+
+CREATE FUNCTION kalam.stat_of_names(
+    OUT names bigint, OUT bytes bigint, OUT bytes_allowed bigint, OUT refused bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'kalam_stat_of_names' LANGUAGE C STRICT VOLATILE;
+REVOKE ALL ON FUNCTION kalam.stat_of_names() FROM PUBLIC;
+
+CREATE VIEW kalam.names AS SELECT * FROM kalam.stat_of_names();
+
+REVOKE ALL ON kalam.query_cache, kalam.schema_cache, kalam.names FROM PUBLIC;
+GRANT SELECT ON kalam.query_cache, kalam.schema_cache, kalam.names TO pg_monitor;
+GRANT EXECUTE ON FUNCTION kalam.stat_of_caches(), kalam.stat_of_names() TO pg_monitor;
+
+-- Takes entries out of the caches: those of a table, its schema of one version, all,
+-- those that have expired.  Gives their number.
+CREATE FUNCTION kalam.invalidate_table(regclass) RETURNS bigint
+AS 'MODULE_PATHNAME', 'kalam_invalidate_table' LANGUAGE C STRICT VOLATILE;
+
+CREATE FUNCTION kalam.invalidate_schema(regclass, version int) RETURNS bigint
+AS 'MODULE_PATHNAME', 'kalam_invalidate_schema' LANGUAGE C STRICT VOLATILE;
+
+CREATE FUNCTION kalam.clear_caches() RETURNS bigint
+AS 'MODULE_PATHNAME', 'kalam_clear_caches' LANGUAGE C STRICT VOLATILE;
+
+CREATE FUNCTION kalam.evict_expired() RETURNS bigint
+AS 'MODULE_PATHNAME', 'kalam_evict_expired' LANGUAGE C STRICT VOLATILE;
+
+REVOKE ALL ON FUNCTION kalam.clear_caches(), kalam.evict_expired() FROM PUBLIC;
 
 -- What statements insert into storage now, of all sessions that the caller may watch.
 CREATE FUNCTION kalam.loads(

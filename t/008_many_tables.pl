@@ -7,6 +7,7 @@ use lib $FindBin::RealBin;
 use KalamTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(sleep);
 
 my $node = new_server('main');
 my $dir = $node->data_dir . '/kalam';
@@ -30,10 +31,19 @@ sub processes
 $node->safe_psql('postgres', 'CREATE FOREIGN TABLE stays (k int) SERVER kalam; INSERT INTO stays SELECT generate_series(1, 200)');
 my $empty = kb();
 my $fill = q(INSERT INTO %s SELECT g, (SELECT string_agg(md5((g * 100 + i)::text), '') FROM generate_series(1, 10) i) FROM generate_series(1, 60000) g; SELECT kalam.flush('%s'));
+# What is dropped is given back little by little.
+sub settled_kb
+{
+	my $kb = -1;
+
+	wait_until(30, sub { my $last = $kb; $kb = kb(); sleep(0.2); $kb == $last });
+	return $kb;
+}
+
 sub filled
 {
 	my ($db, $name) = @_;
-	my $before = kb();
+	my $before = settled_kb();
 
 	$node->safe_psql($db, "CREATE FOREIGN TABLE $name (k int, v text) SERVER kalam OPTIONS (primary_key 'k', compression 'none')");
 	$node->safe_psql($db, sprintf($fill, $name, $name));

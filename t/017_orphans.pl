@@ -178,7 +178,7 @@ round('all', sub {
 	wait_until(10, sub { !kill(0, $postmaster) });
 	$node->{_pid} = undef;
 	$node->start;
-	wait_until(30, sub { runs($node, 'SELECT count(*) FROM kalam.tables') });
+	wait_until(30, sub { storage_answers($node) });
 }, @ends);
 $node->stop;
 done_testing();

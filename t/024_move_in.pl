@@ -73,7 +73,7 @@ $to->stop;
 move($to);
 append_to_file($to->data_dir . '/kalam/ADOPT', '');
 $to->start;
-ok(wait_until(10, sub { runs($to, 'SELECT 1 FROM kalam.tables') }), 'with the operator\'s word it is opened');
+ok(wait_until(10, sub { storage_answers($to) }), 'with the operator\'s word it is opened');
 ok(!-e $to->data_dir . '/kalam/ADOPT', 'which holds once');
 is($to->safe_psql('postgres', 'SELECT count(*) FROM kalam.tables'), '0', 'no table of this server has the rows');
 is($to->safe_psql('postgres', q(SELECT string_agg(database || '.' || name, ' ' ORDER BY database, name) FROM kalam.orphans)),
@@ -100,7 +100,7 @@ is($to->safe_psql('postgres', 'SELECT count(*), sum(k) FROM rowids'), '200|20100
 $to->safe_psql('postgres', 'IMPORT FOREIGN SCHEMA public FROM SERVER kalam INTO public OPTIONS (database $$second$$)');
 is($to->safe_psql('postgres', 'SELECT v FROM there'), 'of the second', 'from another database');
 $to->restart;
-ok(wait_until(10, sub { runs($to, 'SELECT 1 FROM kalam.tables') }), 'a restart');
+ok(wait_until(10, sub { storage_answers($to) }), 'a restart');
 is($to->safe_psql('postgres', $sum), $wanted, 'and they stay');
 is($to->safe_psql('postgres', 'SELECT kalam.drop_orphan(object_id) IS NULL FROM kalam.orphans'), 'f', 'what cannot be attached can be dropped');
 is($to->safe_psql('postgres', 'SELECT count(*) FROM kalam.orphans'), '0', 'and is gone');

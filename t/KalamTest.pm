@@ -12,7 +12,7 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 
 our @EXPORT = qw(
-  new_server supervisor_pid storage_pid kill_storage wait_until wait_for_storage
+  new_server supervisor_pid storage_pid kill_storage wait_until wait_for_storage storage_answers
   processes_in rss_kb children_of alive runs
 );
 
@@ -170,13 +170,21 @@ sub runs
 	return defined eval { $node->psql('postgres', $sql) == 0 || die };
 }
 
+# Does the storage process answer?
+sub storage_answers
+{
+	my ($node) = @_;
+
+	return runs($node, 'SET kalam.tables_ttl = 0; SELECT count(*) FROM kalam.tables');
+}
+
 # Until another storage process than that of pid $old answers.
 sub wait_for_storage
 {
 	my ($node, $old) = @_;
 
 	wait_until(30, sub { my $pid = storage_pid($node); $pid && $pid != ($old || 0) });
-	return runs($node, 'SELECT count(*) FROM kalam.tables');
+	return storage_answers($node);
 }
 
 # ---- a session that does one statement at a time and says what became of it ----

@@ -41,6 +41,12 @@ extern KalamCache *kalam_query_cache;
 extern KalamCache *kalam_schema_cache;
 extern KalamNames *kalam_names;
 
+/*
+ * Groups of the schema cache that are of no table: ids of relations are higher.
+ */
+#define KALAM_GROUP_LISTS	1	/* of stored tables: systemcache.h */
+#define KALAM_GROUP_SIZES	2	/* of objects */
+
 /* Shared memory: called from the hooks in shmem.c. */
 extern Size kalam_caches_shmem_size(void);
 extern void kalam_caches_shmem_init(void);

@@ -69,6 +69,11 @@ typedef struct KalamRange
 								 * stays as it is until the cursor is closed */
 	uint32		input_len;		/* at most KALAM_MAX_INPUT_BYTES.  With RANGES in it
 								 * lower_len and upper_len are 0 */
+	uint32		behind_range;	/* it begins behind this key of the range of that */
+	uint16		behind_len;		/* number; 0: at the beginning.  Copied */
+	const uint8 *behind;
+	struct KalamScanResult *result; /* takes what comes, if it wants to (scancache.h), or
+								 * NULL.  It lives as long as the cursor */
 	SubTransactionId owner;		/* closes it when it aborts; Invalid: the current */
 } KalamRange;
 

@@ -20,6 +20,7 @@
 
 #include "src/backend/client.h"
 #include "src/backend/client_internal.h"
+#include "src/backend/scancache.h"
 #include "src/backend/shmem.h"
 
 #define DEFAULT_FIRST_BYTES 4096
@@ -260,6 +261,29 @@ wait_block(KalamChannel *ch, uint32 n)
 	return kalam_block(kalam_segment, ch, n);
 }
 
+/* Shows the rows at ptr to who may keep them; the block is the one that ended them. */
+static void
+keep_rows(const KalamCursor *c, const KalamBlock *block)
+{
+	bool		big = (block->flags & KALAM_BLOCK_BIG) != 0;
+	uint64		delivered = c->delivered + block->nrows;
+	KalamResultBlock rows = {
+		.rows = c->ptr, .len = big ? c->big_have : block->used, .nrows = block->nrows,
+		.last = c->at_end,
+		.whole = c->at_end && (c->range.max_rows == 0 || delivered < c->range.max_rows),
+		.resume_range = block->resume_range, .resume_len = block->resume_len,
+		.resume = block->data + block->resume_offset
+	};
+
+	kalam_scan_result_take(c->range.result, &rows);
+}
+
+static inline bool
+is_kept(const KalamCursor *c)
+{
+	return c->range.result != NULL && kalam_scan_result_is_wanted(c->range.result);
+}
+
 /* Without a channel of one's own: a full block, copied. */
 static void
 copy_block(KalamCursor *c)
@@ -284,6 +308,8 @@ copy_block(KalamCursor *c)
 		}
 		c->at_end = (block->flags & KALAM_BLOCK_LAST) != 0;
 		c->rows_left = block->nrows;
+		if (whole && is_kept(c))
+			keep_rows(c, block);
 		note_resume(c, block);
 		atomic_store_explicit(&ch->consumed, n + 1, memory_order_release);
 		if (!whole)
@@ -334,6 +360,8 @@ next_block(KalamCursor *c)
 		c->ptr = c->block->data;
 		if ((c->block->flags & KALAM_BLOCK_BIG) && !take_big_piece(c, c->block))
 			continue;
+		if (is_kept(c))
+			keep_rows(c, c->block);
 		if (c->rows_left > 0)
 			return true;
 	}
@@ -361,8 +389,10 @@ kalam_cursor_open(const KalamRange *range)
 	c->range = *range;
 	memcpy(c->lower, range->lower, range->lower_len);
 	memcpy(c->upper, range->upper, range->upper_len);
-	c->resume_range = 0;
-	c->resume_len = 0;
+	c->resume_range = range->behind_range;
+	c->resume_len = range->behind_len;
+	if (range->behind_len > 0)
+		memcpy(c->resume, range->behind, range->behind_len);
 	dlist_push_tail(&open_cursors, &c->node);
 	PG_TRY();
 	{

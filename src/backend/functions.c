@@ -17,11 +17,13 @@
 #include "utils/rel.h"
 
 #include "src/backend/client.h"
-#include "src/backend/store_catalog.h"
-#include "src/backend/table.h"
+#include "src/backend/functions.h"
+#include "src/backend/systemcache.h"
 
 extern PGDLLEXPORT Datum kalam_stored_tables(PG_FUNCTION_ARGS);
 PG_FUNCTION_INFO_V1(kalam_stored_tables);
+extern PGDLLEXPORT Datum kalam_stored_namespaces(PG_FUNCTION_ARGS);
+PG_FUNCTION_INFO_V1(kalam_stored_namespaces);
 extern PGDLLEXPORT Datum kalam_table_size(PG_FUNCTION_ARGS);
 PG_FUNCTION_INFO_V1(kalam_table_size);
 extern PGDLLEXPORT Datum kalam_flush(PG_FUNCTION_ARGS);
@@ -29,9 +31,8 @@ PG_FUNCTION_INFO_V1(kalam_flush);
 extern PGDLLEXPORT Datum kalam_compact(PG_FUNCTION_ARGS);
 PG_FUNCTION_INFO_V1(kalam_compact);
 
-/* Opens a stored table for a function; raises for any other relation. */
-static Relation
-open_stored(Oid relid, LOCKMODE lock, bool must_own, KalamTable **table)
+Relation
+kalam_open_stored(Oid relid, LOCKMODE lock, bool must_own, KalamTable **table)
 {
 	Relation	rel = table_open(relid, lock);
 
@@ -51,19 +52,20 @@ open_stored(Oid relid, LOCKMODE lock, bool must_own, KalamTable **table)
 	return rel;
 }
 
-/* Indexes of a table, for people: "name (a, b DESC), name UNIQUE (c)". */
-static char *
-indexes_text(const KalamCatalogTable *t)
+/*
+ * Has it a relation?  Then its names are those of now: tables and schemas can be
+ * renamed.
+ */
+static bool
+is_attached(const KalamListedTable *t)
 {
-	StringInfoData buf;
+	return !t->kept && get_rel_name(t->relid) != NULL;
+}
 
-	initStringInfo(&buf);
-	for (uint32 i = 0; i < t->record.nindexes; i++)
-		appendStringInfo(&buf, "%s%s%s (%s)", i > 0 ? ", " : "",
-						 kalam_string_dup(t->indexes[i].name),
-						 (t->indexes[i].flags & KALAM_INDEX_UNIQUE) ? " UNIQUE" : "",
-						 kalam_string_dup(t->indexes[i].columns));
-	return buf.data;
+static char *
+namespace_of(const KalamListedTable *t, bool attached)
+{
+	return attached ? get_namespace_name(get_rel_namespace(t->relid)) : t->nspname;
 }
 
 /* A row per stored table of this database. */
@@ -74,36 +76,50 @@ kalam_stored_tables(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(lc, kalam_catalog_list(MyDatabaseId))
+	foreach(lc, kalam_listed_tables(kalam_tables_ttl))
 	{
-		KalamCatalogTable *t = lfirst(lc);
-		KalamTableRecord *r = &t->record;
-		bool		attached = !t->kept && get_rel_name(r->relid) != NULL;
+		KalamListedTable *t = lfirst(lc);
+		bool		attached = is_attached(t);
 		Datum		values[12];
 		bool		nulls[12] = {0};
 		KalamObjectSize size;
 
-		(void) kalam_object_stat(r->object_id, (int) r->nindexes, &size);
-		values[0] = ObjectIdGetDatum(attached ? r->relid : InvalidOid);
+		(void) kalam_object_size(t->object_id, t->nindexes, &size);
+		values[0] = ObjectIdGetDatum(attached ? t->relid : InvalidOid);
 		nulls[0] = !attached;
-		/* names of attached tables are those of now: schemas can be renamed */
-		values[1] = CStringGetTextDatum(attached ?
-										get_namespace_name(get_rel_namespace(r->relid)) :
-										kalam_string_dup(r->nspname));
-		values[2] = CStringGetTextDatum(attached ? get_rel_name(r->relid) :
-										kalam_string_dup(r->name));
-		values[3] = CStringGetTextDatum(kalam_string_dup(r->kind));
-		values[4] = CStringGetTextDatum(kalam_string_dup(r->primary_key));
-		nulls[4] = r->primary_key.len == 0;
-		values[5] = CStringGetTextDatum(kalam_string_dup(r->options));
-		values[6] = Int32GetDatum((int32) r->schema_version);
-		values[7] = Int64GetDatum((int64) r->object_id);
+		values[1] = CStringGetTextDatum(namespace_of(t, attached));
+		values[2] = CStringGetTextDatum(attached ? get_rel_name(t->relid) : t->name);
+		values[3] = CStringGetTextDatum(t->kind);
+		values[4] = CStringGetTextDatum(t->primary_key);
+		nulls[4] = t->primary_key[0] == '\0';
+		values[5] = CStringGetTextDatum(t->options);
+		values[6] = Int32GetDatum(t->schema_version);
+		values[7] = Int64GetDatum((int64) t->object_id);
 		values[8] = Int64GetDatum((int64) size.rows);
 		values[9] = Int64GetDatum((int64) size.bytes);
 		values[10] = BoolGetDatum(t->kept);
-		values[11] = CStringGetTextDatum(indexes_text(t));
-		nulls[11] = r->nindexes == 0;
+		values[11] = CStringGetTextDatum(t->indexes);
+		nulls[11] = t->nindexes == 0;
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* The schema of each of them. */
+Datum
+kalam_stored_namespaces(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	foreach(lc, kalam_listed_tables(kalam_namespaces_ttl))
+	{
+		KalamListedTable *t = lfirst(lc);
+		Datum		value = CStringGetTextDatum(namespace_of(t, is_attached(t)));
+		bool		null = false;
+
+		tuplestore_putvalues(result->setResult, result->setDesc, &value, &null);
 	}
 	return (Datum) 0;
 }
@@ -112,7 +128,7 @@ Datum
 kalam_table_size(PG_FUNCTION_ARGS)
 {
 	KalamTable *table;
-	Relation	rel = open_stored(PG_GETARG_OID(0), AccessShareLock, false, &table);
+	Relation	rel = kalam_open_stored(PG_GETARG_OID(0), AccessShareLock, false, &table);
 	uint32		object = kalam_table_object(table);
 	KalamObjectSize size = {0};
 
@@ -127,7 +143,7 @@ static void
 maintain(Oid relid, KalamOp op)
 {
 	KalamTable *table;
-	Relation	rel = open_stored(relid, AccessShareLock, true, &table);
+	Relation	rel = kalam_open_stored(relid, AccessShareLock, true, &table);
 	uint32		object = kalam_table_object(table);
 
 	if (object != KALAM_OBJECT_NONE)
@@ -136,6 +152,7 @@ maintain(Oid relid, KalamOp op)
 
 		ch->req.object_id = object;
 		kalam_rpc_finish(ch);
+		kalam_object_sizes_forget();
 	}
 	kalam_table_close(table);
 	table_close(rel, AccessShareLock);

@@ -185,6 +185,7 @@ point_range(const KalamMerge *m)
 	range.upper_len = 0;
 	range.flags |= KALAM_SCAN_POINT;
 	range.flags &= ~KALAM_SCAN_REVERSE;
+	range.max_rows = 0;
 	return range;
 }
 
@@ -269,6 +270,10 @@ open_cursor(KalamMerge *m)
 		range.input = in->bytes;
 		range.input_len = in->len;
 	}
+	range.result = m->result;
+	if (m->kept)
+		kalam_scan_result_go_on(m->result, &range);
+	m->kept = false;
 	m->cursor = kalam_cursor_open(&range);
 }
 
@@ -294,11 +299,23 @@ next_cursor(KalamMerge *m)
 	return true;
 }
 
+/* Goes on behind the rows of the result; false if there are none. */
+static bool
+leave_result(KalamMerge *m)
+{
+	if (kalam_scan_result_is_whole(m->result))
+		return false;
+	open_cursor(m);
+	return true;
+}
+
 static const KalamRow *
 next_stored(KalamMerge *m)
 {
 	const KalamRow *row = NULL;
 
+	if (m->kept && ((row = kalam_scan_result_next(m->result)) != NULL || !leave_result(m)))
+		return row;
 	if (m->cursor == NULL)
 		return NULL;
 	while ((row = kalam_cursor_next(m->cursor)) == NULL && next_cursor(m))
@@ -317,6 +334,8 @@ kalam_merge_next_count(KalamMerge *m)
 {
 	uint64		n = 0;
 
+	if (m->kept && ((n = kalam_scan_result_next_count(m->result)) > 0 || !leave_result(m)))
+		return n;
 	if (m->cursor == NULL)
 		return 0;
 	while ((n = kalam_cursor_next_count(m->cursor)) == 0 && next_cursor(m))
@@ -361,7 +380,8 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 	m->own_range = 0;
 	m->own_point_given = false;
 	m->cursor = NULL;
-	m->cursor_end = 0;
+	m->cursor_first = m->cursor_end = 0;
+	m->kept = m->result != NULL && kalam_scan_result_is_found(m->result);
 	m->open = true;
 
 	Assert(m->filter == NULL || !flagged(m, KALAM_SCAN_KEYS_ONLY));
@@ -400,9 +420,11 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 	if (kalam_object_is_new(range->object_id))
 		m->range.flags &= ~KALAM_SCAN_COUNT;
 	else if (nranges > 0 && !(nranges == 1 && is_point(&ranges[0]) && m->have_own) &&
-			 !find_cached(m))
+			 !m->kept && !find_cached(m))
 		open_cursor(m);
 	m->counting = flagged(m, KALAM_SCAN_COUNT);
+	Assert(m->result == NULL ||
+		   !(m->merging || m->replacing || kalam_object_is_new(range->object_id)));
 }
 
 void

@@ -9,6 +9,7 @@
 #include "src/backend/client.h"
 #include "src/backend/querycache.h"
 #include "src/backend/scan_input.h"
+#include "src/backend/scancache.h"
 #include "src/backend/ship.h"
 #include "src/backend/transaction.h"
 
@@ -50,6 +51,9 @@ typedef struct KalamMerge
 	bool		aggregates_once;	/* if one request can bring all ranges */
 	KalamPointReader point;		/* the owner sets its ttl: whether stored rows may come
 								 * from the query cache */
+	KalamScanResult *result;	/* set by the owner before it opens: stored rows come from
+								 * it, if it was found, or go to it.  NULL: neither.  Not
+								 * with own changes */
 	bool		open;
 	bool		counting;		/* KALAM_SCAN_COUNT was asked for, and can be had */
 
@@ -61,7 +65,9 @@ typedef struct KalamMerge
 	int			nranges;
 	KalamKeyRange single;
 
-	KalamCursor *cursor;		/* NULL: the store has nothing for these ranges */
+	bool		kept;			/* stored rows come from the result */
+	KalamCursor *cursor;		/* NULL: the store has nothing for these ranges, or is
+								 * not asked */
 	KalamInput	input;
 	int			cursor_first;	/* the cursor's range 0 */
 	int			cursor_end;		/* ranges from here on are not asked for yet */

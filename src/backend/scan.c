@@ -159,8 +159,9 @@ compute_ranges(KalamScan *scan)
 	MemoryContextSwitchTo(old);
 }
 
-void
-kalam_scan_open_ranges(KalamScan *scan, KalamMerge *merge)
+/* What requests for the ranges have in common. */
+static KalamRange
+range_of_requests(const KalamScan *scan)
 {
 	KalamRange	range = {0};
 
@@ -185,8 +186,70 @@ kalam_scan_open_ranges(KalamScan *scan, KalamMerge *merge)
 		range.flags |= KALAM_SCAN_KEYS;
 	else if (scan->no_columns && (scan->ranges.n > 1 || scan->ranges.ranges[0].upper_len > 0))
 		range.flags |= KALAM_SCAN_COUNT;
-	scan->nranges += scan->ranges.n;
+	return range;
+}
+
+void
+kalam_scan_open_ranges(KalamScan *scan, KalamMerge *merge)
+{
+	KalamRange	range = range_of_requests(scan);
+
+	if (merge->result == NULL || !kalam_scan_result_is_found(merge->result))
+		scan->nranges += scan->ranges.n;
 	kalam_merge_open_list(merge, &range, scan->ranges.ranges, scan->ranges.n, scan->command_id);
+}
+
+/*
+ * Do the ranges' rows depend on nothing but what the requests say?  Not on own changes,
+ * nor on a filter that is too large to be sent.  (A row by its key is kept by itself;
+ * of a scan that processes share, which is a large one, each piece is if little comes.)
+ */
+static bool
+is_for_cache(const KalamScan *scan)
+{
+	const KalamKeyRanges *ranges = &scan->ranges;
+
+	return scan->cache_ttl > 0 &&
+		(scan->shared == NULL || scan->sent_bytes < KALAM_BLOCK_DATA_BYTES) &&
+		!(ranges->n == 1 && ranges->ranges[0].upper_len == 0) &&
+		(scan->merge.filter == NULL || scan->input.len > 0) &&
+		!kalam_scan_result_own_changes(scan->table->object_id);
+}
+
+/* Looks for the ranges' rows in the query cache. */
+static bool
+find_result(KalamScan *scan)
+{
+	KalamRange	range;
+	KalamResultRequest request = {
+		.range = &range, .ranges = scan->ranges.ranges, .nranges = scan->ranges.n,
+		.aggregates = scan->merge.aggregates, .aggregates_len = scan->merge.aggregates_len,
+		.bytes = scan->sent_bytes
+	};
+
+	scan->merge.result = NULL;
+	if (!is_for_cache(scan))
+		return false;
+	if (scan->result == NULL)
+		scan->result = kalam_scan_result_create(scan->cache_ttl, scan->merge.context);
+	scan->merge.result = scan->result;
+	range = range_of_requests(scan);
+	if (kalam_scan_result_find(scan->result, &request))
+	{
+		scan->merge.cost.query_hits++;
+		return true;
+	}
+	scan->merge.cost.query_misses++;
+	return false;
+}
+
+static void
+close_merge(KalamScan *scan)
+{
+	if (scan->merge.open)
+		kalam_merge_close(&scan->merge);
+	if (scan->result != NULL)
+		kalam_scan_result_close(scan->result);
 }
 
 /* In a scan that processes share: opens the next piece.  False if there is none. */
@@ -195,11 +258,11 @@ next_piece(KalamScan *scan)
 {
 	if (scan->shared == NULL)
 		return false;
-	if (scan->merge.open)
-		kalam_merge_close(&scan->merge);
+	close_merge(scan);
 	scan->count_left = 0;
 	if (!kalam_take_piece(scan))
 		return false;
+	(void) find_result(scan);
 	kalam_scan_open_ranges(scan, &scan->merge);
 	return true;
 }
@@ -208,15 +271,16 @@ next_piece(KalamScan *scan)
 static bool
 next_part(KalamScan *scan)
 {
-	if (scan->merge.open)
-		kalam_merge_close(&scan->merge);
+	close_merge(scan);
 	while (!scan->merge.open && scan->part + 1 < scan->nparts)
 	{
 		kalam_parts_use(scan, scan->part + 1);
 		compute_ranges(scan);
 		scan->ranges = scan->all;
-		if (scan->ranges.n > 0)
-			kalam_scan_open_ranges(scan, &scan->merge);
+		if (scan->ranges.n == 0)
+			continue;
+		(void) find_result(scan);
+		kalam_scan_open_ranges(scan, &scan->merge);
 	}
 	return scan->merge.open;
 }
@@ -247,7 +311,7 @@ start_scan(KalamScan *scan)
 	if (scan->reverse)
 		turn_around(&scan->ranges);
 	scan->piece_flags = 0;
-	if (scan->ranges.n > 0 && !kalam_sides_open(scan))
+	if (scan->ranges.n > 0 && (find_result(scan) || !kalam_sides_open(scan)))
 		kalam_scan_open_ranges(scan, &scan->merge);
 }
 
@@ -403,9 +467,8 @@ stop_scan(KalamScan *scan)
 	ExecClearTuple(scan->slot);
 	if (scan->groups != NULL)
 		kalam_groups_reset(scan->groups);
-	if (scan->merge.open)
-		kalam_merge_close(&scan->merge);
 	kalam_sides_close(scan);
+	close_merge(scan);
 	if (scan->newest != NULL)
 	{
 		pfree(scan->newest);

@@ -61,6 +61,7 @@ typedef struct KalamScan
 	KalamKeyRanges all;			/* of these, ranges are those in the piece under way, */
 	uint32		piece_flags;	/* which is read with these flags */
 	uint64		count_left;
+	KalamScanResult *result;	/* in the query cache; NULL: none was looked for yet */
 	KalamMerge	merge;
 	KalamSides *sides;			/* merges over parts of the ranges instead; or NULL */
 	KalamMerge *current;		/* the merge that rows come from */

@@ -16,6 +16,7 @@
 #include "src/backend/ship.h"
 #include "src/backend/shmem.h"
 #include "src/backend/stop_point.h"
+#include "src/backend/systemcache.h"
 #include "src/backend/upper.h"
 #include "utils/guc.h"
 
@@ -35,6 +36,8 @@ bool		kalam_query_cache_on = true;
 int			kalam_schema_cache_size = 16 * 1024;
 int			kalam_schema_cache_ttl = 5 * 60 * 1000;
 int			kalam_names_size = 1024;
+int			kalam_tables_ttl = 60 * 1000;
+int			kalam_namespaces_ttl = 60 * 1000;
 bool		kalam_enable_multirange = true;
 bool		kalam_enable_indexscan = true;
 bool		kalam_enable_indexonlyscan = true;
@@ -59,10 +62,10 @@ define_cache_size(const char *name, const char *what, int *variable)
 }
 
 static void
-define_cache_ttl(const char *name, const char *what, const char *more, int *variable)
+define_cache_ttl(const char *name, GucContext context, const char *what, const char *more, int *variable)
 {
 	DefineCustomIntVariable(name, what, more, variable, *variable, 0, INT_MAX,
-							PGC_SIGHUP, GUC_UNIT_MS,
+							context, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 }
 
@@ -169,14 +172,23 @@ kalam_settings_define(void)
 	define_cache_size("kalam.names_size",
 					  "Sets the shared memory for names of columns and tables.",
 					  &kalam_names_size);
-	define_cache_ttl("kalam.query_cache_ttl",
+	define_cache_ttl("kalam.query_cache_ttl", PGC_SIGHUP,
 					 "Sets how long a row or result of a query is kept.",
 					 "A table's option \"cache_ttl\" overrides it.",
 					 &kalam_query_cache_ttl);
-	define_cache_ttl("kalam.schema_cache_ttl",
+	define_cache_ttl("kalam.schema_cache_ttl", PGC_SIGHUP,
 					 "Sets how long it is kept what is known about a stored table.",
 					 NULL,
 					 &kalam_schema_cache_ttl);
+	define_cache_ttl("kalam.tables_ttl", PGC_USERSET,
+					 "Sets how old the list and the sizes of stored tables in kalam.tables may be.",
+					 "Definitions of tables are the newest at any rate, and sizes those since the last change; 0 asks "
+					 "the store each time.",
+					 &kalam_tables_ttl);
+	define_cache_ttl("kalam.namespaces_ttl", PGC_USERSET,
+					 "Sets how old the list of stored tables in kalam.namespaces may be.",
+					 "It is the newest at any rate; 0 asks the store each time.",
+					 &kalam_namespaces_ttl);
 
 	DefineCustomBoolVariable("kalam.query_cache",
 							 "Lets this session's reads use the query cache.",

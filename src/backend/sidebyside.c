@@ -89,10 +89,13 @@ kalam_sides_open(KalamScan *scan)
 		merge->filter = scan->merge.filter;
 		merge->aggregates = scan->merge.aggregates;
 		merge->aggregates_len = scan->merge.aggregates_len;
+		merge->result = scan->merge.result;
 		kalam_scan_open_ranges(scan, merge);
 		sides->n++;
 	}
 	scan->ranges = all;
+	if (sides != NULL && scan->merge.result != NULL)
+		kalam_scan_result_in_pieces(scan->merge.result, sides->n);
 	MemoryContextSwitchTo(old);
 	if (sides != NULL)
 		scan->current = &sides->merges[0];

@@ -181,16 +181,22 @@ kalam_catalog_again(const KalamCatalogTable *table)
 /* What a cursor over the records under one letter begins and ends with. */
 #define LETTER_BYTES	(KALAM_KEY_PREFIX_BYTES + 1)
 
+static void
+letter_range(char letter, uint8 *lower, uint8 *upper)
+{
+	kalam_put_key_prefix(lower, KALAM_OBJECT_CATALOG, KALAM_KEY_KIND_META);
+	memcpy(upper, lower, LETTER_BYTES);
+	lower[KALAM_KEY_PREFIX_BYTES] = letter;
+	upper[KALAM_KEY_PREFIX_BYTES] = letter + 1;
+}
+
 static KalamCursor *
 open_letter(char letter, uint8 *lower, uint8 *upper)
 {
 	KalamRange	range = {0};
 
 	kalam_indoubt_settle(NULL);
-	kalam_put_key_prefix(lower, KALAM_OBJECT_CATALOG, KALAM_KEY_KIND_META);
-	memcpy(upper, lower, LETTER_BYTES);
-	lower[KALAM_KEY_PREFIX_BYTES] = letter;
-	upper[KALAM_KEY_PREFIX_BYTES] = letter + 1;
+	letter_range(letter, lower, upper);
 	range.object_id = KALAM_OBJECT_CATALOG;
 	range.flags = KALAM_SCAN_NEWEST | KALAM_SCAN_KEYS;
 	range.lower = lower;
@@ -198,6 +204,19 @@ open_letter(char letter, uint8 *lower, uint8 *upper)
 	range.upper = upper;
 	range.upper_len = LETTER_BYTES;
 	return kalam_cursor_open(&range);
+}
+
+/* What this transaction has staged under the letter; there are changes. */
+static KalamChangesScan *
+open_staged(char letter)
+{
+	uint8		lower[LETTER_BYTES];
+	uint8		upper[LETTER_BYTES];
+	KalamStagedMemory memory = kalam_spill_memory(CurrentMemoryContext);
+
+	letter_range(letter, lower, upper);
+	return kalam_changes_scan_open(kalam_changes_here(), &memory, lower, sizeof(lower),
+								   upper, sizeof(upper), KALAM_ANY_COMMAND, 0);
 }
 
 /* Appends the records under one letter, staged ones instead of stored ones. */
@@ -208,7 +227,6 @@ list_letter(List *list, char letter, Oid database)
 	uint8		upper[LETTER_BYTES];
 	KalamCursor *cursor = open_letter(letter, lower, upper);
 	const KalamRow *row;
-	KalamStagedMemory memory = kalam_spill_memory(CurrentMemoryContext);
 	KalamChangesScan *scan;
 	KalamVersion v;
 	KalamCatalogTable *t;
@@ -226,8 +244,7 @@ list_letter(List *list, char letter, Oid database)
 
 	if (kalam_changes_here() == NULL)
 		return list;
-	scan = kalam_changes_scan_open(kalam_changes_here(), &memory, lower, sizeof(lower),
-								   upper, sizeof(upper), KALAM_ANY_COMMAND, 0);
+	scan = open_staged(letter);
 	while (kalam_changes_scan_next(scan, &v))
 	{
 		if (v.op != KALAM_CHANGE_PUT)
@@ -239,6 +256,23 @@ list_letter(List *list, char letter, Oid database)
 	}
 	kalam_changes_scan_close(scan);
 	return list;
+}
+
+bool
+kalam_catalog_any_staged(void)
+{
+	static const char letters[] = {KALAM_CATALOG_TABLE, KALAM_CATALOG_KEPT, KALAM_CATALOG_ELSEWHERE};
+	bool		any = false;
+
+	for (int i = 0; !any && kalam_changes_here() != NULL && i < lengthof(letters); i++)
+	{
+		KalamChangesScan *scan = open_staged(letters[i]);
+		KalamVersion v;
+
+		any = kalam_changes_scan_next(scan, &v);
+		kalam_changes_scan_close(scan);
+	}
+	return any;
 }
 
 List *

@@ -38,6 +38,9 @@ extern List *kalam_catalog_list(Oid database);
 /* The record again, as it is now, or NULL. */
 extern KalamCatalogTable *kalam_catalog_again(const KalamCatalogTable *table);
 
+/* Has this transaction written any of the records that kalam_catalog_list gives? */
+extern bool kalam_catalog_any_staged(void);
+
 /* Has this transaction written the record of the table? */
 extern bool kalam_catalog_is_staged(Oid database, Oid relid);
 

@@ -29,6 +29,7 @@
 #include "src/backend/load.h"
 #include "src/backend/shmem.h"
 #include "src/backend/store_catalog.h"
+#include "src/backend/systemcache.h"
 #include "src/backend/table.h"
 #include "src/backend/tablestats.h"
 #include "src/backend/transaction.h"
@@ -475,7 +476,7 @@ kalam_table_stat(KalamTable *table, double *rows, double *bytes)
 
 		/* one that this transaction has created is not known there yet */
 		if (object != KALAM_OBJECT_NONE)
-			(void) kalam_object_stat(object, table->nindexes, &size);
+			(void) kalam_object_size(object, table->nindexes, &size);
 		table->stat_rows = (double) size.rows;
 		table->stat_bytes = (double) size.row_bytes;
 		table->stat_time = now;

@@ -204,7 +204,7 @@ sub bring_up
 			$node->{_pid} = undef;
 			$node->start;
 		}
-		defined eval { ask($node, 'SELECT count(*) FROM kalam.tables') };
+		defined eval { storage_answers($node) || die };
 	});
 }
 

@@ -1,0 +1,172 @@
+# The system tables of schema kalam are kept in shared memory: they are answered
+# without the storage process, tell what was committed last, by whoever and in
+# whichever database, and are as fresh as settings ask.
+use strict;
+use warnings;
+
+use lib 't';
+use KalamTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep);
+
+my $node = new_server('main', conf => "autovacuum = off\nkalam.max_families = 10\nmax_prepared_transactions = 5\n");
+
+sub query
+{
+	my ($sql, $database) = @_;
+
+	return $node->safe_psql($database // 'postgres', $sql);
+}
+
+my $tables = "SELECT string_agg(format('%s.%s(%s)', namespace, name, rows), ' ' ORDER BY name) FROM kalam.tables";
+my $namespaces = "SELECT string_agg(format('%s:%s', namespace, tables), ' ' ORDER BY namespace) FROM kalam.namespaces";
+
+sub counter
+{
+	my ($name) = @_;
+
+	return query("SELECT $name FROM kalam.schema_cache");
+}
+
+query('CREATE DATABASE other');
+query('CREATE EXTENSION kalam_fdw', 'other');
+
+# ---- databases ----
+
+foreach my $database ('postgres', 'other')
+{
+	query("CREATE FOREIGN TABLE $_ (k int, v text) SERVER kalam OPTIONS (primary_key 'k')", $database)
+	  foreach "a_$database", "b_$database";
+	query("INSERT INTO a_$database SELECT g, g FROM generate_series(1, 100) g", $database);
+}
+for my $round (1, 2)
+{
+	is(query($tables), 'public.a_postgres(100) public.b_postgres(0)', "tables of a database, look $round");
+	is(query($tables, 'other'), 'public.a_other(100) public.b_other(0)', "of another, look $round");
+	is(query($namespaces), 'public:2', "schemas, look $round");
+}
+query('DROP FOREIGN TABLE b_other', 'other');
+is(query($tables), 'public.a_postgres(100) public.b_postgres(0)', 'a table of another database was dropped');
+is(query($tables, 'other'), 'public.a_other(100)', 'it is gone there');
+query('CREATE SCHEMA s; ALTER FOREIGN TABLE b_postgres SET SCHEMA s; INSERT INTO s.b_postgres VALUES (1)');
+is(query($tables), 'public.a_postgres(100) s.b_postgres(1)', 'a table was moved and filled');
+is(query($namespaces), 'public:1 s:1', 'and so in the schemas');
+
+# ---- from memory ----
+
+query("SELECT kalam.clear_caches(); $tables");
+my ($hits, $inserts) = (counter('hits'), counter('inserts'));
+query($tables) foreach 1 .. 5;
+cmp_ok(counter('hits') - $hits, '>=', 5 * 3, 'the list, and a size for each table');
+is(counter('inserts'), $inserts, 'nothing was read anew');
+
+query($namespaces);
+my $storage = kill_storage($node, 'STOP');
+my $now = "SET statement_timeout = '5s';";
+is(query("$now $tables"), 'public.a_postgres(100) s.b_postgres(1)', 'tables, while storage does not answer');
+is(query("$now $namespaces"), 'public:1 s:1', 'schemas, while storage does not answer');
+my ($result, $out, $err) = $node->psql('postgres', "SET statement_timeout = '300ms'; SET kalam.tables_ttl = 0; $tables");
+like($err, qr/statement timeout/, 'it is asked if the setting wants so');
+($result, $out, $err) = $node->psql('postgres', "SET statement_timeout = '300ms'; SET kalam.namespaces_ttl = 0; $namespaces");
+like($err, qr/statement timeout/, 'for the schemas, too');
+kill('CONT', $storage);
+is(query("SET kalam.tables_ttl = 0; $tables"), 'public.a_postgres(100) s.b_postgres(1)', 'storage answers again');
+
+# ---- age ----
+
+query($tables);
+$inserts = counter('inserts');
+query("SET kalam.tables_ttl = '1h'; $tables");
+is(counter('inserts'), $inserts, 'one is content with what is there');
+sleep(0.15);
+query("SET kalam.tables_ttl = '100ms'; $tables");
+cmp_ok(counter('inserts'), '>=', $inserts + 3, 'another one wants it fresher');
+query("SET kalam.tables_ttl = '10ms'; SET kalam.namespaces_ttl = '10ms'; SELECT kalam.clear_caches(); $tables; $namespaces");
+sleep(0.1);
+cmp_ok(query('SELECT kalam.evict_expired()'), '>=', 3, 'expired entries go');
+
+# ---- sizes ----
+
+query($tables);
+query("INSERT INTO a_postgres SELECT g, repeat('x', 200) FROM generate_series(101, 1000) g");
+is(query($tables), 'public.a_postgres(1000) s.b_postgres(1)', 'rows were inserted');
+query("SELECT kalam.flush('a_postgres')");
+is(query("SELECT bytes = kalam.table_size('a_postgres') FROM kalam.tables WHERE name = 'a_postgres'"), 't',
+	'the size is looked up again after a flush');
+query("SELECT kalam.compact('a_postgres')");
+is(query("SELECT bytes = kalam.table_size('a_postgres') FROM kalam.tables WHERE name = 'a_postgres'"), 't',
+	'and after a compaction');
+query('TRUNCATE a_postgres');
+is(query($tables), 'public.a_postgres(0) s.b_postgres(1)', 'TRUNCATE');
+query("INSERT INTO a_postgres SELECT g, repeat('x', 500) FROM generate_series(1, 10000) g");
+like(query($tables), qr/^public.a_postgres\((9|10|11)\d\d\d?\d?\) s.b_postgres\(1\)$/, 'a load');
+
+query("ALTER FOREIGN TABLE a_postgres OPTIONS (ADD index_v 'v')");
+is(query("SELECT indexes FROM kalam.tables WHERE name = 'a_postgres'"), 'v (v)', 'and an index of its rows');
+
+# ---- commits of others ----
+
+query("BEGIN; CREATE FOREIGN TABLE c (k int) SERVER kalam; PREPARE TRANSACTION 'p'");
+is(query($namespaces), 'public:1 s:1', 'a table of a prepared transaction');
+query("COMMIT PREPARED 'p'");
+is(query($namespaces), 'public:2 s:1', 'is there when it commits');
+
+# The loop commits and looks, while others put what they have read into the cache.
+my $script = $node->basedir . '/look.sql';
+append_to_file($script, "$tables;\n$namespaces;\n");
+my $readers = IPC::Run::start(
+	[ 'pgbench', '-n', '-c', 3, '-T', 3, '-f', $script, $node->connstr('postgres') ],
+	'>', \my $bench_out, '2>', \my $bench_err);
+($result, $out, $err) = $node->psql('postgres', <<'E');
+DO $$
+DECLARE
+	until timestamptz := clock_timestamp() + '3 s';
+	rounds int := 0;
+BEGIN
+	WHILE clock_timestamp() < until LOOP
+		rounds := rounds + 1;
+		EXECUTE 'CREATE FOREIGN TABLE s.d (k int) SERVER kalam OPTIONS (primary_key ''k'')';
+		COMMIT;
+		IF (SELECT count(*) FROM kalam.tables WHERE namespace = 's') <> 2 THEN RAISE 'created, not seen'; END IF;
+		FOR i IN 1 .. 5 LOOP
+			EXECUTE 'INSERT INTO s.d VALUES ($1)' USING i;
+			COMMIT;
+			IF (SELECT rows FROM kalam.tables WHERE namespace = 's' AND name = 'd') <> i THEN RAISE 'inserted, not seen'; END IF;
+		END LOOP;
+		EXECUTE 'ALTER FOREIGN TABLE s.d OPTIONS (ADD index_k ''k'')';
+		COMMIT;
+		IF (SELECT indexes FROM kalam.tables WHERE namespace = 's' AND name = 'd') IS NULL THEN RAISE 'altered, not seen'; END IF;
+		EXECUTE 'DROP FOREIGN TABLE s.d';
+		COMMIT;
+		IF (SELECT tables FROM kalam.namespaces WHERE namespace = 's') <> 1 THEN RAISE 'dropped, not seen'; END IF;
+	END LOOP;
+	RAISE NOTICE '% rounds', rounds;
+END $$;
+E
+is($result, 0, 'each commit is seen by the next look');
+like($err, qr/NOTICE:  [1-9]\d+ rounds/, 'many of them') or diag($err);
+ok($readers->finish, 'readers beside it') or diag($bench_err);
+
+# ---- the end of storage ----
+
+query($tables);
+kill_storage($node);
+wait_for_storage($node, $storage);
+like(query($tables), qr/^public.a_postgres\(\d+\) s.b_postgres\(1\) public.c\(0\)$/, 'after the death of storage');
+
+# ---- a list that is long ----
+
+query("DO \$\$ BEGIN FOR i IN 1 .. 250 LOOP EXECUTE format('CREATE FOREIGN TABLE s.many_%s (k int) SERVER kalam OPTIONS (primary_key %L)', i, 'k'); END LOOP; END \$\$");
+for my $round (1 .. 3)
+{
+	is(query("SELECT count(DISTINCT name) FROM kalam.tables WHERE name LIKE 'many%'"), '250', "many tables, look $round");
+	is(query($namespaces), 'public:2 s:251', "many tables of a schema, look $round");
+}
+$hits = counter('hits');
+query($tables);
+cmp_ok(counter('hits') - $hits, '>=', 254, 'all from memory');
+is(counter('pins'), 0, 'no pin is left');
+
+$node->stop;
+done_testing();
