@@ -206,10 +206,13 @@ COMMIT;
 INSERT INTO life VALUES (501, -1);
 SELECT * FROM kalam.verify_indexes('life');
 
--- differences are found: this takes the option from under the entries
+-- differences are found: this takes the option from under the entries, before anybody
+-- else can know the table
+BEGIN;
 CREATE FOREIGN TABLE off (k int, a int, b int) SERVER kalam OPTIONS (primary_key 'k', index_a 'a', unique_b 'b');
 INSERT INTO off VALUES (1, 10, 20), (2, 10, 10), (3, NULL, NULL);
 UPDATE pg_foreign_table SET ftoptions = array_replace(ftoptions, 'index_a=a', 'index_a=b') WHERE ftrelid = 'off'::regclass;
+COMMIT;
 \c -
 SET search_path = idx;
 SELECT index, problem, substr(key, 6) AS key FROM kalam.verify_indexes('off') ORDER BY 2, 3;

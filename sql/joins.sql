@@ -40,6 +40,7 @@ EXPLAIN (COSTS OFF) SELECT * FROM wish JOIN item ON item.id = wish.item WHERE wi
 RESET kalam.enable_batchjoin;
 
 -- A LIMIT does not pay for what it does not want: batches begin small.
+SET kalam.query_cache = off;
 EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT * FROM line JOIN item ON item.id = line.item LIMIT 1;
 EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT * FROM line JOIN item ON item.id = line.item AND amount <> kind LIMIT 100;
 EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, FORMAT JSON) SELECT * FROM line JOIN item ON item.id = line.item AND amount <> kind LIMIT 5;
@@ -57,4 +58,5 @@ EXPLAIN (COSTS OFF) SELECT sum(amount), count(name) FROM line JOIN item ON item.
 SELECT sum(amount), count(name) FROM line JOIN item ON item.id = line.item;
 
 DROP FOREIGN TABLE item, line;
+RESET kalam.query_cache;
 DROP TABLE wish;

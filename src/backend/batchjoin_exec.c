@@ -34,6 +34,7 @@
 #include "src/backend/planner.h"
 #include "src/backend/scan.h"
 #include "src/backend/snapshot.h"
+#include "src/backend/tablestats.h"
 
 /* the first block of a batch of several rows: all of it is wanted */
 #define FIRST_BYTES (64 * 1024)
@@ -144,6 +145,7 @@ open_inner(BatchJoin *j, CustomScan *plan, EState *estate, int eflags)
 {
 	List	   *private = plan->custom_private;
 	CustomScanState *css = &j->css;
+	List	   *values = list_nth(plan->custom_exprs, KALAM_JOIN_VALUES);
 	int			index;
 
 	j->rel = ExecOpenScanRelation(estate, j->inner_rti, eflags);
@@ -152,14 +154,15 @@ open_inner(BatchJoin *j, CustomScan *plan, EState *estate, int eflags)
 	index = kalam_find_index(j->table, list_nth(private, KALAM_JOIN_INDEX));
 	j->conditions.key = kalam_scan_key(j->table, index);
 	j->conditions.alternatives =
-		kalam_alternatives_from_list(list_nth(private, KALAM_JOIN_BOUNDS));
-	j->conditions.states = ExecInitExprList(list_nth(plan->custom_exprs, KALAM_JOIN_VALUES),
-											(PlanState *) css);
+		kalam_alternatives_from_list(list_nth(private, KALAM_JOIN_BOUNDS),
+									 &j->conditions.nalternatives);
+	j->conditions.nvalues = list_length(values);
+	j->conditions.values = kalam_values_begin(values, j->conditions.nvalues, (PlanState *) css);
 	j->conditions.econtext = css->ss.ps.ps_ExprContext;
 	if (list_nth(private, KALAM_JOIN_FILTER) != NIL)
 		j->merge.filter =
 			kalam_filter_begin(kalam_ship_steps_from_list(list_nth(private, KALAM_JOIN_FILTER)),
-							   j->conditions.states, j->rel);
+							   j->conditions.values, j->conditions.nvalues, j->rel);
 	j->joinqual = ExecInitQual(list_nth(plan->custom_exprs, KALAM_JOIN_QUALS), (PlanState *) css);
 	j->outer_slot = ExecInitExtraTupleSlot(estate, ExecGetResultType(j->outer),
 										   &TTSOpsMinimalTuple);
@@ -181,6 +184,7 @@ open_inner(BatchJoin *j, CustomScan *plan, EState *estate, int eflags)
 	j->now = &j->batches[0];
 	j->ahead = &j->batches[1];
 	j->merge.context = estate->es_query_cxt;
+	j->merge.point.ttl = estate->es_epq_active == NULL ? kalam_query_cache_ttl_of(j->table) : 0;
 	j->input.context = estate->es_query_cxt;
 }
 
@@ -627,6 +631,8 @@ end_batch_join(CustomScanState *css)
 	if (j->table != NULL)
 	{
 		close_batch(j);
+		if (j->merge.cost.query_hits + j->merge.cost.query_misses > 0)
+			kalam_count_cache(j->table, j->merge.cost.query_hits, j->merge.cost.query_misses);
 		kalam_table_close(j->table);
 	}
 	ExecEndNode(j->outer);

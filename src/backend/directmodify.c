@@ -155,13 +155,6 @@ kalam_direct_quals(const ForeignScan *plan)
 		part_of(plan->fdw_exprs, end - intVal(list_nth(direct, DIRECT_QUALS)), end);
 }
 
-List *
-kalam_scan_values(const ForeignScan *plan)
-{
-	return part_of(plan->fdw_exprs, 0, list_length(plan->fdw_exprs) -
-				   list_length(direct_sets(plan)) - list_length(kalam_direct_quals(plan)));
-}
-
 /* ---- begin and end ---- */
 
 static TupleTableSlot *

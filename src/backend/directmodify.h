@@ -16,9 +16,6 @@ extern TupleTableSlot *kalam_iterate_direct(ForeignScanState *node);
 extern void kalam_end_direct(ForeignScanState *node);
 extern void kalam_explain_direct(ForeignScanState *node, ExplainState *es);
 
-/* fdw_exprs without what such a scan has behind the values of any. */
-extern List *kalam_scan_values(const ForeignScan *plan);
-
 /* Conditions that such a scan tries itself; NIL for others. */
 extern List *kalam_direct_quals(const ForeignScan *plan);
 

@@ -29,6 +29,9 @@ scan_conditions(ForeignScan *plan)
 	List	   *quals;
 	int			varno;
 
+	if (boolVal(list_nth(plan->fdw_private, KALAM_PRIVATE_SHOWN)))
+		return list_copy_tail(plan->fdw_exprs,
+							  intVal(list_nth(plan->fdw_private, KALAM_PRIVATE_VALUES)));
 	if (plan->scan.scanrelid > 0)
 		return plan->fdw_recheck_quals;
 	quals = copyObject(list_nth(plan->fdw_private, KALAM_PRIVATE_CONDITIONS));

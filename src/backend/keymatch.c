@@ -439,31 +439,50 @@ kalam_alternatives_to_list(List *alternatives)
 	return list;
 }
 
-List *
-kalam_alternatives_from_list(List *list)
+KalamAlternative *
+kalam_alternatives_from_list(List *list, int *n)
 {
-	List	   *alternatives = NIL;
+	int			nbounds = 0;
+	int			ncasts = 0;
+	KalamAlternative *alternatives;
+	KalamBound *bounds;
+	KalamValueCast *casts;
 	ListCell   *la;
+	ListCell   *lc;
 
 	foreach(la, list)
+		foreach(lc, (List *) lfirst(la))
+		{
+			nbounds++;
+			ncasts += lfourth_int((List *) lfirst(lc));
+		}
+	*n = list_length(list);
+	alternatives = palloc0(*n * sizeof(KalamAlternative) + nbounds * sizeof(KalamBound) +
+						   ncasts * sizeof(KalamValueCast));
+	bounds = (KalamBound *) (alternatives + *n);
+	casts = (KalamValueCast *) (bounds + nbounds);
+	foreach(la, list)
 	{
-		List	   *one = NIL;
-		ListCell   *lc;
+		KalamAlternative *one = &alternatives[foreach_current_index(la)];
 
+		one->nbounds = list_length(lfirst(la));
+		one->bounds = bounds;
 		foreach(lc, (List *) lfirst(la))
 		{
 			List	   *ints = lfirst(lc);
-			KalamBound *b = kalam_make_bound((KalamBoundKind) linitial_int(ints), lsecond_int(ints),
-									   lthird_int(ints), lfourth_int(ints));
 
-			for (int i = 0; i < b->nvalues; i++)
+			bounds->kind = (KalamBoundKind) linitial_int(ints);
+			bounds->column = lsecond_int(ints);
+			bounds->strategy = lthird_int(ints);
+			bounds->nvalues = lfourth_int(ints);
+			bounds->casts = casts;
+			for (int i = 0; i < bounds->nvalues; i++, casts++)
 			{
-				b->casts[i].cast = (KalamCast) list_nth_int(ints, 4 + 2 * i);
-				b->casts[i].type = (Oid) list_nth_int(ints, 5 + 2 * i);
+				casts->cast = (KalamCast) list_nth_int(ints, 4 + 2 * i);
+				casts->type = (Oid) list_nth_int(ints, 5 + 2 * i);
 			}
-			one = lappend(one, b);
+			bounds++;
 		}
-		alternatives = lappend(alternatives, one);
 	}
 	return alternatives;
 }

@@ -119,9 +119,18 @@ extern KalamBound *kalam_make_bound(KalamBoundKind kind, int column, int strateg
 
 /* ---- for plans ---- */
 
-/* To and from lists that plans can carry; the values go by fdw_exprs. */
+/* To lists that plans can carry; the values go by fdw_exprs. */
 extern List *kalam_alternatives_to_list(List *alternatives);
-extern List *kalam_alternatives_from_list(List *list);
 extern List *kalam_alternatives_values(List *alternatives);
+
+/* One of KalamKeyMatch's, as the executor has it. */
+typedef struct KalamAlternative
+{
+	int			nbounds;
+	KalamBound *bounds;			/* without what is the planner's */
+} KalamAlternative;
+
+/* Those in a plan, *n of them, in one piece of memory. */
+extern KalamAlternative *kalam_alternatives_from_list(List *list, int *n);
 
 #endif							/* KALAM_KEYMATCH_H */

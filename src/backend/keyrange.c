@@ -26,7 +26,13 @@ typedef struct BoundValue
 	Datum	   *values;			/* of the types that the columns have, but for ROW */
 	bool	   *nulls;
 	KalamFit   *fits;
+	Datum		one_value;		/* where they lie if there is one */
+	bool		one_null;
+	KalamFit	one_fit;
 } BoundValue;
+
+/* so many bounds need no memory of their own */
+#define FEW_BOUNDS	4
 
 typedef struct Making
 {
@@ -34,6 +40,7 @@ typedef struct Making
 	const KalamKeyColumn *columns;
 	BoundValue *bounds;			/* of the alternative */
 	int			nbounds;
+	BoundValue	few[FEW_BOUNDS];
 	KalamKeyWriter w;			/* the key so far */
 	bool		nulls;			/* it has some */
 	KalamKeyRange *ranges;
@@ -76,9 +83,16 @@ static void
 make_room(BoundValue *b, int n)
 {
 	b->n = n;
-	b->values = palloc(Max(n, 1) * sizeof(Datum));
-	b->nulls = palloc(Max(n, 1) * sizeof(bool));
-	b->fits = palloc(Max(n, 1) * sizeof(KalamFit));
+	if (n <= 1)
+	{
+		b->values = &b->one_value;
+		b->nulls = &b->one_null;
+		b->fits = &b->one_fit;
+		return;
+	}
+	b->values = palloc(n * sizeof(Datum));
+	b->nulls = palloc(n * sizeof(bool));
+	b->fits = palloc(n * sizeof(KalamFit));
 }
 
 static void
@@ -113,19 +127,16 @@ take_array(BoundValue *b, const KalamKeyColumn *column, const KalamValueCast *ca
 	}
 }
 
-/* Evaluates the bounds of an alternative; *state moves behind their states. */
+/* Evaluates the bounds of an alternative; *value moves behind their values. */
 static void
-take_bounds(Making *m, List *alternative, ListCell **state)
+take_bounds(Making *m, const KalamAlternative *alternative, const KalamValue **value)
 {
-	List	   *states = m->conditions->states;
-	ListCell   *lc;
-
-	m->nbounds = list_length(alternative);
-	m->bounds = palloc(Max(m->nbounds, 1) * sizeof(BoundValue));
-	foreach(lc, alternative)
+	m->nbounds = alternative->nbounds;
+	m->bounds = m->nbounds <= FEW_BOUNDS ? m->few : palloc(m->nbounds * sizeof(BoundValue));
+	for (int n = 0; n < m->nbounds; n++)
 	{
-		const KalamBound *bound = lfirst(lc);
-		BoundValue *b = &m->bounds[foreach_current_index(lc)];
+		const KalamBound *bound = &alternative->bounds[n];
+		BoundValue *b = &m->bounds[n];
 
 		b->bound = bound;
 		if (bound->kind != KALAM_BOUND_ARRAY)
@@ -134,14 +145,12 @@ take_bounds(Making *m, List *alternative, ListCell **state)
 		{
 			const KalamKeyColumn *column = &m->columns[bound->column + i];
 			bool		isnull;
-			Datum		value = ExecEvalExprSwitchContext(lfirst(*state),
-														  m->conditions->econtext, &isnull);
+			Datum		datum = kalam_value_for_row((*value)++, m->conditions->econtext, &isnull);
 
-			*state = lnext(states, *state);
 			if (bound->kind == KALAM_BOUND_ARRAY)
-				take_array(b, column, &bound->casts[i], value, isnull);
+				take_array(b, column, &bound->casts[i], datum, isnull);
 			else
-				take_value(b, i, column, &bound->casts[i], value, isnull);
+				take_value(b, i, column, &bound->casts[i], datum, isnull);
 		}
 	}
 }
@@ -150,7 +159,7 @@ take_bounds(Making *m, List *alternative, ListCell **state)
 static void
 limit_ranges(Making *m)
 {
-	double		n = list_length(m->conditions->alternatives);
+	double		n = m->conditions->nalternatives;
 	int			narrays = 0;
 
 	for (int i = 0; i < m->nbounds; i++)
@@ -462,17 +471,19 @@ KalamKeyRanges
 kalam_compute_ranges(const KalamConditions *conditions)
 {
 	uint8		buf[KALAM_MAX_KEY_BYTES];
-	Making		m = {0};
+	Making		m;
 	KalamKeyRanges result;
-	ListCell   *state = list_head(conditions->states);
-	ListCell   *lc;
+	const KalamValue *value = conditions->values;
 
 	m.conditions = conditions;
 	m.columns = conditions->key.columns;
-	foreach(lc, conditions->alternatives)
+	m.nulls = false;
+	m.ranges = NULL;
+	m.n = m.room = 0;
+	for (int i = 0; i < conditions->nalternatives; i++)
 	{
 		kalam_scan_key_begin(conditions->table, &conditions->key, &m.w, buf);
-		take_bounds(&m, lfirst(lc), &state);
+		take_bounds(&m, &conditions->alternatives[i], &value);
 		limit_ranges(&m);
 		make_ranges(&m, 0);
 	}

@@ -10,6 +10,7 @@
 
 #include "src/backend/client.h"
 #include "src/backend/keymatch.h"
+#include "src/backend/planvalue.h"
 #include "src/backend/table.h"
 
 /* Ascending, and apart from each other: in their order all rows are in key order. */
@@ -24,8 +25,10 @@ typedef struct KalamConditions
 {
 	KalamTable *table;
 	KalamScanKey key;
-	List	   *alternatives;
-	List	   *states;			/* ExprStates of their values, one behind the other */
+	int			nalternatives;
+	KalamAlternative *alternatives;
+	int			nvalues;
+	KalamValue *values;			/* of the bounds, one behind the other, and others */
 	ExprContext *econtext;
 } KalamConditions;
 

@@ -205,6 +205,7 @@ find_cached(KalamMerge *m)
 	if (!kalam_point_find(&m->point, &range, m->context, &m->found))
 	{
 		m->cost.query_misses++;
+		m->missed = true;
 		if (flagged(m, KALAM_SCAN_INDEX))
 			m->range.flags |= KALAM_SCAN_KEYS;
 		return false;
@@ -215,6 +216,18 @@ find_cached(KalamMerge *m)
 	m->cursor_first = 0;
 	m->cursor_end = 1;
 	return true;
+}
+
+/*
+ * Are the rows of a list of keys to be looked up there?  Not by an index, nor where storage
+ * counts or aggregates them.
+ */
+static bool
+asks_for_list(const KalamMerge *m)
+{
+	return m->point.ttl > 0 && m->result == NULL && !m->merging && m->aggregates == NULL &&
+		!flagged(m, KALAM_SCAN_INDEX | KALAM_SCAN_NEWEST | KALAM_SCAN_COUNT) &&
+		kalam_point_list_suits(m->ranges, m->nranges);
 }
 
 /* Asks for the ranges from cursor_end on, as many as a request carries. */
@@ -314,16 +327,19 @@ next_stored(KalamMerge *m)
 {
 	const KalamRow *row = NULL;
 
+	if (m->list.open)
+		return kalam_point_list_next(&m->list, &m->listed_at);
 	if (m->kept && ((row = kalam_scan_result_next(m->result)) != NULL || !leave_result(m)))
 		return row;
 	if (m->cursor == NULL)
 		return NULL;
 	while ((row = kalam_cursor_next(m->cursor)) == NULL && next_cursor(m))
 		;
-	if (m->point.missed)
+	if (m->missed)
 	{
 		KalamRange	range = point_range(m);
 
+		m->missed = false;
 		kalam_point_put(&m->point, &range, row);
 	}
 	return row;
@@ -368,6 +384,7 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 					  int nranges, CommandId command_id)
 {
 	bool		index = (range->flags & KALAM_SCAN_INDEX) != 0;
+	bool		listed;
 
 	Assert(!m->open);
 	m->range = *range;
@@ -375,7 +392,7 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 	m->nranges = nranges;
 	m->command_id = command_id;
 	m->have_stored = false;
-	m->cached = false;
+	m->cached = m->missed = false;
 	m->have_own = false;
 	m->own_range = 0;
 	m->own_point_given = false;
@@ -390,12 +407,13 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 	m->replacing = index && !flagged(m, KALAM_SCAN_KEYS_ONLY) &&
 		(m->filter != NULL || !flagged(m, KALAM_SCAN_COUNT)) &&
 		has_staged_of_kind(range->object_id, KALAM_KEY_KIND_ROW);
+	listed = asks_for_list(m);
 	/*
 	 * (the row of a point is tried here: that is less work than a request with
-	 * input; so are rows of which there may be own versions that storage knows not)
+	 * input; so are those of a list, for all are kept; so are rows of which there may be own versions that storage knows not)
 	 */
 	m->filter_sent = m->range.input != NULL && !m->replacing &&
-		!(nranges == 1 && is_point(&ranges[0]));
+		!listed && !(nranges == 1 && is_point(&ranges[0]));
 	if (m->filter != NULL && !m->filter_sent)
 		m->range.flags &= ~KALAM_SCAN_COUNT;
 	if (!m->filter_sent)
@@ -419,6 +437,8 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 		(!m->aggregates_once || fits_one_request(m));
 	if (kalam_object_is_new(range->object_id))
 		m->range.flags &= ~KALAM_SCAN_COUNT;
+	else if (listed)
+		kalam_point_list_open(&m->list, m->point.ttl, &m->range, ranges, nranges, m->context);
 	else if (nranges > 0 && !(nranges == 1 && is_point(&ranges[0]) && m->have_own) &&
 			 !m->kept && !find_cached(m))
 		open_cursor(m);
@@ -451,6 +471,7 @@ give_stored(KalamMerge *m, KalamMergedRow *row)
 	KalamVersion v;
 
 	row->tuple = kalam_row_tuple(stored);
+	row->range = m->list.open ? m->listed_at : range_of(m, stored);
 	row->key = stored->key_len > 0 ? kalam_row_key(stored) : NULL;
 	row->key_len = stored->key_len;
 	row->entry = stored->index_key_len > 0 ? kalam_row_key(stored) + stored->key_len : NULL;
@@ -462,7 +483,11 @@ give_stored(KalamMerge *m, KalamMergedRow *row)
 		row->entry = m->ranges[0].lower;
 		row->entry_len = m->ranges[0].lower_len;
 	}
-	row->range = range_of(m, stored);
+	else if (m->list.open)
+	{
+		row->key = m->ranges[row->range].lower;
+		row->key_len = m->ranges[row->range].lower_len;
+	}
 	row->own = false;
 	row->own_command = 0;
 	row->passed = m->filter_sent;
@@ -630,6 +655,9 @@ void
 kalam_merge_close(KalamMerge *m)
 {
 	close_cursor(m);
+	if (m->list.open)
+		kalam_point_list_add_cost(&m->list, &m->cost);
+	kalam_point_list_close(&m->list);
 	kalam_point_done(&m->point);
 	close_own_scan(m);
 	free_value(&m->own_point);
@@ -648,5 +676,7 @@ kalam_merge_cost(const KalamMerge *m)
 
 	if (m->open && m->cursor != NULL)
 		kalam_cursor_add_cost(m->cursor, &cost);
+	if (m->list.open)
+		kalam_point_list_add_cost(&m->list, &cost);
 	return cost;
 }

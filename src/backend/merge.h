@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 #include "src/backend/client.h"
+#include "src/backend/pointlist.h"
 #include "src/backend/querycache.h"
 #include "src/backend/scan_input.h"
 #include "src/backend/scancache.h"
@@ -77,6 +78,9 @@ typedef struct KalamMerge
 	bool		have_stored;
 	bool		cached;			/* it came from the query cache: this is */
 	KalamPoint	found;
+	bool		missed;			/* what storage sends is for the cache */
+	KalamPointList list;		/* if it is open, stored rows come from that */
+	int			listed_at;		/* the range of the last one */
 
 	bool		merging;		/* own changes of keys in the ranges count */
 	bool		replacing;		/* stored rows may have own versions, whose index

@@ -163,7 +163,7 @@ kalam_reinitialize_parallel(ForeignScanState *node, ParallelContext *pcxt, void 
 	KalamParallelScan *shared = coordinate;
 	KalamScan  *scan = node->fdw_state;
 
-	if (scan->conditions.states != NIL)
+	if (scan->conditions.nvalues > 0)
 		cut(scan, shared, pcxt->nworkers);
 	pg_atomic_write_u32(&shared->next, 0);
 	scan->shared = shared;

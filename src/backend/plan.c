@@ -191,6 +191,9 @@ kalam_get_base_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *
 	filters = extract_actual_clauses(filters, false);
 	key_quals = list_concat(key_quals, extract_actual_clauses(shipped.rinfos, false));
 
+	exprs = list_concat(exprs, shipped.values);
+	items[KALAM_PRIVATE_VALUES] = (Node *) makeInteger(list_length(exprs));
+	items[KALAM_PRIVATE_SHOWN] = (Node *) makeBoolean(false);
 	items[KALAM_PRIVATE_KEY_QUALS] = (Node *) makeInteger(nkey_quals);
 	items[KALAM_PRIVATE_REVERSE] = (Node *) makeBoolean(scan_path->reverse);
 	items[KALAM_PRIVATE_NO_COLUMNS] =
@@ -214,15 +217,31 @@ kalam_get_base_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *
 		key_quals = list_concat(key_quals, filters);
 		filters = NIL;
 	}
-	return make_foreignscan(with_typed_rows(rel, relid, tlist), filters, rel->relid,
-							list_concat(exprs, shipped.values), private, NIL,
-							key_quals, outer_plan);
+	return make_foreignscan(with_typed_rows(rel, relid, tlist), filters, rel->relid, exprs, private,
+							NIL, key_quals, outer_plan);
+}
+
+/* Can a row of the query's tables turn out to have changed, so that it is checked again? */
+static bool
+rows_are_rechecked(PlannerInfo *root)
+{
+	return root->parse->commandType != CMD_SELECT || root->rowMarks != NIL;
 }
 
 ForeignScan *
 kalam_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 			   List *tlist, List *clauses, Plan *outer_plan)
 {
-	return IS_UPPER_REL(rel) ? kalam_get_upper_plan(root, path, tlist, outer_plan) :
-		kalam_get_base_plan(root, rel, relid, path, tlist, clauses, outer_plan);
+	ForeignScan *scan;
+
+	if (IS_UPPER_REL(rel))
+		return kalam_get_upper_plan(root, path, tlist, outer_plan);
+	scan = kalam_get_base_plan(root, rel, relid, path, tlist, clauses, outer_plan);
+	if (!rows_are_rechecked(root))
+	{
+		scan->fdw_exprs = list_concat(scan->fdw_exprs, scan->fdw_recheck_quals);
+		scan->fdw_recheck_quals = NIL;
+		lfirst(list_nth_cell(scan->fdw_private, KALAM_PRIVATE_SHOWN)) = makeBoolean(true);
+	}
+	return scan;
 }

@@ -47,13 +47,17 @@ typedef struct KalamPath
  * fdw_private of a ForeignScan; the bounds' values are its fdw_exprs, and behind
  * them those of shipped conditions.  Its fdw_recheck_quals are the conditions that
  * bounds come from, the shipped ones, and, when the scan locks, all others: it
- * sees to them itself, before it locks.
+ * sees to them itself, before it locks.  Where no row is ever checked again the
+ * executor need not make them ready each time: they are the end of fdw_exprs.
  */
 enum KalamScanPrivate
 {
 	KALAM_PRIVATE_BOUNDS,		/* list: kalam_alternatives_to_list */
 	KALAM_PRIVATE_PARTS,		/* list: parts of an OR (scan_parts.h); or NIL */
-	KALAM_PRIVATE_KEY_QUALS,	/* Integer: how many fdw_recheck_quals are key conditions */
+	KALAM_PRIVATE_VALUES,		/* Integer: how many of fdw_exprs are values */
+	KALAM_PRIVATE_SHOWN,		/* Boolean: those behind are for EXPLAIN, and there are no
+								 * fdw_recheck_quals */
+	KALAM_PRIVATE_KEY_QUALS,	/* Integer: how many conditions are key conditions */
 	KALAM_PRIVATE_INDEX,		/* String: kalam_key_for_plan */
 	KALAM_PRIVATE_ONLY,			/* list of attribute numbers to be read from the key
 								 * instead of the row, or NIL */

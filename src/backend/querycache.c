@@ -154,7 +154,6 @@ kalam_point_find(KalamPointReader *reader, const KalamRange *range, MemoryContex
 		verify(range, point);
 		return true;
 	}
-	reader->missed = true;
 	reader->ticket = kalam_cache_ticket(kalam_query_cache, range->object_id);
 	return false;
 }
@@ -197,10 +196,8 @@ put_row(const KalamPointReader *reader, const KalamRange *range, const uint8 *by
 }
 
 void
-kalam_point_put(KalamPointReader *reader, const KalamRange *range, const KalamRow *row)
+kalam_point_put(const KalamPointReader *reader, const KalamRange *range, const KalamRow *row)
 {
-	Assert(reader->missed);
-	reader->missed = false;
 	KALAM_STOP_POINT("cache_before_put");
 	if (row == NULL)
 		put(reader, range, range->lower, range->lower_len, WHOLE_ROW, NULL, 0);

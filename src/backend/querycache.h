@@ -29,8 +29,7 @@ typedef struct KalamPointReader
 	char	   *copy;			/* of a small row */
 	KalamCachePin pin;			/* of a large one */
 	uint8	   *row_key;		/* KALAM_SCAN_INDEX: of the row */
-	bool		missed;			/* what storage answers is to be put */
-	uint64		ticket;			/* then: taken before */
+	uint64		ticket;			/* of the last one that was not found */
 } KalamPointReader;
 
 /* A row that was found, good until done. */
@@ -50,10 +49,10 @@ extern bool kalam_point_find(KalamPointReader *reader, const KalamRange *range,
 							 MemoryContext context, KalamPoint *point);
 
 /*
- * It did not know, and this is what storage sent for the same range, with the row's key
- * if that is one of an index.
+ * It did not know, and this is what storage, which was asked then, sent for the same
+ * range; with the row's key if that is one of an index.
  */
-extern void kalam_point_put(KalamPointReader *reader, const KalamRange *range,
+extern void kalam_point_put(const KalamPointReader *reader, const KalamRange *range,
 							const KalamRow *row);
 
 /* The row is not needed any more. */
@@ -61,7 +60,6 @@ static inline void
 kalam_point_done(KalamPointReader *reader)
 {
 	kalam_cache_give_back(&reader->pin);
-	reader->missed = false;
 }
 
 #endif							/* KALAM_QUERYCACHE_H */

@@ -72,13 +72,16 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	if (number != KALAM_PRIMARY_KEY)
 		scan->index = &scan->table->indexes[number];
 	scan->conditions.alternatives =
-		kalam_alternatives_from_list(list_nth(private, KALAM_PRIVATE_BOUNDS));
-	scan->conditions.states = ExecInitExprList(kalam_scan_values(plan), (PlanState *) node);
+		kalam_alternatives_from_list(list_nth(private, KALAM_PRIVATE_BOUNDS),
+									 &scan->conditions.nalternatives);
+	scan->conditions.nvalues = intVal(list_nth(private, KALAM_PRIVATE_VALUES));
+	scan->conditions.values = kalam_values_begin(plan->fdw_exprs, scan->conditions.nvalues,
+												 (PlanState *) node);
 	scan->conditions.econtext = node->ss.ps.ps_ExprContext;
 	if (list_nth(private, KALAM_PRIVATE_FILTER) != NIL)
 		scan->merge.filter =
 			kalam_filter_begin(kalam_ship_steps_from_list(list_nth(private, KALAM_PRIVATE_FILTER)),
-							   scan->conditions.states, scan->rel);
+							   scan->conditions.values, scan->conditions.nvalues, scan->rel);
 	scan->cost = plan->scan.plan.total_cost;
 	scan->measure = estate->es_instrument & INSTRUMENT_BUFFERS ? KALAM_SCAN_MEASURE : 0;
 	scan->sent_bytes = plan->scan.plan.plan_rows * plan->scan.plan.plan_width;
@@ -98,7 +101,7 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 		scan->recheck = ExecInitQual(plan->fdw_recheck_quals, (PlanState *) node);
 	}
 	if (list_nth(private, KALAM_PRIVATE_PARTS) != NIL)
-		kalam_parts_begin(scan, list_nth(private, KALAM_PRIVATE_PARTS), scan->conditions.states);
+		kalam_parts_begin(scan, list_nth(private, KALAM_PRIVATE_PARTS));
 	columns = list_nth(private, KALAM_PRIVATE_ONLY);
 	if (columns != NIL)
 		scan->only = kalam_key_reading_begin(scan->table, &scan->conditions.key, columns,
@@ -201,7 +204,7 @@ kalam_scan_open_ranges(KalamScan *scan, KalamMerge *merge)
 
 /*
  * Do the ranges' rows depend on nothing but what the requests say?  Not on own changes,
- * nor on a filter that is too large to be sent.  (A row by its key is kept by itself;
+ * nor on a filter that is too large to be sent.  (Rows by their keys are kept by themselves;
  * of a scan that processes share, which is a large one, each piece is if little comes.)
  */
 static bool
@@ -212,6 +215,8 @@ is_for_cache(const KalamScan *scan)
 	return scan->cache_ttl > 0 &&
 		(scan->shared == NULL || scan->sent_bytes < KALAM_BLOCK_DATA_BYTES) &&
 		!(ranges->n == 1 && ranges->ranges[0].upper_len == 0) &&
+		!(scan->index == NULL && scan->groups == NULL && !scan->no_columns &&
+		  kalam_point_list_suits(ranges->ranges, ranges->n)) &&
 		(scan->merge.filter == NULL || scan->input.len > 0) &&
 		!kalam_scan_result_own_changes(scan->table->object_id);
 }

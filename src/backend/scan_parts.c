@@ -17,7 +17,7 @@ struct KalamScanPart
 {
 	KalamConditions conditions;
 	const KalamIndex *index;
-	ExprState  *arm;
+	const KalamValue *arm;
 };
 
 List *
@@ -44,22 +44,20 @@ kalam_parts_to_list(PlannerInfo *root, RelOptInfo *rel, KalamTable *table, List 
 }
 
 static int
-count_values(List *alternatives)
+count_values(const KalamConditions *conditions)
 {
 	int			n = 0;
-	ListCell   *la;
-	ListCell   *lc;
 
-	foreach(la, alternatives)
-		foreach(lc, (List *) lfirst(la))
-			n += ((KalamBound *) lfirst(lc))->nvalues;
+	for (int i = 0; i < conditions->nalternatives; i++)
+		for (int j = 0; j < conditions->alternatives[i].nbounds; j++)
+			n += conditions->alternatives[i].bounds[j].nvalues;
 	return n;
 }
 
 void
-kalam_parts_begin(KalamScan *scan, List *parts, List *states)
+kalam_parts_begin(KalamScan *scan, List *parts)
 {
-	int			at = 0;
+	KalamValue *values = scan->conditions.values;
 
 	scan->nparts = list_length(parts);
 	scan->parts = palloc0(scan->nparts * sizeof(KalamScanPart));
@@ -68,18 +66,18 @@ kalam_parts_begin(KalamScan *scan, List *parts, List *states)
 		List	   *one = list_nth(parts, i);
 		KalamScanPart *part = &scan->parts[i];
 		int			number = kalam_find_index(scan->table, linitial(one));
-		int			nvalues;
 
 		part->conditions = scan->conditions;
 		part->conditions.key = kalam_scan_key(scan->table, number);
-		part->conditions.alternatives = kalam_alternatives_from_list(lsecond(one));
+		part->conditions.alternatives =
+			kalam_alternatives_from_list(lsecond(one), &part->conditions.nalternatives);
 		part->index = number == KALAM_PRIMARY_KEY ? NULL : &scan->table->indexes[number];
-		nvalues = count_values(part->conditions.alternatives);
-		part->conditions.states = list_truncate(list_copy_tail(states, at), nvalues);
-		at += nvalues;
+		part->conditions.nvalues = count_values(&part->conditions);
+		part->conditions.values = values;
+		values += part->conditions.nvalues;
 	}
 	for (int i = 0; i < scan->nparts; i++)
-		scan->parts[i].arm = list_nth(states, at + i);
+		scan->parts[i].arm = &values[i];
 	kalam_parts_use(scan, 0);
 }
 
@@ -100,7 +98,7 @@ kalam_parts_give(const KalamScan *scan, TupleTableSlot *slot)
 	for (int i = 0; i <= scan->part; i++)
 	{
 		bool		isnull;
-		Datum		holds = ExecEvalExprSwitchContext(scan->parts[i].arm, econtext, &isnull);
+		Datum		holds = kalam_value_for_row(scan->parts[i].arm, econtext, &isnull);
 
 		if (!isnull && DatumGetBool(holds))
 			return i == scan->part;

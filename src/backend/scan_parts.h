@@ -18,8 +18,7 @@
 extern List *kalam_parts_to_list(PlannerInfo *root, RelOptInfo *rel, KalamTable *table,
 								 List *parts, List **exprs);
 
-/* states: of all fdw_exprs. */
-extern void kalam_parts_begin(KalamScan *scan, List *parts, List *states);
+extern void kalam_parts_begin(KalamScan *scan, List *parts);
 
 /* Makes part number n the one that scan->conditions and scan->index tell of. */
 extern void kalam_parts_use(KalamScan *scan, int n);

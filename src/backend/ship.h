@@ -16,6 +16,7 @@
 #include "nodes/pathnodes.h"
 #include "utils/rel.h"
 
+#include "src/backend/planvalue.h"
 #include "src/backend/scan_input.h"
 #include "src/shared/rowprog.h"
 
@@ -77,10 +78,10 @@ extern List *kalam_ship_steps_from_list(List *list);
 typedef struct KalamFilter KalamFilter;
 
 /*
- * states: ExprStates of the plan's fdw_exprs, at the end of which the values are.
+ * values: the plan's n values, at the end of which those of the steps are.
  * Lives in the current memory context.
  */
-extern KalamFilter *kalam_filter_begin(List *steps, List *states, Relation rel);
+extern KalamFilter *kalam_filter_begin(List *steps, const KalamValue *values, int n, Relation rel);
 
 /* Makes the program for the values of now.  False: no row can pass. */
 extern bool kalam_filter_compute(KalamFilter *filter, ExprContext *econtext);

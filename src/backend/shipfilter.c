@@ -29,7 +29,7 @@
 struct KalamFilter
 {
 	List	   *steps;			/* KalamShipStep */
-	List	   *states;			/* of values */
+	const KalamValue *values;
 	bool		constant;		/* the values never change */
 	bool		computed;
 	bool		passable;		/* what kalam_filter_compute said */
@@ -100,7 +100,7 @@ make_layout(KalamFilter *f, TupleDesc desc)
 }
 
 KalamFilter *
-kalam_filter_begin(List *steps, List *states, Relation rel)
+kalam_filter_begin(List *steps, const KalamValue *values, int n, Relation rel)
 {
 	KalamFilter *f = palloc0(sizeof(KalamFilter));
 	int			nvalues = 0;
@@ -109,11 +109,10 @@ kalam_filter_begin(List *steps, List *states, Relation rel)
 	foreach(lc, steps)
 		nvalues = Max(nvalues, ((KalamShipStep *) lfirst(lc))->value + 1);
 	f->steps = steps;
-	f->states = list_copy_tail(states, list_length(states) - nvalues);
+	f->values = values + n - nvalues;
 	f->constant = true;
-	foreach(lc, f->states)
-		if (!IsA(((ExprState *) lfirst(lc))->expr, Const))
-			f->constant = false;
+	for (int i = 0; i < nvalues; i++)
+		f->constant &= f->values[i].state == NULL;
 	make_layout(f, RelationGetDescr(rel));
 	f->context = AllocSetContextCreate(CurrentMemoryContext, "kalam filter",
 									   ALLOCSET_SMALL_SIZES);
@@ -357,7 +356,7 @@ make_step(KalamFilter *f, const KalamShipStep *s, KalamProgramStep *step, ExprCo
 	if (s->value < 0)
 		return;
 
-	value = ExecEvalExpr(list_nth(f->states, s->value), econtext, &isnull);
+	value = kalam_value(&f->values[s->value], econtext, &isnull);
 	if (isnull)
 	{
 		step->op = KALAM_STEP_CONSTANT;

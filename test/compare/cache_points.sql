@@ -113,6 +113,46 @@ UPDATE u SET code = 'd1' WHERE id = 1;
 SELECT * FROM u WHERE code = 'c1'; SELECT * FROM u WHERE code = 'd1'; SELECT * FROM u WHERE id = 1;
 SELECT id FROM u WHERE id = 1; SELECT id FROM u WHERE id = 1;
 
+-- lists of keys, and joins that look many up
+PREPARE listed (int[]) AS SELECT id, v FROM other WHERE id = ANY ($1);
+PREPARE down (int[]) AS SELECT id, v FROM other WHERE id = ANY ($1) ORDER BY id DESC LIMIT 3;
+PREPARE passing (int[], int) AS SELECT id, v FROM other WHERE id = ANY ($1) AND v > $2;
+PREPARE ids (int[]) AS SELECT id FROM other WHERE id = ANY ($1);
+PREPARE sums (int[]) AS SELECT count(*), sum(v) FROM other WHERE id = ANY ($1);
+EXECUTE listed ('{20,21,22,500,23}'); EXECUTE listed ('{20,21,22,500,23}'); EXECUTE listed ('{19,20,500,501,22,23,24}');
+EXECUTE down ('{20,21,22,500,23}'); EXECUTE down ('{500,600,19,18,17,16,23}'); EXECUTE down ('{500,600}'); EXECUTE down ('{500,600}');
+EXECUTE ids ('{30,31}'); EXECUTE listed ('{30,31}'); EXECUTE ids ('{29,30,31,32,700}'); EXECUTE ids ('{29,30,31,32,700}');
+UPDATE other SET v = 0 WHERE id = 21;
+DELETE FROM other WHERE id = 22;
+INSERT INTO other VALUES (500, 500);
+EXECUTE listed ('{20,21,22,500,23}'); EXECUTE listed ('{20,21,22,500,23}'); EXECUTE sums ('{20,21,22,500,23}'); EXECUTE sums ('{20,21,22,500,23}');
+EXECUTE passing ('{20,21,22,500,23}', 20); EXECUTE passing ('{20,21,22,500,23}', 100); EXECUTE passing ('{19,20,21,22,500,23,501}', 0);
+EXECUTE listed ('{20,20,20}'); EXECUTE listed ('{}'); EXECUTE listed (NULL);
+BEGIN;
+UPDATE other SET v = 1 WHERE id = 23;
+EXECUTE listed ('{20,21,23}'); EXECUTE listed ('{20,21}');
+DELETE FROM other WHERE id = 20;
+EXECUTE listed ('{20,21,23}'); EXECUTE passing ('{20,21,23,24}', 10);
+ROLLBACK;
+EXECUTE listed ('{20,21,23}');
+BEGIN;
+DECLARE l SCROLL CURSOR FOR SELECT id, v FROM other WHERE id IN (40, 41, 42, 43, 44, 900);
+FETCH 2 FROM l;
+UPDATE other SET v = -v WHERE id BETWEEN 40 AND 44;
+EXECUTE listed ('{40,42,44}');
+FETCH 2 FROM l; FETCH BACKWARD 3 FROM l; FETCH ALL FROM l;
+COMMIT;
+EXECUTE listed ('{40,42,44}');
+CREATE TABLE wanted AS SELECT g AS n, (g * 7) % 230 AS id FROM generate_series(1, 400) g;
+ANALYZE wanted;
+SELECT count(*), sum(w.n), sum(o.v), count(o.id) FROM wanted w LEFT JOIN other o USING (id);
+SELECT count(*), sum(w.n), sum(o.v), count(o.id) FROM wanted w LEFT JOIN other o USING (id);
+UPDATE other SET v = v + 1 WHERE id % 3 = 0;
+SELECT count(*), sum(w.n), sum(o.v), count(o.id) FROM wanted w LEFT JOIN other o USING (id);
+SELECT w.n, o.* FROM wanted w JOIN other o USING (id) WHERE w.n < 20 ORDER BY 1;
+SELECT w.n, o.* FROM wanted w JOIN other o USING (id) WHERE w.n < 25 ORDER BY 1;
+SELECT w.n FROM wanted w WHERE w.n < 40 AND NOT EXISTS (SELECT FROM other o WHERE o.id = w.id AND o.v > 10) ORDER BY 1;
+
 -- what changes all rows or the table
 INSERT INTO t SELECT g, 'k' || g, repeat('load', 10), 0 FROM generate_series(10001, 60000) g;
 EXECUTE one (10001); EXECUTE one (13); EXECUTE one (10001);
@@ -179,6 +219,8 @@ SELECT (of_size(g)).* FROM generate_series(1, 8) g;
 UPDATE w SET large = upper(large), small = small + 100 WHERE id > 3;
 SELECT (of_size(g)).* FROM generate_series(1, 8) g;
 SELECT (of_size(g)).* FROM generate_series(1, 8) g;
+SELECT id, length(large), md5(large) FROM w WHERE id IN (1, 2, 5, 6, 7, 8, 9);
+SELECT id, length(large), md5(large) FROM w WHERE id IN (1, 2, 4, 5, 6, 7, 8, 9);
 -- several of them in use at once, some left in the middle
 BEGIN;
 DECLARE c1 CURSOR FOR SELECT id, length(large) FROM w WHERE id = 7;

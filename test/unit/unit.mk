@@ -10,7 +10,7 @@
 # A test NAME is test/unit/test_NAME.c, linked with the sources that
 # UNIT_SOURCES_NAME lists; a fuzzer the same way from test/fuzz/fuzz_NAME.c.
 
-UNIT_TESTS = names keycodec staged changes record_list catalog rowprog rowagg load_watch load_pool
+UNIT_TESTS = names cache keycodec staged changes record_list catalog rowprog rowagg load_watch load_pool
 # Searches through interleavings (test/unit/model.h), of code built for that; only plain.
 UNIT_MODELS = model
 UNIT_FUZZERS = keycodec staged changes catalog rowprog rowagg change_stream key_stream load_stream scan_input
@@ -21,6 +21,8 @@ UNIT_SOURCES_staged = src/shared/staged.c
 UNIT_SOURCES_changes = src/shared/staged.c src/shared/changes.c src/shared/changes_scan.c \
 	src/shared/run.c src/shared/key_filter.c src/shared/segment.c
 UNIT_SOURCES_record_list = src/shared/record_list.c $(UNIT_SOURCES_changes)
+UNIT_SOURCES_cache = src/shared/cache.c src/shared/cache_arena.c src/shared/cache_hand.c \
+	src/shared/cache_layout.c src/shared/cache_put.c src/shared/segment.c
 UNIT_SOURCES_catalog = src/shared/catalog.c
 UNIT_SOURCES_rowprog = src/shared/rowprog.c src/shared/rowvalue.c src/shared/rowread.c
 UNIT_SOURCES_rowagg = src/shared/rowagg.c src/shared/rowvalue.c src/shared/rowread.c src/shared/segment.c
