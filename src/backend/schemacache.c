@@ -27,12 +27,6 @@
 #include "src/backend/stop_point.h"
 #include "src/shared/truth.h"
 
-/* (until they are there) */
-#pragma weak kalam_cache_find
-#pragma weak kalam_cache_put
-#pragma weak kalam_cache_ticket
-#pragma weak kalam_cache_unpin
-
 #define LOAD_PLACES			128
 #define LOAD_WAIT_MS		100
 
