@@ -17,6 +17,7 @@
 #include "src/backend/merge.h"
 #include "src/backend/row.h"
 #include "src/backend/spill.h"
+#include "src/backend/stop_point.h"
 
 static inline bool
 is_point(const KalamKeyRange *r)
@@ -300,6 +301,26 @@ close_cursor(KalamMerge *m)
 	m->cursor = NULL;
 }
 
+/* kalam.verify_cache: storage is asked all the same. */
+static void
+verify_result(KalamMerge *m)
+{
+#ifdef KALAM_STOP_POINTS
+	KalamScanResult *result = m->result;
+
+	if (!m->kept || !kalam_verify_cache)
+		return;
+	m->result = NULL;
+	m->kept = false;
+	open_cursor(m);
+	kalam_scan_result_verify(result, m->cursor, flagged(m, KALAM_SCAN_COUNT));
+	close_cursor(m);
+	m->result = result;
+	m->kept = true;
+	m->cursor_first = m->cursor_end = 0;
+#endif
+}
+
 /* Goes on to the ranges that the cursor did not carry.  False: there are none. */
 static bool
 next_cursor(KalamMerge *m)
@@ -448,6 +469,7 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 	else if (nranges > 0 && !(nranges == 1 && is_point(&ranges[0]) && m->have_own) &&
 			 !m->kept && !find_cached(m))
 		open_cursor(m);
+	verify_result(m);
 	m->counting = flagged(m, KALAM_SCAN_COUNT);
 	Assert(m->result == NULL ||
 		   !(m->merging || m->replacing || kalam_object_is_new(range->object_id)));

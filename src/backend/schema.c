@@ -78,28 +78,21 @@ put_key_columns(Layout *l, const KalamKeyColumn *columns, int n)
 	return at;
 }
 
+static void
+describe_column(KalamSchemaColumn *column, Form_pg_attribute att)
+{
+	column->type = att->attisdropped ? InvalidOid : att->atttypid;
+	column->collation = att->attcollation;
+	column->typmod = att->atttypmod;
+}
+
 static uint32
 put_columns(Layout *l, TupleDesc desc)
 {
 	uint32		at = take(l, desc->natts * sizeof(KalamSchemaColumn));
 
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-		uint32		column_at = at + i * sizeof(KalamSchemaColumn);
-
-		if (att->attisdropped)
-			continue;
-		put_name(l, column_at + offsetof(KalamSchemaColumn, name), NameStr(att->attname));
-		if (l->base != NULL)
-		{
-			KalamSchemaColumn *column = (KalamSchemaColumn *) (l->base + column_at);
-
-			column->type = att->atttypid;
-			column->collation = att->attcollation;
-			column->typmod = att->atttypmod;
-		}
-	}
+	for (int i = 0; i < desc->natts && l->base != NULL; i++)
+		describe_column((KalamSchemaColumn *) (l->base + at) + i, TupleDescAttr(desc, i));
 	return at;
 }
 
@@ -199,17 +192,11 @@ kalam_schema_fits(const KalamSchema *s, Relation rel)
 		return false;
 	for (int i = 0; i < desc->natts; i++)
 	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
+		KalamSchemaColumn now;
 
-		if (att->attisdropped || !OidIsValid(columns[i].type))
-		{
-			if (att->attisdropped && !OidIsValid(columns[i].type))
-				continue;
-			return false;
-		}
-		if (columns[i].type != att->atttypid || columns[i].collation != att->attcollation ||
-			columns[i].typmod != att->atttypmod ||
-			strcmp(kalam_schema_name(&columns[i].name), NameStr(att->attname)) != 0)
+		describe_column(&now, TupleDescAttr(desc, i));
+		if (columns[i].type != now.type || columns[i].collation != now.collation ||
+			columns[i].typmod != now.typmod)
 			return false;
 	}
 	return true;

@@ -41,12 +41,12 @@ typedef struct KalamSchemaName
 	uint32		text_at;		/* of the text, from here */
 } KalamSchemaName;
 
+/* What the bytes of a row depend on; no name, for a column is renamed in place. */
 typedef struct KalamSchemaColumn
 {
 	Oid			type;			/* invalid: dropped */
 	Oid			collation;
 	int32		typmod;
-	KalamSchemaName name;
 } KalamSchemaColumn;
 
 typedef struct KalamKeyColumn

@@ -4,8 +4,8 @@
  *
  * Nothing here is locked.  A session that loads a schema says so in a place that
  * the relation's hash names; others who want the same one sleep until it is done,
- * or a tenth of a second, and then look, and load it themselves if it is still not
- * there.  So a session that is slow or gets nowhere holds nobody up for long.
+ * or for a second, and then look, and load it themselves if it is still not there.
+ * So a session that is slow or gets nowhere holds nobody up for long.
  */
 #include "postgres.h"
 
@@ -28,7 +28,7 @@
 #include "src/shared/truth.h"
 
 #define LOAD_PLACES			128
-#define LOAD_WAIT_MS		100
+#define LOAD_WAIT_MS		1000
 
 typedef struct Key
 {
@@ -229,7 +229,9 @@ load_once(Probe *p, Relation rel, KalamSchemaHold *hold)
 		mine = l;
 		PG_TRY();
 		{
-			load_in_context(p, rel, hold);
+			/* another may have done it between our look and our turn */
+			if (!find(p, rel, hold))
+				load_in_context(p, rel, hold);
 		}
 		PG_FINALLY();
 		{

@@ -15,6 +15,7 @@
 #include "src/backend/client.h"
 #include "src/backend/indoubt.h"
 #include "src/backend/shmem.h"
+#include "src/backend/stop_point.h"
 #include "src/backend/store_catalog.h"
 #include "src/backend/systemcache.h"
 #include "src/shared/truth.h"
@@ -155,10 +156,11 @@ find_list(const KalamCacheKey *key, uint64 now_ms, int ttl_ms, uint32 *len)
 {
 	KalamCacheAt at = kalam_at_newest_list(kalam_segment, now_ms);
 	KalamCacheValue value;
+	KalamCacheFind found = kalam_cache_find(kalam_schema_cache, kalam_cache_process(), key, &at,
+											NULL, 0, &value);
 	char	   *list = NULL;
 
-	if (kalam_cache_find(kalam_schema_cache, kalam_cache_process(), key, &at, NULL, 0, &value) ==
-		KALAM_CACHE_MISS)
+	if (found == KALAM_CACHE_MISS)
 		return NULL;
 	/* nothing is raised here, for it is pinned */
 	if (is_recent(&value, now_ms, ttl_ms))
@@ -166,7 +168,9 @@ find_list(const KalamCacheKey *key, uint64 now_ms, int ttl_ms, uint32 *len)
 	if (list != NULL)
 		memcpy(list, value.data, value.len);
 	*len = value.len;
-	kalam_cache_unpin(kalam_schema_cache, kalam_cache_process(), value.pin);
+	/* (an empty one has been copied) */
+	if (found == KALAM_CACHE_PINNED)
+		kalam_cache_unpin(kalam_schema_cache, kalam_cache_process(), value.pin);
 	return list;
 }
 
@@ -195,6 +199,7 @@ kalam_listed_tables(int ttl_ms)
 		stamp = atomic_load(&kalam_segment->pub);
 	}
 	list = read_list();
+	KALAM_STOP_POINT("tables_before_put");
 	if (cached)
 		put(&key, ticket, stamp, now_ms, list->data, (uint32) list->len);
 	return tables_of(list->data, (uint32) list->len);
@@ -224,6 +229,7 @@ kalam_object_size(uint32 object_id, int nindexes, KalamObjectSize *size)
 	stamp = atomic_load(&kalam_segment->pub);
 	if (!kalam_object_stat(object_id, nindexes, size))
 		return false;
+	KALAM_STOP_POINT("size_before_put");
 	put(&key, ticket, stamp, now_ms, size, sizeof(*size));
 	return true;
 }
