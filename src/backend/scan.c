@@ -229,7 +229,7 @@ find_result(KalamScan *scan)
 	KalamResultRequest request = {
 		.range = &range, .ranges = scan->ranges.ranges, .nranges = scan->ranges.n,
 		.aggregates = scan->merge.aggregates, .aggregates_len = scan->merge.aggregates_len,
-		.bytes = scan->sent_bytes
+		.bytes = scan->limit > 0 ? 0 : scan->sent_bytes
 	};
 
 	scan->merge.result = NULL;

@@ -35,6 +35,9 @@
 #define LEAST_BOUND		(64 * 1024)
 #define CACHE_SHARE		16
 
+/* Plans may be so wrong about how much comes. */
+#define PLANS_ERR		4
+
 /* Flags of requests that make no other rows of it. */
 #define SAME_ROWS		(KALAM_SCAN_PART | KALAM_SCAN_MEASURE)
 
@@ -200,8 +203,8 @@ make_key(KalamScanResult *r, const KalamResultRequest *request)
 
 /*
  * Is it worth its while to gather the result?  Not if it has changed already for those
- * who come, and, once the cache is full, not if it was not asked for since its last
- * change: what changes more often than it is read need not be copied.
+ * who come, nor if it is much too large.  Once the cache is full, only if it was asked
+ * for since its last change: what changes more often than it is read is not copied.
  */
 static bool
 is_worth_it(KalamScanResult *r)
@@ -213,6 +216,8 @@ is_worth_it(KalamScanResult *r)
 	r->bound = Min(Max((uint64) kalam_query_cache_size * 1024 / CACHE_SHARE, LEAST_BOUND),
 				   kalam_cache_max_value_bytes(kalam_query_cache));
 	r->bound = Min(r->bound, (Size) work_mem * 1024);
+	if (r->planned_bytes > (double) r->bound * PLANS_ERR)
+		return false;
 	return kalam_cache_wants(kalam_query_cache, kalam_cache_process(),
 							 kalam_hash(&changed, sizeof(changed), r->key.hash),
 							 (uint64) Min(r->planned_bytes, (double) r->bound));
@@ -248,6 +253,7 @@ kalam_scan_result_find(KalamScanResult *r, const KalamResultRequest *request)
 		begin_gathering(r);
 		return false;
 	}
+	KALAM_STOP_POINT("cache_after_find");
 	r->state = KEPT_FOUND;
 	r->head = value.data;
 	r->next = (const uint8 *) (r->head + 1);
@@ -440,3 +446,52 @@ kalam_scan_result_close(KalamScanResult *r)
 	kalam_cache_give_back(&r->pin);
 	r->state = KEPT_CLOSED;
 }
+
+#ifdef KALAM_STOP_POINTS
+static bool
+same_row(const KalamRow *kept, const KalamRow *stored)
+{
+	/* (the number of the range is that within a piece, if it was read in such) */
+	return stored != NULL && kept->size == stored->size && kept->flags == stored->flags &&
+		kept->version == stored->version && kept->tuple_len == stored->tuple_len &&
+		kept->key_len == stored->key_len && kept->index_key_len == stored->index_key_len &&
+		memcmp(kept->tuple_rest, stored->tuple_rest,
+			   kept->tuple_len - KALAM_TUPLE_BODY_OFFSET) == 0 &&
+		memcmp(kalam_row_key(kept), kalam_row_key(stored),
+			   kept->key_len + kept->index_key_len) == 0;
+}
+
+void
+kalam_scan_result_verify(const KalamScanResult *r, KalamCursor *cursor, bool counts)
+{
+	const uint8 *at = (const uint8 *) (r->head + 1);
+	const KalamRow *stored = NULL;
+	uint64		left = r->head->nrows;
+	bool		same = true;
+
+	if (counts)
+	{
+		uint64		n;
+
+		while ((n = kalam_cursor_next_count(cursor)) > 0 && n <= left)
+			left -= n;
+		same = n == 0 ? left == 0 : !r->head->whole;
+	}
+	for (; !counts && same && left > 0; left--)
+	{
+		const KalamRow *kept = (const KalamRow *) at;
+
+		stored = kalam_cursor_next(cursor);
+		/* of groups there may be more or fewer parts */
+		if (kept->flags & KALAM_ROW_GROUP)
+			return;
+		same = same_row(kept, stored);
+		at += kept->size;
+	}
+	if (!counts && same && r->head->whole)
+		same = kalam_cursor_next(cursor) == NULL;
+	if (!same)
+		elog(PANIC, "the query cache is wrong about a scan of object %u at stamp " UINT64_FORMAT,
+			 r->key.group, r->at.stamp);
+}
+#endif

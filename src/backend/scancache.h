@@ -41,7 +41,7 @@ typedef struct KalamResultRequest
 	int			nranges;
 	const uint8 *aggregates;	/* a section, or NULL */
 	uint32		aggregates_len;
-	double		bytes;			/* that may come, as planned */
+	double		bytes;			/* that may come, as planned; 0: few, or not known */
 } KalamResultRequest;
 
 /* Is its result kept?  Else it will be, if it is worth it. */
@@ -89,5 +89,10 @@ extern void kalam_scan_result_take(KalamScanResult *r, const KalamResultBlock *b
 
 /* No row of it is looked at any more; what came up to here is kept. */
 extern void kalam_scan_result_close(KalamScanResult *r);
+
+#ifdef KALAM_STOP_POINTS
+/* Compares what was found with what storage sends; a server that is wrong ends. */
+extern void kalam_scan_result_verify(const KalamScanResult *r, KalamCursor *cursor, bool counts);
+#endif
 
 #endif							/* KALAM_SCANCACHE_H */
