@@ -321,23 +321,6 @@ verify_result(KalamMerge *m)
 #endif
 }
 
-static void
-open_list(KalamMerge *m)
-{
-	if (m->list == NULL)
-		m->list = kalam_point_list_create(m->context);
-	kalam_point_list_open(m->list, m->point.ttl, &m->range, m->ranges, m->nranges);
-	m->listed = true;
-}
-
-static void
-close_list(KalamMerge *m)
-{
-	kalam_point_list_add_cost(m->list, &m->cost);
-	kalam_point_list_close(m->list);
-	m->listed = false;
-}
-
 /* Goes on to the ranges that the cursor did not carry.  False: there are none. */
 static bool
 next_cursor(KalamMerge *m)
@@ -422,7 +405,6 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 					  int nranges, CommandId command_id)
 {
 	bool		index = (range->flags & KALAM_SCAN_INDEX) != 0;
-	bool		listed;
 
 	Assert(!m->open);
 	m->range = *range;
@@ -445,13 +427,13 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 	m->replacing = index && !flagged(m, KALAM_SCAN_KEYS_ONLY) &&
 		(m->filter != NULL || !flagged(m, KALAM_SCAN_COUNT)) &&
 		has_staged_of_kind(range->object_id, KALAM_KEY_KIND_ROW);
-	listed = asks_for_list(m);
+	m->listed = asks_for_list(m);
 	/*
 	 * (the row of a point is tried here: that is less work than a request with
 	 * input; so are those of a list, for all are kept; so are rows of which there may be own versions that storage knows not)
 	 */
 	m->filter_sent = m->range.input != NULL && !m->replacing &&
-		!listed && !(nranges == 1 && is_point(&ranges[0]));
+		!m->listed && !(nranges == 1 && is_point(&ranges[0]));
 	if (m->filter != NULL && !m->filter_sent)
 		m->range.flags &= ~KALAM_SCAN_COUNT;
 	if (!m->filter_sent)
@@ -474,9 +456,16 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 		!(nranges == 1 && is_point(&ranges[0])) && (m->filter == NULL || m->filter_sent) &&
 		(!m->aggregates_once || fits_one_request(m));
 	if (kalam_object_is_new(range->object_id))
+	{
 		m->range.flags &= ~KALAM_SCAN_COUNT;
-	else if (listed)
-		open_list(m);
+		m->listed = false;
+	}
+	else if (m->listed)
+	{
+		if (m->list == NULL)
+			m->list = MemoryContextAllocZero(m->context, sizeof(KalamPointList));
+		kalam_point_list_open(m->list, m->point.ttl, &m->range, ranges, nranges, m->context);
+	}
 	else if (nranges > 0 && !(nranges == 1 && is_point(&ranges[0]) && m->have_own) &&
 			 !m->kept && !find_cached(m))
 		open_cursor(m);
@@ -695,7 +684,11 @@ kalam_merge_close(KalamMerge *m)
 {
 	close_cursor(m);
 	if (m->listed)
-		close_list(m);
+	{
+		kalam_point_list_add_cost(m->list, &m->cost);
+		kalam_point_list_close(m->list);
+	}
+	m->listed = false;
 	kalam_point_done(&m->point);
 	close_own_scan(m);
 	free_value(&m->own_point);

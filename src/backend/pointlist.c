@@ -21,27 +21,6 @@
 #define MOST_POINTS		256
 #define MOST_KEY_BYTES	(64 * 1024)
 
-struct KalamPointList
-{
-	bool		open;
-	MemoryContext context;		/* of all that is open */
-	KalamPointReader reader;
-	KalamRange	range;			/* what all keys have in common */
-	const KalamKeyRange *ranges;
-	int			n;
-	int			at;				/* the next one */
-	const KalamRow **known;		/* by place in the list; NULL: no row, or asked for */
-	KalamCachePin pins[KALAM_LIST_PINS];
-	int			npins;
-	int		   *asked;			/* which of the list storage was asked for */
-	int			nasked;
-	int			asked_at;		/* the first of these at or behind `at` */
-	KalamCursor *cursor;		/* over them */
-	const KalamRow *sent;		/* the next row of the cursor, if have_sent */
-	bool		have_sent;
-	KalamScanCost cost;			/* since it was opened, but that of the cursor */
-};
-
 bool
 kalam_point_list_suits(const KalamKeyRange *ranges, int n)
 {
@@ -132,24 +111,18 @@ ask(KalamPointList *list)
 	list->cursor = kalam_cursor_open(&range);
 }
 
-KalamPointList *
-kalam_point_list_create(MemoryContext context)
-{
-	KalamPointList *list = MemoryContextAllocZero(context, sizeof(KalamPointList));
-
-	list->context = AllocSetContextCreate(context, "kalam list of keys", ALLOCSET_SMALL_SIZES);
-	return list;
-}
-
 void
 kalam_point_list_open(KalamPointList *list, uint64 ttl, const KalamRange *range,
-					  const KalamKeyRange *ranges, int n)
+					  const KalamKeyRange *ranges, int n, MemoryContext context)
 {
 	MemoryContext old;
 
-	Assert(!list->open && range->input == NULL && kalam_point_list_suits(ranges, n));
+	Assert(range->input == NULL && kalam_point_list_suits(ranges, n));
+	if (list->context == NULL)
+		list->context = AllocSetContextCreate(context, "kalam list of keys",
+											  ALLOCSET_SMALL_SIZES);
 	*list = (KalamPointList) {
-		.open = true, .context = list->context, .reader.ttl = ttl, .range = *range,
+		.context = list->context, .reader.ttl = ttl, .range = *range,
 		.ranges = ranges, .n = n
 	};
 	list->range.flags &= ~(KALAM_SCAN_REVERSE | KALAM_SCAN_KEYS);
@@ -219,5 +192,4 @@ kalam_point_list_close(KalamPointList *list)
 	for (int i = 0; i < list->npins; i++)
 		kalam_cache_give_back(&list->pins[i]);
 	MemoryContextReset(list->context);
-	list->open = false;
 }

@@ -16,21 +16,36 @@
 /* Large rows of a list that are used in place. */
 #define KALAM_LIST_PINS		8
 
-/* To be embedded and zeroed. */
-typedef struct KalamPointList KalamPointList;
+/* To be zeroed.  What is in it is pointlist.c's. */
+typedef struct KalamPointList
+{
+	MemoryContext context;		/* of all that is open */
+	KalamPointReader reader;
+	KalamRange	range;			/* what all keys have in common */
+	const KalamKeyRange *ranges;
+	int			n;
+	int			at;				/* the next one */
+	const KalamRow **known;		/* by place in the list; NULL: no row, or asked for */
+	KalamCachePin pins[KALAM_LIST_PINS];
+	int			npins;
+	int		   *asked;			/* which of the list storage was asked for */
+	int			nasked;
+	int			asked_at;		/* the first of these at or behind `at` */
+	KalamCursor *cursor;		/* over them */
+	const KalamRow *sent;		/* the next row of the cursor, if have_sent */
+	bool		have_sent;
+	KalamScanCost cost;			/* since it was opened, but that of the cursor */
+} KalamPointList;
 
 /* Can these be read that way?  They are all keys, and not too many. */
 extern bool kalam_point_list_suits(const KalamKeyRange *ranges, int n);
 
-/* One that is closed; context lives as long as it does. */
-extern KalamPointList *kalam_point_list_create(MemoryContext context);
-
 /*
  * Looks all up.  The range says what they have in common; it has no input.  They stay where
- * they are until the close.
+ * they are until the close.  context lives as long as the list.
  */
 extern void kalam_point_list_open(KalamPointList *list, uint64 ttl, const KalamRange *range,
-								  const KalamKeyRange *ranges, int n);
+								  const KalamKeyRange *ranges, int n, MemoryContext context);
 
 /* The next row, without its key, and which of the list it is; NULL at the end. */
 extern const KalamRow *kalam_point_list_next(KalamPointList *list, int *at);
