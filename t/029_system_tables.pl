@@ -34,6 +34,7 @@ query('CREATE EXTENSION kalam_fdw', 'other');
 
 # ---- databases ----
 
+is(query("$tables; $namespaces; $tables", 'other'), "\n\n", 'nothing is stored') for 1, 2;
 foreach my $database ('postgres', 'other')
 {
 	query("CREATE FOREIGN TABLE $_ (k int, v text) SERVER kalam OPTIONS (primary_key 'k')", $database)
@@ -148,6 +149,43 @@ is($result, 0, 'each commit is seen by the next look');
 like($err, qr/NOTICE:  [1-9]\d+ rounds/, 'many of them') or diag($err);
 ok($readers->finish, 'readers beside it') or diag($bench_err);
 
+# ---- reads by table ----
+
+sub reads
+{
+	my ($table) = @_;
+
+	return split /\|/, query("SELECT cache_hits, cache_misses, coalesce(cache_hit_ratio, -1) FROM kalam.stat_tables WHERE relname = '$table'");
+}
+
+query('CREATE FOREIGN TABLE r (k int, v text) SERVER kalam OPTIONS (primary_key $$k$$)');
+is_deeply([ reads('r') ], [ 0, 0, -1 ], 'nothing was read');
+query("INSERT INTO r SELECT g, g FROM generate_series(1, 10) g");
+my $point = $node->basedir . '/point.sql';
+append_to_file($point, "\\set k random(1, 10)\nSELECT * FROM r WHERE k = :k;\n");
+$node->command_ok([ 'pgbench', '-n', '-c', 4, '-t', 500, '-f', $point, $node->connstr('postgres') ], 'reads by key');
+my ($r_hits, $r_misses, $ratio) = reads('r');
+is($r_hits + $r_misses, 2000, 'each is counted');
+cmp_ok($r_misses, '<=', 40, "most were answered by the cache: $r_hits");
+is($ratio, sprintf('%.4f', $r_hits / 2000), 'their share');
+query('BEGIN; SELECT * FROM r WHERE k = 1; ROLLBACK');
+is((reads('r'))[0], $r_hits + 1, 'also those of a transaction that is rolled back');
+is(query("SELECT * FROM r WHERE k = 2; SELECT cache_hits FROM kalam.stat_tables WHERE relname = 'r'"), "2|2\n" . ($r_hits + 2),
+	'a session sees its own at once');
+$storage = kill_storage($node, 'STOP');
+is(query("$now SELECT v FROM r WHERE k = 2"), '2', 'a new session plans and reads while storage does not answer');
+kill('CONT', $storage);
+query("SET kalam.query_cache = off; SELECT * FROM r WHERE k = 1");
+is((reads('r'))[0] + (reads('r'))[1], 2003, 'who does without the cache is not counted');
+
+# more tables than a session counts one by one
+query("DO \$\$ BEGIN FOR i IN 1 .. 150 LOOP EXECUTE format('CREATE FOREIGN TABLE s.r%s (k int) SERVER kalam OPTIONS (primary_key %L)', i, 'k'); END LOOP; END \$\$");
+query("DO \$\$ DECLARE n int; BEGIN FOR j IN 1 .. 3 LOOP FOR i IN 1 .. 150 LOOP EXECUTE format('SELECT k FROM s.r%s WHERE k = 1', i) INTO n; END LOOP; END LOOP; END \$\$");
+is(query("SELECT count(*), min(cache_hits + cache_misses), max(cache_hits + cache_misses) FROM kalam.stat_tables WHERE relname ~ '^r\\d+\$'"), '150|3|3',
+	'in many tables');
+query("DO \$\$ BEGIN FOR i IN 1 .. 150 LOOP EXECUTE format('DROP FOREIGN TABLE s.r%s', i); END LOOP; END \$\$");
+query('DROP FOREIGN TABLE r');
+
 # ---- the end of storage ----
 
 query($tables);
@@ -167,6 +205,7 @@ $hits = counter('hits');
 query($tables);
 cmp_ok(counter('hits') - $hits, '>=', 254, 'all from memory');
 is(counter('pins'), 0, 'no pin is left');
+is(counter('corrupt'), 0, 'nothing was spoilt');
 
 $node->stop;
 done_testing();

@@ -13,21 +13,6 @@
 #include "src/shared/cache.h"
 #include "src/shared/names.h"
 
-/* (until the caches are there, none is made, and none of this called) */
-#pragma weak kalam_cache_least_bytes
-#pragma weak kalam_cache_init
-#pragma weak kalam_cache_max_value_bytes
-#pragma weak kalam_cache_find
-#pragma weak kalam_cache_unpin
-#pragma weak kalam_cache_ticket
-#pragma weak kalam_cache_wants
-#pragma weak kalam_cache_put
-#pragma weak kalam_cache_invalidate_group
-#pragma weak kalam_cache_clear
-#pragma weak kalam_cache_invalidate_tag
-#pragma weak kalam_cache_expire
-#pragma weak kalam_cache_stats
-
 /* settings.c */
 extern int	kalam_query_cache_size; /* kB; 0: none */
 extern int	kalam_query_cache_ttl;	/* ms */

@@ -15,6 +15,7 @@
 #include "src/backend/client.h"
 #include "src/backend/indoubt.h"
 #include "src/backend/shmem.h"
+#include "src/backend/stop_point.h"
 #include "src/backend/store_catalog.h"
 #include "src/backend/systemcache.h"
 #include "src/shared/truth.h"
@@ -198,6 +199,7 @@ kalam_listed_tables(int ttl_ms)
 		stamp = atomic_load(&kalam_segment->pub);
 	}
 	list = read_list();
+	KALAM_STOP_POINT("tables_before_put");
 	if (cached)
 		put(&key, ticket, stamp, now_ms, list->data, (uint32) list->len);
 	return tables_of(list->data, (uint32) list->len);
@@ -227,6 +229,7 @@ kalam_object_size(uint32 object_id, int nindexes, KalamObjectSize *size)
 	stamp = atomic_load(&kalam_segment->pub);
 	if (!kalam_object_stat(object_id, nindexes, size))
 		return false;
+	KALAM_STOP_POINT("size_before_put");
 	put(&key, ticket, stamp, now_ms, size, sizeof(*size));
 	return true;
 }

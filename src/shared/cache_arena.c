@@ -7,7 +7,9 @@
  */
 #include "src/shared/cache_internal.h"
 
+#ifndef REFUSALS				/* test_cache_model wants two to turn over at a time */
 #define REFUSALS		64		/* puts refused for a turn under way before another takes it over */
+#endif
 #define MOST_STEPS		256		/* segments looked at for one put, and more for runs */
 
 /* cache->open: number of the segment, being turned over 1 bit, refused meanwhile */

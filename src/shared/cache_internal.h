@@ -79,10 +79,10 @@
 #define KALAM_CHECKED
 #endif
 
-#ifndef KALAM_CACHE_WAYS
+#ifndef KALAM_CACHE_WAYS			/* test_cache_model has fewer of both */
 #define KALAM_CACHE_WAYS		8	/* a power of two */
-#endif
 #define KALAM_CACHE_TICKETS		1024
+#endif
 #define KALAM_CACHE_COUNTERS	16
 
 /* ---- entries ---- */

@@ -13,13 +13,14 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
 
 #define STACK_BYTES		65536
-#define STACK_CLEARED	4096	/* below what is live */
+#define STACK_CLEARED	3072	/* below what is live */
 #define MAX_LOCATIONS	188
 #define MAX_WORDS		512
 #define MAX_OLD			3		/* messages before the newest one that are kept */
@@ -119,7 +120,8 @@ static uint32_t nwords;
 
 static const ModelScenario *scenario;
 static uint32_t nprocesses;
-static bool weak;
+static bool weak;				/* loads see old values */
+static bool tracked;			/* who knows what */
 static jmp_buf search_env;
 static int	current = -1;		/* process that runs now */
 static ModelResult result;
@@ -150,15 +152,20 @@ model_place(uint32_t place)
 static uint32_t
 place_number(const char *file, int line)
 {
+	static uint16_t by_line[4096];
+	uint16_t   *last = &by_line[(uint32_t) line % 4096];
+
+	if (*last != 0 && places[*last - 1].line == line && places[*last - 1].file == file)
+		return *last;
 	for (uint32_t i = 0; i < nplaces; i++)
 		if (places[i].line == line && places[i].file == file)
-			return i + 1;
+			return *last = (uint16_t) (i + 1);
 	if (nplaces == MAX_PLACES)
 		return 0;
 	places[nplaces].file = file;
 	places[nplaces].line = line;
 	snprintf(places[nplaces].text, sizeof(places[nplaces].text), "%s:%d", file, line);
-	return ++nplaces;
+	return *last = (uint16_t) ++nplaces;
 }
 
 /* ---- failing ---- */
@@ -565,8 +572,13 @@ perform(uint32_t number, uint32_t age)
 		touches(number, step, true, step->access == ACCESS_WRITE);
 		return;
 	}
-	l = location_number(step->offset);
 	before = read_memory(step->offset, step->size);
+	if (!tracked)
+	{
+		p->result = alone(step->op, step->offset, step->size, step->value, step->expected);
+		return;
+	}
+	l = location_number(step->offset);
 	order = order_of(step, step->order);
 	if (step->op == KALAM_MODEL_CAS)
 	{
@@ -609,34 +621,42 @@ static uint64_t *seen;
 static uint64_t seen_size;
 static uint64_t nseen;
 
+static inline uint64_t
+hash_pair(uint64_t h, uint64_t a, uint64_t b)
+{
+	__uint128_t product = (__uint128_t) (a ^ h ^ UINT64_C(0x9E3779B97F4A7C15)) *
+		(b ^ (h << 32 | h >> 32) ^ UINT64_C(0xD6E8FEB86659FD93));
+
+	return (uint64_t) product ^ (uint64_t) (product >> 64);
+}
+
+static inline uint64_t
+load_word(const char *at)
+{
+	uint64_t	word;
+
+	memcpy(&word, at, 8);
+	return word;
+}
+
+/* In four lanes, so that one multiplication need not wait for the other. */
 static uint64_t
 hash_bytes(uint64_t h, const void *data, size_t len)
 {
 	const char *at = data;
+	uint64_t	lanes[4] = {h, h + 1, h + 2, h + 3};
+	char		tail[64] = {0};
 
-	while (len >= 16)
-	{
-		uint64_t	a,
-					b;
-		__uint128_t product;
-
-		memcpy(&a, at, 8);
-		memcpy(&b, at + 8, 8);
-		product = (__uint128_t) (a ^ h ^ UINT64_C(0x9E3779B97F4A7C15)) *
-			(b ^ UINT64_C(0xD6E8FEB86659FD93));
-		h = (uint64_t) product ^ (uint64_t) (product >> 64) ^ (h << 1 | h >> 63);
-		at += 16;
-		len -= 16;
-	}
+	for (; len >= 64; len -= 64, at += 64)
+		for (int i = 0; i < 4; i++)
+			lanes[i] = hash_pair(lanes[i], load_word(at + 16 * i), load_word(at + 16 * i + 8));
 	if (len > 0)
 	{
-		char		tail[16] = {0};
-
 		memcpy(tail, at, len);
-		tail[15] = (char) (tail[15] + 1);
-		return hash_bytes(h, tail, 16);
+		for (int i = 0; i < 4; i++)
+			lanes[i] = hash_pair(lanes[i], load_word(tail + 16 * i), load_word(tail + 16 * i + 8));
 	}
-	return h;
+	return hash_pair(hash_pair(len, lanes[0], lanes[1]), lanes[2], lanes[3]);
 }
 
 static size_t
@@ -654,7 +674,7 @@ state_hash(void)
 	/* Who ran last does not matter where any number of switches is allowed. */
 	if (scenario->switches == MODEL_UNBOUNDED)
 		s->last = nprocesses;
-	h = hash_bytes(h, s, sizeof(State));
+	h = hash_bytes(h, s, offsetof(State, processes) + nprocesses * sizeof(Process));
 	h = hash_bytes(h, model_memory, model_memory_used);
 	for (uint32_t i = 0; i < nprocesses; i++)
 	{
@@ -662,6 +682,8 @@ state_hash(void)
 					   (size_t) (stacks[i] + STACK_BYTES - s->processes[i].live));
 		h = hash_bytes(h, views[i], view_bytes);
 	}
+	if (!tracked)
+		return h != 0 ? h : 1;
 	h = hash_bytes(h, sc_view, view_bytes);
 	/* Numbers are given as the search goes: those of no store must not count. */
 	for (uint32_t l = 1; l <= nlocations; l++)
@@ -898,6 +920,19 @@ find_choices(Choice *choices)
 	return n;
 }
 
+/* A process that does not go on: what it had in its hands does not matter. */
+static void
+forget(uint32_t number)
+{
+	Process    *p = &state.processes[number];
+
+	p->live = stacks[number] + STACK_BYTES;
+	p->result = 0;
+	memset(&p->env, 0, sizeof(p->env));
+	memset(&p->step, 0, sizeof(p->step));
+	memset(views[number], 0, view_bytes);
+}
+
 static void
 apply(Choice c)
 {
@@ -921,9 +956,7 @@ apply(Choice c)
 	{
 		state.deaths++;
 		p->dead = true;
-		p->live = stacks[c.process] + STACK_BYTES;
-		memset(&p->env, 0, sizeof(p->env));
-		memset(&p->step, 0, sizeof(p->step));
+		forget(c.process);
 		return;
 	}
 	if (c.variant != 0)
@@ -933,10 +966,7 @@ apply(Choice c)
 	if (!result.failed)
 		resume(c.process);
 	if (p->ended)
-	{
-		memset(&p->env, 0, sizeof(p->env));
-		memset(&p->step, 0, sizeof(p->step));
-	}
+		forget(c.process);
 }
 
 static void
@@ -1029,14 +1059,18 @@ go_on(Choice c)
 		if (result.failed)
 			return false;
 		n = find_choices(choices);
-		if (n != 1)
+		if (n == 0)
+		{
+			if (enter_seen(hash_bytes(0, model_memory, model_memory_used)))
+				end();
+			return false;
+		}
+		if (n > 1)
 			break;
+		/* Many come to the same state when one has ended. */
+		if (!runnable(c.process) && !enter_seen(state_hash()))
+			return false;
 		c = choices[0];
-	}
-	if (n == 0)
-	{
-		end();
-		return false;
 	}
 	h = state_hash();
 	if (!enter_seen(h))
@@ -1095,6 +1129,7 @@ model_run(const ModelScenario *s, void *trace_to)
 	for (nprocesses = 0; nprocesses < MODEL_PROCESSES && s->process[nprocesses] != NULL;)
 		nprocesses++;
 	weak = s->stale > 0;
+	tracked = weak || !s->no_races;
 	view_bytes = weak ? VIEW_BYTES : 8;
 	memset(&result, 0, sizeof(result));
 	begin();

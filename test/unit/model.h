@@ -38,7 +38,7 @@ typedef struct ModelScenario
 	uint8_t		switches;		/* MODEL_UNBOUNDED: any number */
 	uint8_t		stale;			/* loads that see an old value; 0 also saves the search for them */
 	uint8_t		deaths;			/* processes that stop for good at any step */
-	bool		no_races;		/* plain accesses are not checked: fewer states */
+	bool		no_races;		/* plain accesses are no steps and not checked: fewer states */
 	uint64_t	most_states;	/* the search gives up there; 0: it must end */
 } ModelScenario;
 
@@ -47,7 +47,7 @@ typedef struct ModelResult
 	bool		failed;
 	bool		complete;		/* most_states was not reached */
 	uint64_t	states;
-	uint64_t	ends;
+	uint64_t	ends;			/* different ones */
 	char		message[256];	/* what model_fail said */
 } ModelResult;
 

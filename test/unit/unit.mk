@@ -5,12 +5,13 @@
 #   make unit-check-asan     under AddressSanitizer and UBSan
 #   make unit-check-tsan     under ThreadSanitizer
 #   make fuzz-check          each fuzzer for UNIT_FUZZ_SECONDS
+#   make bench-cache         what operations on a shared cache cost (bench/cache_bench.c)
 #
 # Included by the Makefile; works on its own too: make -f test/unit/unit.mk unit-check
 # A test NAME is test/unit/test_NAME.c, linked with the sources that
 # UNIT_SOURCES_NAME lists; a fuzzer the same way from test/fuzz/fuzz_NAME.c.
 
-UNIT_TESTS = names cache keycodec staged changes record_list catalog rowprog rowagg load_watch load_pool
+UNIT_TESTS = names cache cache_threads keycodec staged changes record_list catalog rowprog rowagg load_watch load_pool
 # Searches through interleavings (test/unit/model.h), of code built for that; only plain.
 UNIT_MODELS = model
 UNIT_FUZZERS = keycodec staged changes catalog rowprog rowagg change_stream key_stream load_stream scan_input
@@ -28,7 +29,9 @@ UNIT_SOURCES_rowprog = src/shared/rowprog.c src/shared/rowvalue.c src/shared/row
 UNIT_SOURCES_rowagg = src/shared/rowagg.c src/shared/rowvalue.c src/shared/rowread.c src/shared/segment.c
 UNIT_SOURCES_load_pool = src/storage/load_pool.c
 UNIT_SOURCES_load_watch = src/storage/load_watch.c src/storage/key_notes.c src/shared/segment.c
+UNIT_SOURCES_cache_threads = $(UNIT_SOURCES_cache)
 UNIT_SOURCES_model = test/unit/model.c
+UNIT_SOURCES_cache_model = test/unit/model.c $(UNIT_SOURCES_cache)
 UNIT_SOURCES_change_stream = src/storage/change_stream.c
 UNIT_SOURCES_key_stream = src/storage/key_stream.c
 UNIT_SOURCES_load_stream = src/storage/load_stream.c
@@ -43,7 +46,8 @@ UNIT_FLAGS_plain = -O2
 UNIT_FLAGS_asan = -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 UNIT_FLAGS_tsan = -O1 -fno-omit-frame-pointer -fsanitize=thread
 UNIT_FLAGS_libfuzzer = -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
-UNIT_FLAGS_model = -O2 -DKALAM_ATOMICS='"test/unit/model_atomics.h"'
+UNIT_FLAGS_model = -O3 -DKALAM_ATOMICS='"test/unit/model_atomics.h"' \
+	-DKALAM_CACHE_WAYS=2 -DKALAM_CACHE_TICKETS=2 -DREFUSALS=1
 UNIT_CC_plain = $(UNIT_CC)
 UNIT_CC_model = $(UNIT_CC)
 UNIT_CC_asan = $(UNIT_CC)
@@ -96,6 +100,16 @@ unit-check-asan: $(UNIT_TESTS:%=$(UNIT_BUILD)/asan/unit/test_%)
 
 unit-check-tsan: $(UNIT_TESTS:%=$(UNIT_BUILD)/tsan/unit/test_%)
 	$(call UNIT_RUN,$^)
+
+# ---- the shared cache alone ----
+
+$(UNIT_BUILD)/plain/unit/cache_bench: $(UNIT_BUILD)/plain/unit/bench/cache_bench.o \
+		$(UNIT_SOURCES_cache:%.c=$(UNIT_BUILD)/plain/unit/%.o)
+	$(UNIT_CC_plain) $(UNIT_FLAGS_plain) -o $@ $^ -lpthread
+
+.PHONY: bench-cache
+bench-cache: $(UNIT_BUILD)/plain/unit/cache_bench
+	$< $(BENCH_ARGS)
 
 # ---- fuzzers: libFuzzer where clang has it, else the driver ----
 
