@@ -122,6 +122,11 @@ sleep(0.2);
 $loads = counter('loads');
 query('SELECT v FROM t WHERE id = 7');
 is(counter('loads') - $loads, 1, 'too old: loaded again');
+is(run($hot, 'SELECT v FROM t WHERE id = 7'), 70, 'a session that has known it for longer');
+is(counter('pins'), 0, 'gives it back');
+$loads = counter('loads');
+run($hot, 'SELECT v FROM t WHERE id = 7');
+is(counter('loads') - $loads, 1, 'and loads it again');
 query("ALTER SYSTEM RESET kalam.schema_cache_ttl; SELECT pg_reload_conf()");
 
 # ---- large tables ----

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/parallel.h"
+#include "access/xact.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -18,6 +19,7 @@
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "src/backend/caches.h"
 #include "src/backend/ddl.h"
@@ -118,10 +120,20 @@ find(const Probe *p, Relation rel, KalamSchemaHold *hold)
 	hold->seen_at = value.stamp;
 	hold->pin = value.pin;
 	hold->shared = true;
+	hold->held_since = GetCurrentStatementStartTimestamp();
 	if (kalam_schema_fits(hold->schema, rel))
 		return true;
 	kalam_schema_release(hold);
 	return false;
+}
+
+bool
+kalam_schema_is_old(const KalamSchemaHold *hold)
+{
+	return hold->look_again ||
+		(hold->shared && TimestampDifferenceExceeds(hold->held_since,
+													GetCurrentStatementStartTimestamp(),
+													kalam_schema_cache_ttl));
 }
 
 void
