@@ -34,6 +34,7 @@ query('CREATE EXTENSION kalam_fdw', 'other');
 
 # ---- databases ----
 
+is(query("$tables; $namespaces; $tables", 'other'), "\n\n", 'nothing is stored') for 1, 2;
 foreach my $database ('postgres', 'other')
 {
 	query("CREATE FOREIGN TABLE $_ (k int, v text) SERVER kalam OPTIONS (primary_key 'k')", $database)
@@ -204,6 +205,7 @@ $hits = counter('hits');
 query($tables);
 cmp_ok(counter('hits') - $hits, '>=', 254, 'all from memory');
 is(counter('pins'), 0, 'no pin is left');
+is(counter('corrupt'), 0, 'nothing was spoilt');
 
 $node->stop;
 done_testing();

@@ -79,7 +79,8 @@ typedef struct KalamMerge
 	bool		cached;			/* it came from the query cache: this is */
 	KalamPoint	found;
 	bool		missed;			/* what storage sends is for the cache */
-	KalamPointList list;		/* if it is open, stored rows come from that */
+	bool		listed;			/* stored rows come from this list, */
+	KalamPointList *list;
 	int			listed_at;		/* the range of the last one */
 
 	bool		merging;		/* own changes of keys in the ranges count */

@@ -117,12 +117,12 @@ kalam_point_list_open(KalamPointList *list, uint64 ttl, const KalamRange *range,
 {
 	MemoryContext old;
 
-	Assert(!list->open && range->input == NULL && kalam_point_list_suits(ranges, n));
+	Assert(range->input == NULL && kalam_point_list_suits(ranges, n));
 	if (list->context == NULL)
 		list->context = AllocSetContextCreate(context, "kalam list of keys",
 											  ALLOCSET_SMALL_SIZES);
 	*list = (KalamPointList) {
-		.open = true, .context = list->context, .reader.ttl = ttl, .range = *range,
+		.context = list->context, .reader.ttl = ttl, .range = *range,
 		.ranges = ranges, .n = n
 	};
 	list->range.flags &= ~(KALAM_SCAN_REVERSE | KALAM_SCAN_KEYS);
@@ -187,12 +187,9 @@ kalam_point_list_add_cost(const KalamPointList *list, KalamScanCost *cost)
 void
 kalam_point_list_close(KalamPointList *list)
 {
-	if (!list->open)
-		return;
 	if (list->cursor != NULL)
 		kalam_cursor_close(list->cursor);
 	for (int i = 0; i < list->npins; i++)
 		kalam_cache_give_back(&list->pins[i]);
 	MemoryContextReset(list->context);
-	list->open = false;
 }

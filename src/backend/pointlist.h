@@ -16,12 +16,9 @@
 /* Large rows of a list that are used in place. */
 #define KALAM_LIST_PINS		8
 
-/* To be embedded and zeroed. */
+/* To be zeroed.  What is in it is pointlist.c's. */
 typedef struct KalamPointList
 {
-	bool		open;
-
-	/* the rest is pointlist.c's */
 	MemoryContext context;		/* of all that is open */
 	KalamPointReader reader;
 	KalamRange	range;			/* what all keys have in common */
