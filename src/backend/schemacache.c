@@ -97,15 +97,24 @@ typedef struct Probe
 	KalamCacheAt at;
 } Probe;
 
+/*
+ * A schema is true if its record's bucket, or the list of all records, has not changed
+ * since: either is enough.  Rows of any table share the bucket now and then, and the
+ * list has other records; so it is the one that was changed longer ago.
+ */
 static void
 prepare(Probe *p, Oid relid)
 {
+	KalamCacheAt list = kalam_at_newest_list(kalam_segment, kalam_cache_now());
+
 	p->bytes = (Key) {MyDatabaseId, relid};
 	p->key.data = &p->bytes;
 	p->key.len = sizeof(Key);
 	p->key.group = kalam_schema_group(MyDatabaseId, relid);
 	p->key.hash = kalam_catalog_hash(MyDatabaseId, relid);
-	p->at = kalam_at_newest_record(kalam_segment, p->key.hash, kalam_cache_now());
+	p->at = kalam_at_newest_record(kalam_segment, p->key.hash, list.now_ms);
+	if (kalam_at_newest_change(&list) < kalam_at_newest_change(&p->at))
+		p->at = list;
 }
 
 static bool
