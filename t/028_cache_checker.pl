@@ -447,6 +447,7 @@ foreach my $name (@levels)
 	{
 		cmp_ok($hits, '>', 0, "$level: the cache answered");
 		is(cache_value('pins'), 0, "$level: no pin is left");
+		is($node->safe_psql('postgres', 'SELECT pins, (SELECT hits > 0 FROM kalam.schema_cache) FROM kalam.schema_cache'), '0|t', "$level: nor one of a schema");
 	}
 	# what is there now is what was committed, and nobody's in doubt
 	my $self = CacheClient->new(node => $node, board => $board);

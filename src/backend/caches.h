@@ -27,7 +27,8 @@ extern KalamCache *kalam_schema_cache;
 extern KalamNames *kalam_names;
 
 /*
- * Groups of the schema cache that are of no table: ids of relations are higher.
+ * Groups of the schema cache that are of no table.  (Should a table's be the same by
+ * chance, its schema goes with them.)
  */
 #define KALAM_GROUP_LISTS	1	/* of stored tables: systemcache.h */
 #define KALAM_GROUP_SIZES	2	/* of objects */
