@@ -145,7 +145,8 @@ values_of_all_sizes(void)
 		CHECK(most >= 8192 && most < sizeof(data));
 		for (uint64_t len = 0; len <= most; len += 1 + len / (s == 0 ? LONG_RUN(400) : LONG_RUN(40)))
 		{
-			KalamCacheKey k = {.data = data + len % 100, .len = (uint32_t) (len % 300), .group = 1, .hash = len};
+			KalamCacheKey k = {.data = data + len % 100, .len = (uint32_t) (len % 300),
+			.group = 1, .hash = len};
 			KalamCacheValue v;
 
 			CHECK(put_at(&k, data + len % 777, len, 10) == KALAM_CACHE_STORED);
