@@ -13,7 +13,7 @@
 
 UNIT_TESTS = names cache cache_threads keycodec staged changes record_list catalog rowprog rowagg load_watch load_pool
 # Searches through interleavings (test/unit/model.h), of code built for that; only plain.
-UNIT_MODELS = model
+UNIT_MODELS = model cache_model
 UNIT_FUZZERS = keycodec staged changes catalog rowprog rowagg change_stream key_stream load_stream scan_input
 
 UNIT_SOURCES_names = src/shared/names.c src/shared/segment.c
@@ -94,6 +94,7 @@ endef
 
 unit-check: $(UNIT_TESTS:%=$(UNIT_BUILD)/plain/unit/test_%) $(UNIT_MODELS:%=$(UNIT_BUILD)/model/unit/test_%)
 	$(call UNIT_RUN,$^)
+	test/unit/cache_mutants $(UNIT_BUILD)/mutants $(UNIT_CC) $(UNIT_FLAGS_model)
 
 unit-check-asan: $(UNIT_TESTS:%=$(UNIT_BUILD)/asan/unit/test_%)
 	$(call UNIT_RUN,$^)
