@@ -4,7 +4,8 @@
 #	two loads.  Each gives one number.  Sourced by bench/run.
 
 query_workloads=(copy insert_select disk count sum sum_length filter group count_parallel
-	sum_parallel select_c1 select_c8 point range newest by_index in join insert_c1 insert_c8
+	sum_parallel select_c1 select_c8 select_hot_c1
+	select_hot_c8 mixed_c8 schema point range newest by_index in join insert_c1 insert_c8
 	update_c8 upsert delete_range)
 
 # ---- both kinds of table ----
@@ -50,18 +51,30 @@ rate()
 		awk -v n="$1" '/^Time: / { ms = $2 } END { printf "%.1f\n", n / (ms / 1000) }'
 }
 
-# pgbench_rate CLIENTS [MODE]: transactions per second; the script on stdin
-pgbench_rate()
+# pgbench_run CLIENTS MODE SECONDS OPTION...: transactions per second
+pgbench_run()
 {
-	cat >"$dir/script.sql"
-	chmod 644 "$dir/script.sql"
-	as_server_user "$PG_BINDIR/pgbench" -h "$cluster/socket" -U postgres -n -M "${2:-prepared}" \
-		-c "$1" -j "$(($1 < $(nproc) ? $1 : $(nproc)))" -T "$seconds" \
-		-f "$dir/script.sql" postgres >"$dir/pgbench.log" 2>&1 || {
+	as_server_user "$PG_BINDIR/pgbench" -h "$cluster/socket" -U postgres -n -M "$2" \
+		-c "$1" -j "$(($1 < $(nproc) ? $1 : $(nproc)))" -T "$3" \
+		"${@:4}" postgres >"$dir/pgbench.log" 2>&1 || {
 		cat "$dir/pgbench.log" >&2
 		die "pgbench failed (its messages stand above)"
 	}
 	awk '/^tps = / { print $3 }' "$dir/pgbench.log"
+}
+
+# script NAME: the file that stdin becomes, for pgbench
+script()
+{
+	cat >"$dir/$1.sql"
+	chmod 644 "$dir/$1.sql"
+	echo "$dir/$1.sql"
+}
+
+# pgbench_rate CLIENTS [MODE]: transactions per second; the script on stdin
+pgbench_rate()
+{
+	pgbench_run "$1" "${2:-prepared}" "$seconds" -f "$(script script)"
 }
 
 measure_copy()
@@ -177,6 +190,56 @@ measure_select()
 		\set k random(1, $rows)
 		SELECT b FROM t_$1 WHERE k = :k;
 	SQL
+}
+
+# What the hot set's reads find: whatever they leave behind, they have been run before.
+hot_select()
+{
+	script select <<-SQL
+		\set k random(1, 10000)
+		SELECT b FROM t_$1 WHERE k = :k;
+	SQL
+}
+
+measure_select_hot()
+{
+	local select
+
+	select=$(hot_select "$1")
+	pgbench_run "$2" prepared 2 -f "$select" >/dev/null
+	pgbench_run "$2" prepared "$seconds" -f "$select"
+}
+
+measure_mixed()
+{
+	local select update
+
+	select=$(hot_select "$1")
+	update=$(script update <<-SQL
+		\set k random(1, 10000)
+		UPDATE t_$1 SET a = a + 1 WHERE k = :k;
+	SQL
+	)
+	pgbench_run "$2" prepared 2 -f "$select" >/dev/null
+	pgbench_run "$2" prepared "$seconds" -f "$select@19" -f "$update@1"
+}
+
+# The session that makes the tables is not the one that reads them, nor the first one.
+measure_schema()
+{
+	local kind read
+
+	case $1 in
+		heap) kind='TABLE IF NOT EXISTS schema_heap_%s (k bigint PRIMARY KEY, a int, b text, c numeric)' ;;
+		kalam) kind="FOREIGN TABLE IF NOT EXISTS schema_kalam_%s (k bigint NOT NULL, a int, b text, c numeric)
+			SERVER kalam OPTIONS (primary_key ''k'')" ;;
+	esac
+	sql -c "SET client_min_messages = warning" -c "DO \$\$ BEGIN FOR i IN 1 .. 200 LOOP
+		EXECUTE format('CREATE $kind', i); END LOOP; END \$\$"
+	read="DO \$\$ BEGIN FOR i IN 1 .. 200 LOOP
+		EXECUTE format('SELECT FROM schema_$1_%s WHERE k = 1', i); END LOOP; END \$\$"
+	rate 200 "$read" >/dev/null
+	rate 200 "$read"
 }
 
 measure_range()

@@ -5,8 +5,9 @@
 # Each set of counters has tables of its own, so that some change rarely.  A counter of
 # a set is a row in several of its tables: in left and right the same number, in odd a
 # row if the number is odd.  Those of single and mixed are counters of their own, the
-# latter with a row in a heap table that changes with it.  The last counter is the
-# generation of the table whole, of which all rows change at once.
+# latter with a row in a heap table that changes with it.  The last two counters are
+# the generation of the table whole, of which all rows change at once, and the number
+# of loads into the table grown, each of so many rows that they become a file.
 #
 # Rows of left are wide, so that its indexes pay.
 package CacheClient;
@@ -17,11 +18,12 @@ use Exporter 'import';
 use KalamClient;
 use Time::HiRes qw(time sleep);
 
-our @EXPORT = qw($sets $ids $single $mixed $whole $whole_rows @of_set @kinds @alone @in_transaction
+our @EXPORT = qw($sets $ids $single $mixed $whole $grown $whole_rows @of_set @kinds @alone @in_transaction
   rows must excusable make_tables);
 
 our ($sets, $ids, $whole_rows) = (5, 8, 40);
 our ($single, $mixed, $whole) = ($sets * $ids, 2 * $sets * $ids, 3 * $sets * $ids);
+our $grown = $whole + 1;
 our @of_set = map { my $set = $_; [ map { $set * $ids + $_ } 0 .. $ids - 1 ] } 0 .. $sets - 1;
 
 sub make_tables
@@ -31,14 +33,14 @@ sub make_tables
 	foreach my $set (0 .. $sets - 1)
 	{
 		$node->safe_psql('postgres', qq(
-			CREATE FOREIGN TABLE left_$set (id int, grp int, v int, u text COLLATE "C", pad text)
-				SERVER kalam OPTIONS (primary_key 'id', index_grp 'grp, v', unique_u 'u');
+			CREATE FOREIGN TABLE left_$set (id int, grp int, v int, u text COLLATE "C", name text COLLATE "C", pad text)
+				SERVER kalam OPTIONS (primary_key 'id', index_grp 'grp, v', unique_u 'u', unique_name 'name');
 			CREATE FOREIGN TABLE right_$set (id int, v int) SERVER kalam OPTIONS (primary_key 'id');
 			CREATE FOREIGN TABLE odd_$set (id int, v int) SERVER kalam OPTIONS (primary_key 'id');
 			CREATE FOREIGN TABLE single_$set (id int, v int) SERVER kalam OPTIONS (primary_key 'id');
 			CREATE FOREIGN TABLE mixed_$set (id int, v int) SERVER kalam OPTIONS (primary_key 'id');
 			CREATE TABLE heap_$set (id int PRIMARY KEY, v int);
-			INSERT INTO left_$set SELECT g, g / 4, 0, g || ':' || 0, repeat('x', g * 1500) FROM generate_series(0, $ids - 1) g;
+			INSERT INTO left_$set SELECT g, g / 4, 0, g || ':' || 0, 'n' || g, repeat('x', g * 1500) FROM generate_series(0, $ids - 1) g;
 			ANALYZE left_$set;
 			INSERT INTO right_$set SELECT id, 0 FROM left_$set;
 			INSERT INTO single_$set SELECT * FROM right_$set;
@@ -48,6 +50,7 @@ sub make_tables
 			CREATE FUNCTION volatile_$set(i int) RETURNS int VOLATILE LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT v FROM left_$set WHERE id = i); END'));
 	}
 	$node->safe_psql('postgres', qq(
+		CREATE FOREIGN TABLE grown (id int, pad text) SERVER kalam OPTIONS (primary_key 'id');
 		CREATE FOREIGN TABLE whole (id int, gen int, extra int) SERVER kalam OPTIONS (primary_key 'id');
 		INSERT INTO whole SELECT g, 0, 0 FROM generate_series(1, $whole_rows) g));
 	return;
@@ -211,6 +214,9 @@ my $behind = sub { $ids - $_[0] };
 	point_executed => reading_of_one(0, 'EXECUTE left_:s(:i)'),
 	point_single => reading_of_one($single, 'SELECT v FROM single_:s WHERE id = :i'),
 	point_index => reading_of_one(0, "SELECT v FROM left_:s WHERE grp = :i / 4 AND id = :i"),
+	point_unique => reading_of_one(0, "SELECT v FROM left_:s WHERE name = 'n:i'"),
+	point_filtered => reading_of_equals("SELECT count(*), 0 FROM left_:s WHERE id = :i AND pad = 'y'"),
+	point_key => reading_of_equals('SELECT count(*), 1 FROM left_:s WHERE id = :i'),
 	row_share => reading_of_one(0, 'SELECT v FROM left_:s WHERE id = :i FOR SHARE'),
 	row_update => reading_of_one($single, 'SELECT v FROM single_:s WHERE id = :i FOR UPDATE'),
 	list => reading_of_some(0, 3, 'SELECT id, v FROM left_:s WHERE id IN (:i, (:i + 3) % 8, (:i + 6) % 8)'),
@@ -269,6 +275,18 @@ my $behind = sub { $ids - $_[0] };
 	},
 	cursor => reading_by_cursor(''),
 	cursor_held => reading_by_cursor('WITH HOLD'),
+	# the first row of a load is there if the load is
+	grown => sub {
+		my ($self, $set, $id) = @_;
+		my $n = $self->{view}{low}[$grown] + $id % 3 - 1;
+		my $row = $n * $whole_rows;
+		my $sql = "SELECT count(*)::float / $whole_rows, (SELECT count(*) FROM grown WHERE id = $row), (SELECT length(pad) FROM grown WHERE id = $row) FROM grown";
+		my ($state, @rows) = rows($self->{s}, $sql);
+
+		return $state if $state ne '';
+		must($rows[0][1] == ($rows[0][0] > $n && $n >= 0 ? 1 : 0) && ($rows[0][2] ne '') == ($rows[0][1] > 0), $sql, @rows);
+		return ('', [ $grown, $rows[0][0], $sql ]);
+	},
 	whole => sub {
 		my ($self, $set, $id, $snapshot) = @_;
 		my $sql = 'SELECT count(*), min(gen), max(gen)' . ($id < 4 ? ', min(extra), max(extra)' : '') . ' FROM whole';

@@ -32,8 +32,7 @@ wanted_bytes(int setting, uint64 least)
 static Size
 cache_bytes(int setting)
 {
-	return kalam_cache_init == NULL ? 0 :
-		wanted_bytes(setting, kalam_cache_least_bytes(nprocesses()));
+	return wanted_bytes(setting, kalam_cache_least_bytes(nprocesses()));
 }
 
 static Size

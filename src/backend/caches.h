@@ -13,21 +13,6 @@
 #include "src/shared/cache.h"
 #include "src/shared/names.h"
 
-/* (until the caches are there, none is made, and none of this called) */
-#pragma weak kalam_cache_least_bytes
-#pragma weak kalam_cache_init
-#pragma weak kalam_cache_max_value_bytes
-#pragma weak kalam_cache_find
-#pragma weak kalam_cache_unpin
-#pragma weak kalam_cache_ticket
-#pragma weak kalam_cache_wants
-#pragma weak kalam_cache_put
-#pragma weak kalam_cache_invalidate_group
-#pragma weak kalam_cache_clear
-#pragma weak kalam_cache_invalidate_tag
-#pragma weak kalam_cache_expire
-#pragma weak kalam_cache_stats
-
 /* settings.c */
 extern int	kalam_query_cache_size; /* kB; 0: none */
 extern int	kalam_query_cache_ttl;	/* ms */
@@ -42,7 +27,8 @@ extern KalamCache *kalam_schema_cache;
 extern KalamNames *kalam_names;
 
 /*
- * Groups of the schema cache that are of no table: ids of relations are higher.
+ * Groups of the schema cache that are of no table.  (Should a table's be the same by
+ * chance, its schema goes with them.)
  */
 #define KALAM_GROUP_LISTS	1	/* of stored tables: systemcache.h */
 #define KALAM_GROUP_SIZES	2	/* of objects */

@@ -206,7 +206,7 @@ find_cached(KalamMerge *m)
 	if (!kalam_point_find(&m->point, &range, m->context, &m->found))
 	{
 		m->cost.query_misses++;
-		m->missed = true;
+		m->missed = !m->point.finds_only;
 		if (flagged(m, KALAM_SCAN_INDEX))
 			m->range.flags |= KALAM_SCAN_KEYS;
 		return false;
@@ -219,15 +219,13 @@ find_cached(KalamMerge *m)
 	return true;
 }
 
-/*
- * Are the rows of a list of keys to be looked up there?  Not by an index, nor where storage
- * counts or aggregates them.
- */
+/* Are the rows of a list of keys to be looked up there?  Not where storage counts them. */
 static bool
 asks_for_list(const KalamMerge *m)
 {
-	return m->point.ttl > 0 && m->result == NULL && !m->merging && m->aggregates == NULL &&
-		!flagged(m, KALAM_SCAN_INDEX | KALAM_SCAN_NEWEST | KALAM_SCAN_COUNT) &&
+	return m->point.ttl > 0 && !m->point.finds_only && m->result == NULL &&
+		m->aggregates == NULL && !m->merging && !m->replacing &&
+		!flagged(m, KALAM_SCAN_NEWEST | KALAM_SCAN_COUNT) &&
 		kalam_point_list_suits(m->ranges, m->nranges);
 }
 
@@ -348,8 +346,8 @@ next_stored(KalamMerge *m)
 {
 	const KalamRow *row = NULL;
 
-	if (m->list.open)
-		return kalam_point_list_next(&m->list, &m->listed_at);
+	if (m->listed)
+		return kalam_point_list_next(m->list, &m->found, &m->listed_at) ? m->found.row : NULL;
 	if (m->kept && ((row = kalam_scan_result_next(m->result)) != NULL || !leave_result(m)))
 		return row;
 	if (m->cursor == NULL)
@@ -405,7 +403,6 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 					  int nranges, CommandId command_id)
 {
 	bool		index = (range->flags & KALAM_SCAN_INDEX) != 0;
-	bool		listed;
 
 	Assert(!m->open);
 	m->range = *range;
@@ -428,13 +425,14 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 	m->replacing = index && !flagged(m, KALAM_SCAN_KEYS_ONLY) &&
 		(m->filter != NULL || !flagged(m, KALAM_SCAN_COUNT)) &&
 		has_staged_of_kind(range->object_id, KALAM_KEY_KIND_ROW);
-	listed = asks_for_list(m);
+	m->listed = asks_for_list(m);
 	/*
 	 * (the row of a point is tried here: that is less work than a request with
-	 * input; so are those of a list, for all are kept; so are rows of which there may be own versions that storage knows not)
+	 * input; so are those of a list, for one that storage passed over would seem not to
+	 * be there; so are rows of which there may be own versions that storage knows not)
 	 */
 	m->filter_sent = m->range.input != NULL && !m->replacing &&
-		!listed && !(nranges == 1 && is_point(&ranges[0]));
+		!m->listed && !(nranges == 1 && is_point(&ranges[0]));
 	if (m->filter != NULL && !m->filter_sent)
 		m->range.flags &= ~KALAM_SCAN_COUNT;
 	if (!m->filter_sent)
@@ -457,9 +455,16 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 		!(nranges == 1 && is_point(&ranges[0])) && (m->filter == NULL || m->filter_sent) &&
 		(!m->aggregates_once || fits_one_request(m));
 	if (kalam_object_is_new(range->object_id))
+	{
 		m->range.flags &= ~KALAM_SCAN_COUNT;
-	else if (listed)
-		kalam_point_list_open(&m->list, m->point.ttl, &m->range, ranges, nranges, m->context);
+		m->listed = false;
+	}
+	else if (m->listed)
+	{
+		if (m->list == NULL)
+			m->list = MemoryContextAllocZero(m->context, sizeof(KalamPointList));
+		kalam_point_list_open(m->list, m->point.ttl, &m->range, ranges, nranges, m->context);
+	}
 	else if (nranges > 0 && !(nranges == 1 && is_point(&ranges[0]) && m->have_own) &&
 			 !m->kept && !find_cached(m))
 		open_cursor(m);
@@ -493,22 +498,17 @@ give_stored(KalamMerge *m, KalamMergedRow *row)
 	KalamVersion v;
 
 	row->tuple = kalam_row_tuple(stored);
-	row->range = m->list.open ? m->listed_at : range_of(m, stored);
+	row->range = m->listed ? m->listed_at : range_of(m, stored);
 	row->key = stored->key_len > 0 ? kalam_row_key(stored) : NULL;
 	row->key_len = stored->key_len;
 	row->entry = stored->index_key_len > 0 ? kalam_row_key(stored) + stored->key_len : NULL;
 	row->entry_len = stored->index_key_len;
-	if (m->cached)
+	if (m->cached || m->listed)
 	{
 		row->key = m->found.key;
 		row->key_len = m->found.key_len;
-		row->entry = m->ranges[0].lower;
-		row->entry_len = m->ranges[0].lower_len;
-	}
-	else if (m->list.open)
-	{
-		row->key = m->ranges[row->range].lower;
-		row->key_len = m->ranges[row->range].lower_len;
+		row->entry = m->ranges[row->range].lower;
+		row->entry_len = m->ranges[row->range].lower_len;
 	}
 	row->own = false;
 	row->own_command = 0;
@@ -677,9 +677,12 @@ void
 kalam_merge_close(KalamMerge *m)
 {
 	close_cursor(m);
-	if (m->list.open)
-		kalam_point_list_add_cost(&m->list, &m->cost);
-	kalam_point_list_close(&m->list);
+	if (m->listed)
+	{
+		kalam_point_list_add_cost(m->list, &m->cost);
+		kalam_point_list_close(m->list);
+	}
+	m->listed = false;
 	kalam_point_done(&m->point);
 	close_own_scan(m);
 	free_value(&m->own_point);
@@ -698,7 +701,7 @@ kalam_merge_cost(const KalamMerge *m)
 
 	if (m->open && m->cursor != NULL)
 		kalam_cursor_add_cost(m->cursor, &cost);
-	if (m->list.open)
-		kalam_point_list_add_cost(&m->list, &cost);
+	if (m->listed)
+		kalam_point_list_add_cost(m->list, &cost);
 	return cost;
 }

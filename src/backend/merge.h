@@ -76,10 +76,11 @@ typedef struct KalamMerge
 	bool		aggregating;	/* storage sends groups */
 	const KalamRow *stored;		/* next stored row, if have_stored */
 	bool		have_stored;
-	bool		cached;			/* it came from the query cache: this is */
+	bool		cached;			/* it came from the query cache, or a list: this is it */
 	KalamPoint	found;
 	bool		missed;			/* what storage sends is for the cache */
-	KalamPointList list;		/* if it is open, stored rows come from that */
+	bool		listed;			/* stored rows come from this list, */
+	KalamPointList *list;
 	int			listed_at;		/* the range of the last one */
 
 	bool		merging;		/* own changes of keys in the ranges count */

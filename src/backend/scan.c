@@ -32,7 +32,7 @@
 
 /*
  * Reads that come to locks or changes, now or later, go to storage: these look at newer
- * states of rows too.
+ * states of rows too.  (Direct modification has single rows from the cache.)
  */
 static uint64
 cache_ttl(const KalamScan *scan, const ForeignScanState *node)
@@ -215,7 +215,7 @@ is_for_cache(const KalamScan *scan)
 	return scan->cache_ttl > 0 &&
 		(scan->shared == NULL || scan->sent_bytes < KALAM_BLOCK_DATA_BYTES) &&
 		!(ranges->n == 1 && ranges->ranges[0].upper_len == 0) &&
-		!(scan->index == NULL && scan->groups == NULL && !scan->no_columns &&
+		!(scan->groups == NULL && !scan->no_columns &&
 		  kalam_point_list_suits(ranges->ranges, ranges->n)) &&
 		(scan->merge.filter == NULL || scan->input.len > 0) &&
 		!kalam_scan_result_own_changes(scan->table->object_id);

@@ -253,6 +253,7 @@ kalam_scan_result_find(KalamScanResult *r, const KalamResultRequest *request)
 		begin_gathering(r);
 		return false;
 	}
+	KALAM_STOP_POINT("cache_after_find");
 	r->state = KEPT_FOUND;
 	r->head = value.data;
 	r->next = (const uint8 *) (r->head + 1);

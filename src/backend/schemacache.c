@@ -27,7 +27,6 @@
 #include "src/backend/stop_point.h"
 #include "src/shared/truth.h"
 
-
 #define LOAD_PLACES			128
 #define LOAD_WAIT_MS		1000
 

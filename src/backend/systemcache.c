@@ -55,7 +55,8 @@ cache_key(const void *data, uint32 len, uint32 group)
 static bool
 is_recent(const KalamCacheValue *value, uint64 now_ms, int ttl_ms)
 {
-	return (uint32) now_ms - value->tag < (uint32) ttl_ms;
+	/* (somebody may have put it a moment after now) */
+	return (int32) ((uint32) now_ms - value->tag) < ttl_ms;
 }
 
 static void

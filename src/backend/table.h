@@ -90,7 +90,8 @@ extern List *kalam_table_sequences(KalamTable *table, Relation rel);
 
 /*
  * Row count and size of the rows, not compressed, as the store and this
- * transaction's own changes let estimate them, at most a second old.
+ * transaction's own changes let estimate them: what was committed a second ago is
+ * in it.
  */
 extern void kalam_table_stat(KalamTable *table, double *rows, double *bytes);
 
