@@ -35,6 +35,11 @@ static const Case cases[] = {
 		.acts = {{{PIN, 0}}, {{PUT, 0, 2}, {PUT, 4, 1}, {PUT, 6, 1}}},
 	},
 	{
+		.name = "pinned behind room that is used", .nsegments = 2, .segment_words = 8, .switches = ANY,
+		.before = {{PUT, 0, 1}, {PUT, 2, 1}},
+		.acts = {{{PIN, 2}}, {{PUT, 4, 1}, {PUT, 6, 1}, {PUT, 1, 1}, {PUT, 3, 1}}},
+	},
+	{
 		.name = "pinned twice while evicted", .nsegments = 2, .segment_words = 8, .switches = 3,
 		.before = {{PUT, 0, 1}, {PUT, 2, 1}},
 		.acts = {{{PIN, 0}}, {{PIN, 0}}, {{PUT, 4, 1}, {PUT, 6, 1}, {PUT, 0, 2}}},
