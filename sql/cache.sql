@@ -66,6 +66,15 @@ SELECT count(*), sum(v) FROM t;
 SELECT cached('SELECT * FROM generate_series(1, 3) g, LATERAL (SELECT * FROM t WHERE id = g OFFSET 0) t');
 SELECT cached('SELECT * FROM generate_series(1, 3) g, LATERAL (SELECT * FROM t WHERE id = g OFFSET 0) t');
 
+-- A single row that is about to be changed; that it was read for that leaves nothing there.
+SELECT cached('SELECT * FROM t WHERE id = 5');
+SELECT cached('UPDATE t SET v = v + 1 WHERE id = 5');
+SELECT cached('UPDATE t SET v = v + 1 WHERE id = 5');
+SELECT cached('SELECT * FROM t WHERE id = 5');
+SELECT cached('UPDATE t SET v = v - 2 WHERE id = 5 AND v > 0');
+SELECT cached('SELECT * FROM t WHERE id = 5');
+SELECT cached('UPDATE t SET v = v + 1 WHERE id IN (5, 6)');
+
 -- Changes of more rows than a commit tells one by one.
 CREATE FOREIGN TABLE many (id int, v int) SERVER kalam OPTIONS (primary_key 'id');
 CREATE VIEW both_ways AS SELECT
@@ -93,7 +102,7 @@ SELECT * FROM both_ways;
 
 -- Not: for who locks or changes rows, has changes of its own, or does not want it.
 SELECT cached('SELECT * FROM t WHERE id = 5 FOR UPDATE');
-SELECT cached('UPDATE t SET v = 1 WHERE id = 5');
+SELECT cached('UPDATE t SET v = 1 FROM (SELECT 5 OFFSET 0) x (y) WHERE id = y');
 BEGIN;
 UPDATE t SET v = 100 WHERE id = 7;
 SELECT cached('SELECT * FROM t WHERE id = 5');

@@ -27,6 +27,7 @@
 #include "src/backend/index.h"
 #include "src/backend/modify_internal.h"
 #include "src/backend/planner.h"
+#include "src/backend/querycache.h"
 #include "src/backend/scan.h"
 #include "src/backend/scan_parts.h"
 #include "src/backend/scan_state.h"
@@ -184,6 +185,9 @@ kalam_begin_direct(ForeignScanState *node, int eflags)
 	d->newest_slot = make_slot(node, &TTSOpsMinimalTuple);
 	d->new_slot = make_slot(node, &TTSOpsVirtual);
 	d->scan->want_keys = true;
+	/* after the lock, stamps or storage tell whether what was found is the newest */
+	d->scan->merge.point.ttl = kalam_query_cache_ttl_of(d->scan->table);
+	d->scan->merge.point.finds_only = true;
 	d->scan->keys_only = boolVal(list_nth(direct, DIRECT_KEYS_ONLY)) &&
 		d->scan->table->nindexes == 0 && d->scan->merge.filter == NULL;
 	d->scan->direct = d;

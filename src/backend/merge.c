@@ -206,7 +206,7 @@ find_cached(KalamMerge *m)
 	if (!kalam_point_find(&m->point, &range, m->context, &m->found))
 	{
 		m->cost.query_misses++;
-		m->missed = true;
+		m->missed = !m->point.finds_only;
 		if (flagged(m, KALAM_SCAN_INDEX))
 			m->range.flags |= KALAM_SCAN_KEYS;
 		return false;
@@ -226,7 +226,7 @@ find_cached(KalamMerge *m)
 static bool
 asks_for_list(const KalamMerge *m)
 {
-	return m->point.ttl > 0 && m->result == NULL && !m->merging && m->aggregates == NULL &&
+	return m->point.ttl > 0 && !m->point.finds_only && m->result == NULL && !m->merging && m->aggregates == NULL &&
 		!flagged(m, KALAM_SCAN_INDEX | KALAM_SCAN_NEWEST | KALAM_SCAN_COUNT) &&
 		kalam_point_list_suits(m->ranges, m->nranges);
 }

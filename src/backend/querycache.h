@@ -24,6 +24,7 @@ extern uint64 kalam_query_cache_ttl_of(const KalamTable *table);
 typedef struct KalamPointReader
 {
 	uint64		ttl;			/* set by the owner, as above; 0: the cache is not asked */
+	bool		finds_only;		/* likewise: what is read is about to change */
 
 	/* the rest is querycache.c's */
 	char	   *copy;			/* of a small row */

@@ -32,7 +32,7 @@
 
 /*
  * Reads that come to locks or changes, now or later, go to storage: these look at newer
- * states of rows too.
+ * states of rows too.  (Direct modification has single rows from the cache.)
  */
 static uint64
 cache_ttl(const KalamScan *scan, const ForeignScanState *node)

@@ -10,6 +10,7 @@
 #ifndef REFUSALS				/* test_cache_model wants two to turn over at a time */
 #define REFUSALS		64		/* puts refused for a turn under way before another takes it over */
 #endif
+#define WORTH_A_TURN	8		/* a stretch of this fraction of a segment */
 #define MOST_STEPS		256		/* segments looked at for one put, and more for runs */
 
 /* cache->open: number of the segment, being turned over 1 bit, refused meanwhile */
@@ -69,10 +70,10 @@ append(KalamCache *cache, uint32_t segment, uint64_t nwords, KalamCacheRoom *roo
 	uint64_t	word = kalam_load(&s->word, acquire);
 
 	while ((word & SEGMENT_STATE) == SEGMENT_READY &&
-		   SEGMENT_TAIL(word) + nwords <= cache->shape.segment_words &&
+		   SEGMENT_TAIL(word) + nwords <= SEGMENT_LIMIT(word) &&
 		   (word & SEGMENT_WRITERS) != SEGMENT_WRITERS)
 	{
-		if (kalam_cas(&s->word, &word, word + SEGMENT_OF_TAIL(nwords) + SEGMENT_WRITER))
+		if (kalam_cas(&s->word, &word, word + nwords * SEGMENT_TAIL_WORD + SEGMENT_WRITER))
 		{
 			*room = (KalamCacheRoom)
 			{
@@ -161,15 +162,28 @@ keep_or_evict(KalamCache *cache, uint32_t process, uint64_t at, uint64_t record,
 
 /* ---- owning segments ---- */
 
+/* A dead record over words that no record takes, so that the chain goes on. */
+static void
+bridge(KalamCache *cache, uint64_t at, uint64_t end)
+{
+	if (at < end)
+		kalam_store(kalam_cache_arena(cache) + at, RECORD(end - at, 0), release);
+}
+
+/* Then its records are a chain from its beginning to its end. */
 static bool
-own(KalamCache *cache, uint64_t segment, uint64_t *word)
+own(KalamCache *cache, uint64_t segment)
 {
 	KalamCacheSegment *s = kalam_cache_segment(cache, segment);
+	uint64_t	word = kalam_load(&s->word, acquire);
 
-	*word = kalam_load(&s->word, acquire);
-	return (*word & (SEGMENT_STATE | SEGMENT_WRITERS)) == SEGMENT_READY &&
-		segment != OPEN_SEGMENT(kalam_load(&cache->open, relaxed)) &&
-		kalam_cas(&s->word, word, *word | SEGMENT_OWNED);
+	if ((word & (SEGMENT_STATE | SEGMENT_WRITERS)) != SEGMENT_READY ||
+		segment == OPEN_SEGMENT(kalam_load(&cache->open, relaxed)) ||
+		!kalam_cas(&s->word, &word, word | SEGMENT_OWNED))
+		return false;
+	bridge(cache, first_word(cache, segment) + SEGMENT_TAIL(word),
+		   first_word(cache, segment) + SEGMENT_LIMIT(word));
+	return true;
 }
 
 /* The end of being owned, or a part of what was. */
@@ -180,24 +194,45 @@ disown(KalamCache *cache, uint64_t segment, uint64_t word)
 }
 
 static void
+disown_full(KalamCache *cache, uint64_t segment)
+{
+	disown(cache, segment, SEGMENT(cache->shape.segment_words, cache->shape.segment_words));
+}
+
+static void
 disown_empty(KalamCache *cache, uint64_t segment, uint64_t n)
 {
 	for (uint64_t i = 0; i < n; i++)
-		disown(cache, segment + i, SEGMENT_READY);
+		disown(cache, segment + i, SEGMENT(0, cache->shape.segment_words));
+}
+
+/* Words of the arena from begin on, without end. */
+typedef struct Stretch
+{
+	uint64_t	begin;
+	uint64_t	end;
+} Stretch;
+
+static void
+longer(Stretch *longest, uint64_t begin, uint64_t end)
+{
+	if (begin < end && end - begin > longest->end - longest->begin)
+		*longest = (Stretch) {begin, end};
 }
 
 /*
- * Could the segment be emptied?  The number of segments that it speaks for, or 0: there is
- * a pinned record, or a run that was asked for (it has had its second chance by that).  Who
- * does not own the segment may ask, and must not rely on the answer.
+ * The longest stretch of a chain of records without one that stays: that is pinned, or large
+ * and was asked for (it has had its second chance by that).  Returns the number of segments
+ * that the chain speaks for: more than 1 is the length of a run.  Who does not own the
+ * segment may ask, and must not rely on the answer.
  */
 static uint32_t
-can_empty(KalamCache *cache, uint64_t segment, uint64_t tail)
+survey(KalamCache *cache, uint64_t at, uint64_t end, Stretch *free)
 {
-	uint64_t	at = first_word(cache, segment);
-	uint64_t	end = at + tail;
+	uint64_t	begin = at;
 	uint32_t	length = 1;
 
+	*free = (Stretch) {at, at};
 	while (at < end)
 	{
 		uint64_t	record = kalam_load(kalam_cache_arena(cache) + at, acquire);
@@ -205,64 +240,54 @@ can_empty(KalamCache *cache, uint64_t segment, uint64_t tail)
 		uint64_t	word;
 
 		if (nwords == 0)
-			return 0;			/* not a record: somebody owns the segment, and is at work */
+			return 1;			/* no record: somebody owns the segment, and is at work */
 		if (nwords > cache->shape.segment_words)
 			length = run_length(cache, nwords);
 		if (is_held(cache, at, RECORD_OWNER(record), &word))
 		{
-			if (word & ENTRY_PINS)
-				return 0;
-			if (nwords > cache->shape.segment_words / 2 && (word & ENTRY_REFERENCED))
-			{
+			bool		chance = nwords > cache->shape.segment_words / 2 &&
+				(word & ENTRY_REFERENCED);
+
+			if (chance)
 				kalam_fetch_and(&kalam_cache_entry(cache, RECORD_OWNER(record) - 1)->word,
 								~ENTRY_REFERENCED, relaxed);
-				return 0;
+			if (chance || (word & ENTRY_PINS))
+			{
+				longer(free, begin, at);
+				begin = at + nwords;
 			}
 		}
 		at += nwords;
 	}
+	longer(free, begin, end);
 	return length;
 }
 
 /*
- * Empties a segment that the caller owns.  keep: what was asked for slides to its beginning,
- * *fill words of it.  Returns the number of segments that are the caller's now, or 0 if
- * something is pinned: then the segment is as long as it was.
+ * Empties a stretch of a segment that the caller owns, up to a record that was pinned since
+ * it was surveyed.  What was asked for slides to its beginning, not further than `most`,
+ * or leaves if that is the beginning.  On return *free is without records.
  */
-static uint32_t
-empty_segment(KalamCache *cache, uint32_t process, uint64_t segment, uint64_t tail, bool keep,
-			  uint64_t *fill)
+static void
+empty(KalamCache *cache, uint32_t process, Stretch *free, uint64_t most)
 {
-	uint64_t	begin = first_word(cache, segment);
-	uint64_t	most = begin + cache->shape.segment_words / 2;
-	uint64_t	to = begin;
+	bool		keep = most > free->begin;
+	uint64_t	to = free->begin;
 	uint64_t	nwords;
-	uint32_t	length = can_empty(cache, segment, tail);
 
-	if (length == 0)
-		return 0;
-	for (uint64_t at = begin; at < begin + tail; at += nwords)
+	for (uint64_t at = free->begin; at < free->end; at += nwords)
 	{
 		uint64_t	record = kalam_load(kalam_cache_arena(cache) + at, relaxed);
+		Fate		fate;
 
 		nwords = RECORD_WORDS(record);
-		switch (keep_or_evict(cache, process, at, record,
-							  keep && to + nwords <= most ? to : NOWHERE))
-		{
-			case GONE:
-				break;
-			case KEPT:
-				to += nwords;
-				break;
-			case PINNED:
-				/* since can_empty looked: a dead record bridges what is gone */
-				if (to < at)
-					kalam_store(kalam_cache_arena(cache) + to, RECORD(at - to, 0), release);
-				return 0;
-		}
+		fate = keep_or_evict(cache, process, at, record, keep && to + nwords <= most ? to : NOWHERE);
+		if (fate == KEPT)
+			to += nwords;
+		if (fate == PINNED)
+			free->end = at;
 	}
-	*fill = to - begin;
-	return length;
+	free->begin = to;
 }
 
 /* ---- room for a small record ---- */
@@ -275,35 +300,53 @@ most_steps(const KalamCache *cache)
 	return round_twice < MOST_STEPS ? round_twice : MOST_STEPS;
 }
 
-/* Turns over the next segment that can be, and takes room in it. */
+/* Turns over a segment that the caller owns, if it has a stretch that is worth it. */
 static bool
-turn_over(KalamCache *cache, uint32_t process, uint64_t nwords, KalamCacheRoom *room)
+turn_over(KalamCache *cache, uint32_t process, uint64_t segment, uint64_t nwords,
+		  KalamCacheRoom *room)
+{
+	uint64_t	first = first_word(cache, segment);
+	uint64_t	least = cache->shape.segment_words / WORTH_A_TURN;
+	uint32_t	length;
+	uint64_t	half;
+	Stretch		free;
+
+	length = survey(cache, first, first + cache->shape.segment_words, &free);
+	if (free.end - free.begin < (nwords > least ? nwords : least))
+		return false;
+	half = (free.end - free.begin) / 2;
+	empty(cache, process, &free,
+		  half >= nwords ? free.begin + half : free.end - nwords);
+	if (free.end - free.begin < nwords)
+	{
+		bridge(cache, free.begin, free.end);
+		return false;
+	}
+	disown_empty(cache, segment + 1, length - 1);
+	disown(cache, segment,
+		   SEGMENT(free.begin - first + nwords, free.end - first) | SEGMENT_WRITER);
+	*room = (KalamCacheRoom)
+	{
+		.at = free.begin,
+		.nwords = nwords,
+		.segment = (uint32_t) segment
+	};
+	return true;
+}
+
+static bool
+turn_next(KalamCache *cache, uint32_t process, uint64_t nwords, KalamCacheRoom *room)
 {
 	for (uint64_t steps = most_steps(cache); steps > 0; steps--)
 	{
 		uint64_t	segment = kalam_fetch_add(&cache->hand, 1, relaxed) %
 			cache->shape.nsegments;
-		uint64_t	word;
-		uint64_t	fill;
-		uint32_t	length;
 
-		if (!own(cache, segment, &word))
+		if (!own(cache, segment))
 			continue;
-		length = empty_segment(cache, process, segment, SEGMENT_TAIL(word), true, &fill);
-		if (length == 0)
-		{
-			disown(cache, segment, word);
-			continue;
-		}
-		disown_empty(cache, segment + 1, length - 1);
-		disown(cache, segment, SEGMENT_OF_TAIL(fill + nwords) | SEGMENT_WRITER);
-		*room = (KalamCacheRoom)
-		{
-			.at = first_word(cache, segment) + fill,
-			.nwords = nwords,
-			.segment = (uint32_t) segment
-		};
-		return true;
+		if (turn_over(cache, process, segment, nwords, room))
+			return true;
+		disown_full(cache, segment);
 	}
 	return false;
 }
@@ -336,7 +379,7 @@ take_appended(KalamCache *cache, uint32_t process, uint64_t nwords, KalamCacheRo
 		}
 		else if (kalam_cas(&cache->open, &open, segment | OPEN_TURNING))
 		{
-			bool		turned = turn_over(cache, process, nwords, room);
+			bool		turned = turn_next(cache, process, nwords, room);
 
 			end_turn(cache, segment, turned ? room->segment : segment);
 			return turned;
@@ -346,27 +389,51 @@ take_appended(KalamCache *cache, uint32_t process, uint64_t nwords, KalamCacheRo
 
 /* ---- room for a large one ---- */
 
+/* Could the segment be emptied?  The number of segments that it speaks for, or 0. */
+static uint32_t
+looks_free(KalamCache *cache, uint64_t segment)
+{
+	uint64_t	word = kalam_load(&kalam_cache_segment(cache, segment)->word, acquire);
+	uint64_t	first = first_word(cache, segment);
+	Stretch		before;
+	Stretch		behind;
+	uint32_t	length;
+
+	if ((word & (SEGMENT_STATE | SEGMENT_WRITERS)) != SEGMENT_READY ||
+		segment == OPEN_SEGMENT(kalam_load(&cache->open, relaxed)))
+		return 0;
+	length = survey(cache, first, first + SEGMENT_TAIL(word), &before);
+	survey(cache, first + SEGMENT_LIMIT(word), first + cache->shape.segment_words, &behind);
+	return before.end - before.begin == SEGMENT_TAIL(word) &&
+		behind.end - behind.begin == cache->shape.segment_words - SEGMENT_LIMIT(word) ? length : 0;
+}
+
 /* Owns and empties `wanted` segments from there on, none or all. */
 static bool
 own_run(KalamCache *cache, uint32_t process, uint64_t begin, uint32_t wanted)
 {
 	uint64_t	got = 0;
 
-	while (got < wanted)
+	while (got < wanted && own(cache, begin + got))
 	{
-		uint64_t	word;
-		uint64_t	fill;
+		uint64_t	first = first_word(cache, begin + got);
+		uint64_t	end = first + cache->shape.segment_words;
 		uint32_t	length;
+		Stretch		free;
 
-		if (!own(cache, begin + got, &word))
-			break;
-		length = empty_segment(cache, process, begin + got, SEGMENT_TAIL(word), false, &fill);
-		if (length == 0)
+		length = survey(cache, first, end, &free);
+		if (free.begin == first && free.end == end)
 		{
-			disown(cache, begin + got, word);
-			break;
+			empty(cache, process, &free, first);
+			if (free.end == end)
+			{
+				got += length;
+				continue;
+			}
+			bridge(cache, first, free.end);
 		}
-		got += length;
+		disown_full(cache, begin + got);
+		break;
 	}
 	if (got < wanted)
 	{
@@ -392,15 +459,11 @@ take_run(KalamCache *cache, uint32_t process, uint64_t nwords, KalamCacheRoom *r
 		return false;
 	for (uint64_t steps = most_steps(cache) + 4 * wanted; steps > 0; steps--)
 	{
-		uint64_t	word;
 		uint32_t	length;
 
 		if (begin + wanted > nsegments)
 			begin = at = 0;
-		word = kalam_load(&kalam_cache_segment(cache, at)->word, acquire);
-		length = (word & (SEGMENT_STATE | SEGMENT_WRITERS)) == SEGMENT_READY &&
-			at != OPEN_SEGMENT(kalam_load(&cache->open, relaxed)) ?
-			can_empty(cache, at, SEGMENT_TAIL(word)) : 0;
+		length = looks_free(cache, at);
 		if (length == 0)
 		{
 			begin = ++at;
@@ -440,8 +503,7 @@ kalam_cache_take_room(KalamCache *cache, uint32_t process, uint64_t nwords, Kala
 void
 kalam_cache_give_room(KalamCache *cache, const KalamCacheRoom *room, uint32_t owner)
 {
-	uint64_t	tail = room->nwords < cache->shape.segment_words ?
-		room->nwords : cache->shape.segment_words;
+	uint64_t	nwords = cache->shape.segment_words;
 
 	if (room->nsegments > 0 && owner == 0)
 	{
@@ -449,8 +511,9 @@ kalam_cache_give_room(KalamCache *cache, const KalamCacheRoom *room, uint32_t ow
 		return;
 	}
 	kalam_store(kalam_cache_arena(cache) + room->at, RECORD(room->nwords, owner), release);
-	if (room->nsegments > 0)
-		disown(cache, room->segment, SEGMENT_OF_TAIL(tail));
-	else
+	if (room->nsegments == 0)
 		kalam_fetch_sub(&kalam_cache_segment(cache, room->segment)->word, SEGMENT_WRITER, release);
+	else
+		disown(cache, room->segment,
+			   SEGMENT(room->nwords < nwords ? room->nwords : nwords, nwords));
 }

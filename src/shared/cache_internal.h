@@ -9,9 +9,10 @@
  *	 entry	-> record: [ size, number of its entry | key | value ], in one segment, or,
  *						if it takes more than half of one, in a run of whole segments
  *
- * Records are appended to the open segment.  When that is full the hand moves on to the
- * oldest segment that nothing keeps, and turns it over: what was asked for since the last
- * time slides to its beginning (up to half of it), the rest goes, and it is open.
+ * Records are appended to the open segment.  When that is full the hand moves on to the next
+ * one and turns it over: what was asked for since the last time slides to its beginning (up
+ * to half of it), the rest goes, and it is open.  If something is pinned in it, that is done
+ * to the longest stretch between what is.
  *
  * Every word that two processes may touch at a time is atomic; the macros of atomics.h
  * are the only access.  What each step rests on:
@@ -35,10 +36,10 @@
  *	 word again.  Fields that do not belong together may name any place: they are checked
  *	 against the bounds of the arena before they are followed.
  *
- * 3. The segment's word: state, writers, tail.  READY: who moves the tail on by
- *	 compare-and-swap has the room behind it, and is a writer until its entry is LIVE or
- *	 its record dead.  OWNED, from READY without writers, again by compare-and-swap: the
- *	 owner alone reads the chain of records and changes them.  All of them acquire and
+ * 3. The segment's word: state, writers, tail, limit.  READY: who moves the tail on by
+ *	 compare-and-swap, not over the limit, has the room behind it, and is a writer until its
+ *	 entry is LIVE or its record dead.  OWNED, from READY without writers, again by
+ *	 compare-and-swap: the owner alone reads the chain of records and changes them.  All of them acquire and
  *	 release, so that what was done to entries and bytes before is seen by the next one.
  *	 PART belongs to a run, whose first segment speaks for it.  Which segment is open is a
  *	 mere hint: an append to any READY segment is right, and so is owning the open one.
@@ -83,7 +84,6 @@
 #define KALAM_CACHE_WAYS		8	/* a power of two */
 #define KALAM_CACHE_TICKETS		1024
 #endif
-#define KALAM_CACHE_COUNTERS	16
 
 /* ---- entries ---- */
 
@@ -156,16 +156,22 @@ typedef struct KalamCacheSegment
 	_Alignas(64) _Atomic uint64_t word;
 } KalamCacheSegment;
 
-/* word: state 2 bits, writers 22, tail 40 (in words) */
+/*
+ * word: state 2 bits, writers 20, tail 20, limit 20, the last two in words of the segment.
+ * Records lie before the tail and from the limit on; what is behind the limit was pinned
+ * when the segment was turned over, or lay behind such a one.
+ */
 #define SEGMENT_READY		UINT64_C(0)
 #define SEGMENT_OWNED		UINT64_C(1)
 #define SEGMENT_PART		UINT64_C(2)	/* of a run, not its first */
 #define SEGMENT_STATE		UINT64_C(3)
 #define SEGMENT_WRITER		UINT64_C(4)
-#define SEGMENT_WRITERS		(((UINT64_C(1) << 22) - 1) * SEGMENT_WRITER)
-#define SEGMENT_TAIL_SHIFT	24
-#define SEGMENT_TAIL(w)		((w) >> SEGMENT_TAIL_SHIFT)
-#define SEGMENT_OF_TAIL(n)	((uint64_t) (n) << SEGMENT_TAIL_SHIFT)
+#define SEGMENT_WRITERS		(UINT64_C(0xFFFFF) * SEGMENT_WRITER)
+#define SEGMENT_TAIL_WORD	(UINT64_C(1) << 22)
+#define SEGMENT_TAIL(w)		((w) >> 22 & 0xFFFFF)
+#define SEGMENT_LIMIT(w)	((w) >> 42 & 0xFFFFF)
+#define SEGMENT(tail, limit)	((uint64_t) (limit) << 42 | (uint64_t) (tail) << 22)
+#define SEGMENT_MOST_WORDS	0xFFFFF
 
 /* ---- counters: two lines a process, which it alone writes ---- */
 

@@ -8,11 +8,13 @@
 
 #include <string.h>
 
-#define ENTRY_PER_BYTES			192 /* of the arena */
+#define ENTRY_PER_BYTES			160 /* of the arena */
 #define LEAST_SEGMENTS			16
 #define LEAST_SEGMENT_BYTES		4096
 #define MOST_SEGMENT_BYTES		(256 * 1024)
 #define SEGMENTS				64	/* as many at least, where they need not be smaller */
+
+_Static_assert(MOST_SEGMENT_BYTES / 8 <= SEGMENT_MOST_WORDS, "a segment's word counts so far");
 
 static uint64_t
 lines(uint64_t bytes)
@@ -82,6 +84,8 @@ kalam_cache_init_shape(KalamCache *cache, const KalamCacheShape *shape, uint32_t
 	cache->arena_words = (uint64_t) shape->nsegments * shape->segment_words;
 
 	/* segment 0 is open; the others were never used */
+	for (uint32_t i = 0; i < shape->nsegments; i++)
+		atomic_init(&kalam_cache_segment(cache, i)->word, SEGMENT(0, shape->segment_words));
 	atomic_init(&cache->hand, 1);
 	atomic_init(&cache->free_until, shape->nsegments);
 }

@@ -145,7 +145,18 @@ is_of_key(KalamCache *cache, uint32_t index, const KalamCacheKey *key, uint64_t 
 		kalam_entry_same_life(kalam_load(&entry->word, acquire), *word);
 }
 
-/* Is there one of the key that is newer, and not invalidated? */
+/* Is that entry, LIVE with that word, newer, and not invalidated? */
+static bool
+is_newer(KalamCache *cache, uint32_t index, uint64_t word, uint64_t ticket, uint64_t stamp)
+{
+	KalamCacheEntry *entry = kalam_cache_entry(cache, index);
+
+	return kalam_load(&entry->stamp, acquire) > stamp &&
+		kalam_load(&entry->ticket, acquire) == ticket &&
+		kalam_entry_same_life(kalam_load(&entry->word, acquire), word);
+}
+
+/* Has the key such a one? */
 static bool
 newer_is_there(KalamCache *cache, KalamCacheSet set, const KalamCacheKey *key, uint64_t ticket,
 			   uint64_t stamp)
@@ -153,13 +164,10 @@ newer_is_there(KalamCache *cache, KalamCacheSet set, const KalamCacheKey *key, u
 	for (uint32_t i = 0; i < KALAM_CACHE_WAYS; i++)
 	{
 		uint32_t	index = kalam_cache_way(set, i);
-		KalamCacheEntry *entry = kalam_cache_entry(cache, index);
 		uint64_t	word;
 
 		if (is_of_key(cache, index, key, &word) &&
-			kalam_load(&entry->stamp, acquire) > stamp &&
-			kalam_load(&entry->ticket, acquire) == ticket &&
-			kalam_entry_same_life(kalam_load(&entry->word, acquire), word))
+			is_newer(cache, index, word, ticket, stamp))
 			return true;
 	}
 	return false;
@@ -217,15 +225,14 @@ take_victim(KalamCache *cache, uint32_t process, KalamCacheSet set, bool referen
 }
 
 /*
- * An entry of the set for the key, BUSY and the caller's; -1: all are in use.  What the key
- * had goes.  *referenced: it was asked for.
+ * STORED: *taken is an entry of the set, BUSY and the caller's; what the key had is gone;
+ * *referenced: it was asked for.  NEWER: the key has a newer one.  FULL: all are in use.
  */
-static int64_t
+static KalamCachePut
 take_entry(KalamCache *cache, uint32_t process, KalamCacheSet set, const KalamCacheKey *key,
-		   uint64_t *referenced)
+		   uint64_t ticket, uint64_t stamp, int64_t *taken, uint64_t *referenced)
 {
-	int64_t		taken = -1;
-
+	*taken = -1;
 	*referenced = 0;
 	for (uint32_t i = 0; i < KALAM_CACHE_WAYS; i++)
 	{
@@ -234,28 +241,36 @@ take_entry(KalamCache *cache, uint32_t process, KalamCacheSet set, const KalamCa
 
 		if (!is_of_key(cache, index, key, &word))
 			continue;
+		if (is_newer(cache, index, word, ticket, stamp))
+		{
+			if (*taken >= 0)
+				kalam_cache_settle(kalam_cache_entry(cache, *taken), ENTRY_FREE, 0);
+			return KALAM_CACHE_NEWER;
+		}
 		*referenced |= word & ENTRY_REFERENCED;
-		if (taken < 0 && kalam_cache_take(cache, process, index, word, ENTRY_BUSY))
-			taken = index;
+		if (*taken < 0 && kalam_cache_take(cache, process, index, word, ENTRY_BUSY))
+			*taken = index;
 		else if (!kalam_cache_drop(cache, process, index, word))
 			continue;
 		kalam_count(&kalam_cache_counters(cache, process)->invalidations, 1);
 	}
-	for (uint32_t try = 0; try < TRIES && taken < 0; try++)
+	for (uint32_t try = 0; try < TRIES && *taken < 0; try++)
 	{
-		for (uint32_t i = 0; i < KALAM_CACHE_WAYS; i++)
+		for (uint32_t i = 0; i < KALAM_CACHE_WAYS && *taken < 0; i++)
 			if (take_free(kalam_cache_entry(cache, kalam_cache_way(set, i))))
-				return kalam_cache_way(set, i);
-		if ((taken = take_victim(cache, process, set, false)) >= 0)
-			return taken;
-
-		/* all were asked for: each has a second chance, but the first one */
-		for (uint32_t i = 0; i < KALAM_CACHE_WAYS; i++)
-			kalam_fetch_and(&kalam_cache_entry(cache, kalam_cache_way(set, i))->word,
-							~ENTRY_REFERENCED, relaxed);
-		taken = take_victim(cache, process, set, true);
+				*taken = kalam_cache_way(set, i);
+		if (*taken < 0)
+			*taken = take_victim(cache, process, set, false);
+		if (*taken < 0)
+		{
+			/* all were asked for: each has a second chance, but the first one */
+			for (uint32_t i = 0; i < KALAM_CACHE_WAYS; i++)
+				kalam_fetch_and(&kalam_cache_entry(cache, kalam_cache_way(set, i))->word,
+								~ENTRY_REFERENCED, relaxed);
+			*taken = take_victim(cache, process, set, true);
+		}
 	}
-	return taken;
+	return *taken < 0 ? KALAM_CACHE_FULL : KALAM_CACHE_STORED;
 }
 
 /* Of two puts of the key at a time, neither of which saw the other, one goes. */
@@ -288,16 +303,15 @@ put_record(KalamCache *cache, uint32_t process, const KalamCacheKey *key, uint64
 	const char *record = (const char *) (kalam_cache_arena(cache) + room->at + 1);
 	uint64_t	checksum;
 	uint64_t	referenced;
+	KalamCachePut result;
 	KalamCacheEntry *entry;
 	int64_t		index;
 
 	checksum = kalam_cache_checksum(record, key->len,
 									record + 8 * kalam_words_of(key->len), value_len);
-	if (newer_is_there(cache, set, key, ticket, stamp))
-		return KALAM_CACHE_NEWER;
-	index = take_entry(cache, process, set, key, &referenced);
-	if (index < 0)
-		return KALAM_CACHE_FULL;
+	result = take_entry(cache, process, set, key, ticket, stamp, &index, &referenced);
+	if (result != KALAM_CACHE_STORED)
+		return result;
 	entry = kalam_cache_entry(cache, index);
 	kalam_store(&entry->hash, key->hash, release);
 	kalam_store(&entry->stamp, stamp, release);

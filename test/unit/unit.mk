@@ -11,7 +11,7 @@
 # A test NAME is test/unit/test_NAME.c, linked with the sources that
 # UNIT_SOURCES_NAME lists; a fuzzer the same way from test/fuzz/fuzz_NAME.c.
 
-UNIT_TESTS = names cache cache_threads keycodec staged changes record_list catalog rowprog rowagg load_watch load_pool
+UNIT_TESTS = names cache cache_room cache_threads keycodec staged changes record_list catalog rowprog rowagg load_watch load_pool
 # Searches through interleavings (test/unit/model.h), of code built for that; only plain.
 UNIT_MODELS = model
 UNIT_FUZZERS = keycodec staged changes catalog rowprog rowagg change_stream key_stream load_stream scan_input
@@ -24,6 +24,7 @@ UNIT_SOURCES_changes = src/shared/staged.c src/shared/changes.c src/shared/chang
 UNIT_SOURCES_record_list = src/shared/record_list.c $(UNIT_SOURCES_changes)
 UNIT_SOURCES_cache = src/shared/cache.c src/shared/cache_arena.c src/shared/cache_hand.c \
 	src/shared/cache_layout.c src/shared/cache_put.c src/shared/segment.c
+UNIT_SOURCES_cache_room = $(UNIT_SOURCES_cache)
 UNIT_SOURCES_catalog = src/shared/catalog.c
 UNIT_SOURCES_rowprog = src/shared/rowprog.c src/shared/rowvalue.c src/shared/rowread.c
 UNIT_SOURCES_rowagg = src/shared/rowagg.c src/shared/rowvalue.c src/shared/rowread.c src/shared/segment.c
@@ -43,8 +44,8 @@ UNIT_CC ?= gcc
 UNIT_CLANG ?= clang
 UNIT_CFLAGS = -std=gnu11 -Wall -Wextra -Werror -g -I. -MMD -MP
 UNIT_FLAGS_plain = -O2
-UNIT_FLAGS_asan = -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-UNIT_FLAGS_tsan = -O1 -fno-omit-frame-pointer -fsanitize=thread
+UNIT_FLAGS_asan = -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DKALAM_CHECKED
+UNIT_FLAGS_tsan = -O1 -fno-omit-frame-pointer -fsanitize=thread -DKALAM_CHECKED
 UNIT_FLAGS_libfuzzer = -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 UNIT_FLAGS_model = -O3 -DKALAM_ATOMICS='"test/unit/model_atomics.h"' \
 	-DKALAM_CACHE_WAYS=2 -DKALAM_CACHE_TICKETS=2 -DREFUSALS=1
