@@ -56,6 +56,15 @@ SELECT p_asked('SELECT * FROM p_t WHERE id IN (7, 8, 9)');
 SELECT p_asked('SELECT * FROM p_t WHERE id = 8');
 ROLLBACK;
 
+-- by a unique index, too
+SELECT p_asked('SELECT * FROM p_t WHERE code IN (''c20'', ''c21'', ''none'')');
+SELECT p_asked('SELECT * FROM p_t WHERE code IN (''c20'', ''c21'', ''c22'', ''none'')');
+SELECT p_asked('SELECT id FROM p_t WHERE code IN (''c20'', ''c21'', ''c22'', ''c23'')');
+UPDATE p_t SET v = -1 WHERE id = 20;
+SELECT p_asked('SELECT id FROM p_t WHERE code IN (''c20'', ''c21'', ''c22'', ''c23'')');
+SELECT p_asked('SELECT * FROM p_t WHERE code IN (''c20'', ''c21'', ''c22'', ''none'')');
+SELECT * FROM p_t WHERE code IN ('c20', 'c21', 'c22', 'none') ORDER BY id;
+
 -- the smaller batches of a join
 SET enable_mergejoin = off;
 SET enable_hashjoin = off;

@@ -18,7 +18,7 @@ $node->safe_psql('postgres', q(
 	INSERT INTO t VALUES (9001, 'wide', repeat('wide', 50000));
 	ANALYZE t;));
 
-# Plans are made beforehand: for these storage is asked about sizes now and then.
+# Some plans are made beforehand, others each time: these want the table's size, too.
 my $prepare = q(
 	SET plan_cache_mode = force_generic_plan;
 	PREPARE by_key (int) AS SELECT id, code, left(v, 4), length(v) FROM t WHERE id = $1;
@@ -28,6 +28,8 @@ my $prepare = q(
 	PREPARE between_two (int, int) AS SELECT count(*), sum(length(v)) FROM t WHERE id BETWEEN $1 AND $2;
 	PREPARE first_of (int) AS SELECT id FROM t WHERE id >= $1 ORDER BY id LIMIT 3);
 my @hot = (
+	[ q(SELECT v FROM t WHERE id = 7), 'v7' ],
+	[ q(SELECT count(*) FROM t WHERE code IN ('c5', 'c6') AND v > ''), '2' ],
 	[ q(EXECUTE by_key (7)), '7|c7|v7|2' ],
 	[ q(EXECUTE by_key (8000)), '' ],
 	[ q(EXECUTE by_key (9001)), '9001|wide|wide|200000' ],

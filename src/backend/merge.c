@@ -219,15 +219,13 @@ find_cached(KalamMerge *m)
 	return true;
 }
 
-/*
- * Are the rows of a list of keys to be looked up there?  Not by an index, nor where storage
- * counts or aggregates them.
- */
+/* Are the rows of a list of keys to be looked up there?  Not where storage counts them. */
 static bool
 asks_for_list(const KalamMerge *m)
 {
-	return m->point.ttl > 0 && !m->point.finds_only && m->result == NULL && !m->merging && m->aggregates == NULL &&
-		!flagged(m, KALAM_SCAN_INDEX | KALAM_SCAN_NEWEST | KALAM_SCAN_COUNT) &&
+	return m->point.ttl > 0 && !m->point.finds_only && m->result == NULL &&
+		m->aggregates == NULL && !m->merging && !m->replacing &&
+		!flagged(m, KALAM_SCAN_NEWEST | KALAM_SCAN_COUNT) &&
 		kalam_point_list_suits(m->ranges, m->nranges);
 }
 
@@ -349,7 +347,7 @@ next_stored(KalamMerge *m)
 	const KalamRow *row = NULL;
 
 	if (m->listed)
-		return kalam_point_list_next(m->list, &m->listed_at);
+		return kalam_point_list_next(m->list, &m->found, &m->listed_at) ? m->found.row : NULL;
 	if (m->kept && ((row = kalam_scan_result_next(m->result)) != NULL || !leave_result(m)))
 		return row;
 	if (m->cursor == NULL)
@@ -430,7 +428,8 @@ kalam_merge_open_list(KalamMerge *m, const KalamRange *range, const KalamKeyRang
 	m->listed = asks_for_list(m);
 	/*
 	 * (the row of a point is tried here: that is less work than a request with
-	 * input; so are those of a list, for all are kept; so are rows of which there may be own versions that storage knows not)
+	 * input; so are those of a list, for one that storage passed over would seem not to
+	 * be there; so are rows of which there may be own versions that storage knows not)
 	 */
 	m->filter_sent = m->range.input != NULL && !m->replacing &&
 		!m->listed && !(nranges == 1 && is_point(&ranges[0]));
@@ -504,17 +503,12 @@ give_stored(KalamMerge *m, KalamMergedRow *row)
 	row->key_len = stored->key_len;
 	row->entry = stored->index_key_len > 0 ? kalam_row_key(stored) + stored->key_len : NULL;
 	row->entry_len = stored->index_key_len;
-	if (m->cached)
+	if (m->cached || m->listed)
 	{
 		row->key = m->found.key;
 		row->key_len = m->found.key_len;
-		row->entry = m->ranges[0].lower;
-		row->entry_len = m->ranges[0].lower_len;
-	}
-	else if (m->listed)
-	{
-		row->key = m->ranges[row->range].lower;
-		row->key_len = m->ranges[row->range].lower_len;
+		row->entry = m->ranges[row->range].lower;
+		row->entry_len = m->ranges[row->range].lower_len;
 	}
 	row->own = false;
 	row->own_command = 0;

@@ -76,7 +76,7 @@ typedef struct KalamMerge
 	bool		aggregating;	/* storage sends groups */
 	const KalamRow *stored;		/* next stored row, if have_stored */
 	bool		have_stored;
-	bool		cached;			/* it came from the query cache: this is */
+	bool		cached;			/* it came from the query cache, or a list: this is it */
 	KalamPoint	found;
 	bool		missed;			/* what storage sends is for the cache */
 	bool		listed;			/* stored rows come from this list, */

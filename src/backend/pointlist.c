@@ -48,35 +48,38 @@ range_of(const KalamPointList *list, int i)
 	return range;
 }
 
+static void *
+copy_bytes(const void *bytes, Size len)
+{
+	return memcpy(palloc(len), bytes, len);
+}
+
 /* False: it is not known, or too large to be kept as long as the list. */
 static bool
 look_up(KalamPointList *list, int i)
 {
 	KalamRange	range = range_of(list, i);
-	KalamPoint	point;
+	KalamPoint *point = &list->known[i];
+	bool		found = kalam_point_find(&list->reader, &range, list->context, point);
 
-	if (!kalam_point_find(&list->reader, &range, list->context, &point))
-		return false;
-	if (point.row == NULL)
-		return true;
-	if (list->reader.pin == 0)
+	if (found && list->reader.pin == 0)
 	{
-		KalamRow   *copy = palloc(point.row->size);
-
-		memcpy(copy, point.row, point.row->size);
-		list->known[i] = copy;
+		if (point->row != NULL)
+			point->row = copy_bytes(point->row, point->row->size);
 	}
-	else if (list->npins < KALAM_LIST_PINS)
+	else if (found && list->npins < KALAM_LIST_PINS)
 	{
 		list->pins[list->npins++] = list->reader.pin;
 		list->reader.pin = 0;
-		list->known[i] = point.row;
 	}
 	else
 	{
 		kalam_point_done(&list->reader);
+		point->row = NULL;
 		return false;
 	}
+	if (point->row != NULL && list->range.flags & KALAM_SCAN_INDEX)
+		point->key = copy_bytes(point->key, point->key_len);
 	return true;
 }
 
@@ -125,9 +128,12 @@ kalam_point_list_open(KalamPointList *list, uint64 ttl, const KalamRange *range,
 		.context = list->context, .reader.ttl = ttl, .range = *range,
 		.ranges = ranges, .n = n
 	};
-	list->range.flags &= ~(KALAM_SCAN_REVERSE | KALAM_SCAN_KEYS);
+	list->range.flags &= ~(KALAM_SCAN_REVERSE | KALAM_SCAN_KEYS | KALAM_SCAN_INDEX_KEYS);
+	/* (the list has the keys that were asked for; an index leads to others) */
+	if (range->flags & KALAM_SCAN_INDEX)
+		list->range.flags |= KALAM_SCAN_KEYS;
 	old = MemoryContextSwitchTo(list->context);
-	list->known = palloc0(n * sizeof(KalamRow *));
+	list->known = palloc0(n * sizeof(KalamPoint));
 	list->asked = palloc(n * sizeof(int));
 	for (int i = 0; i < n; i++)
 		if (!look_up(list, i))
@@ -140,40 +146,45 @@ kalam_point_list_open(KalamPointList *list, uint64 ttl, const KalamRange *range,
 }
 
 /* What storage says about the one that is next in the list. */
-static const KalamRow *
+static KalamPoint
 take_asked(KalamPointList *list)
 {
 	KalamRange	range = range_of(list, list->at);
-	const KalamRow *row = NULL;
+	KalamPoint	point = {.key = range.lower, .key_len = range.lower_len};
 
 	if (!list->have_sent)
 		list->sent = kalam_cursor_next(list->cursor);
 	list->have_sent = true;
 	if (list->sent != NULL && (int) kalam_row_range(list->sent) == list->asked_at)
 	{
-		row = list->sent;
+		point.row = list->sent;
 		list->have_sent = false;
+		if (range.flags & KALAM_SCAN_INDEX)
+		{
+			point.key = kalam_row_key(point.row);
+			point.key_len = point.row->key_len;
+		}
 	}
 	list->asked_at++;
-	kalam_point_put(&list->reader, &range, row);
-	return row;
+	kalam_point_put(&list->reader, &range, point.row);
+	return point;
 }
 
-const KalamRow *
-kalam_point_list_next(KalamPointList *list, int *at)
+bool
+kalam_point_list_next(KalamPointList *list, KalamPoint *point, int *at)
 {
 	while (list->at < list->n)
 	{
 		bool		asked = list->asked_at < list->nasked &&
 			list->asked[list->asked_at] == list->at;
-		const KalamRow *row = asked ? take_asked(list) : list->known[list->at];
 
+		*point = asked ? take_asked(list) : list->known[list->at];
 		*at = list->at++;
-		if (row != NULL)
-			return row;
+		if (point->row != NULL)
+			return true;
 		CHECK_FOR_INTERRUPTS();
 	}
-	return NULL;
+	return false;
 }
 
 void

@@ -25,7 +25,7 @@ typedef struct KalamPointList
 	const KalamKeyRange *ranges;
 	int			n;
 	int			at;				/* the next one */
-	const KalamRow **known;		/* by place in the list; NULL: no row, or asked for */
+	KalamPoint *known;			/* by place in the list; no row: or it is asked for */
 	KalamCachePin pins[KALAM_LIST_PINS];
 	int			npins;
 	int		   *asked;			/* which of the list storage was asked for */
@@ -47,8 +47,11 @@ extern bool kalam_point_list_suits(const KalamKeyRange *ranges, int n);
 extern void kalam_point_list_open(KalamPointList *list, uint64 ttl, const KalamRange *range,
 								  const KalamKeyRange *ranges, int n, MemoryContext context);
 
-/* The next row, without its key, and which of the list it is; NULL at the end. */
-extern const KalamRow *kalam_point_list_next(KalamPointList *list, int *at);
+/*
+ * The next one of which there is a row, and its place in the list; false at the end.  It is
+ * good until the next one.
+ */
+extern bool kalam_point_list_next(KalamPointList *list, KalamPoint *point, int *at);
 
 /* Adds what it has cost so far. */
 extern void kalam_point_list_add_cost(const KalamPointList *list, KalamScanCost *cost);

@@ -215,7 +215,7 @@ is_for_cache(const KalamScan *scan)
 	return scan->cache_ttl > 0 &&
 		(scan->shared == NULL || scan->sent_bytes < KALAM_BLOCK_DATA_BYTES) &&
 		!(ranges->n == 1 && ranges->ranges[0].upper_len == 0) &&
-		!(scan->index == NULL && scan->groups == NULL && !scan->no_columns &&
+		!(scan->groups == NULL && !scan->no_columns &&
 		  kalam_point_list_suits(ranges->ranges, ranges->n)) &&
 		(scan->merge.filter == NULL || scan->input.len > 0) &&
 		!kalam_scan_result_own_changes(scan->table->object_id);

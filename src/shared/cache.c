@@ -78,6 +78,14 @@ copy_out(void *buffer, const _Atomic uint64_t *at, uint32_t len)
 	uint64_t   *to = buffer;
 	uint64_t	word;
 
+	/* (four at a time: the compiler does not unroll this by itself) */
+	for (; len >= 32; len -= 32, at += 4, to += 4)
+	{
+		to[0] = kalam_load(at, acquire);
+		to[1] = kalam_load(at + 1, acquire);
+		to[2] = kalam_load(at + 2, acquire);
+		to[3] = kalam_load(at + 3, acquire);
+	}
 	for (; len >= 8; len -= 8)
 		*to++ = kalam_load(at++, acquire);
 	if (len > 0)

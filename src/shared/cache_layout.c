@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define ENTRY_PER_BYTES			160 /* of the arena */
+#define MOST_SETS				(UINT32_MAX / KALAM_CACHE_WAYS)
 #define LEAST_SEGMENTS			16
 #define LEAST_SEGMENT_BYTES		4096
 #define MOST_SEGMENT_BYTES		(256 * 1024)
@@ -53,6 +54,9 @@ shape_of(uint32_t nsegments, uint64_t segment_bytes)
 {
 	uint64_t	nsets = nsegments * segment_bytes / ENTRY_PER_BYTES / KALAM_CACHE_WAYS + 1;
 
+	/* (entries are counted with 32 bits, which is enough for half a terabyte) */
+	if (nsets > MOST_SETS)
+		nsets = MOST_SETS;
 	return (KalamCacheShape)
 	{
 		.nsets = (uint32_t) nsets,

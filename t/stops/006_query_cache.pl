@@ -28,6 +28,7 @@ SELECT * FROM t WHERE id = :id;
 SELECT * FROM t WHERE code = 'c' || :other;
 SELECT id FROM t WHERE id = :other;
 SELECT * FROM t WHERE id IN (:id, :other, 1, 2, 3, 4, 5, 400);
+SELECT * FROM t WHERE code IN ('c' || :id, 'c' || :other, 'c1', 'd2');
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT * FROM t WHERE id = :id;
 SELECT id, md5(v) FROM wide WHERE id = :id % 20;

@@ -143,7 +143,7 @@ values_of_all_sizes(void)
 		new_cache(sizes[s]);
 		most = kalam_cache_max_value_bytes(cache);
 		CHECK(most >= 8192 && most < sizeof(data));
-		for (uint64_t len = 0; len <= most; len += 1 + len / (s == 0 ? 400 : 40))
+		for (uint64_t len = 0; len <= most; len += 1 + len / (s == 0 ? LONG_RUN(400) : LONG_RUN(40)))
 		{
 			KalamCacheKey k = {.data = data + len % 100, .len = (uint32_t) (len % 300), .group = 1, .hash = len};
 			KalamCacheValue v;
