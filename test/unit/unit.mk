@@ -14,7 +14,7 @@
 # UNIT_SOURCES_NAME lists; a fuzzer the same way from test/fuzz/fuzz_NAME.c.
 
 UNIT_TESTS = names cache cache_room cache_threads keycodec staged changes record_list catalog rowprog rowagg load_watch load_pool
-UNIT_MODELS = model cache_model
+UNIT_MODELS = model names_model cache_model
 UNIT_FUZZERS = keycodec staged changes catalog rowprog rowagg change_stream key_stream load_stream scan_input
 
 UNIT_SOURCES_names = src/shared/names.c src/shared/segment.c
@@ -33,6 +33,7 @@ UNIT_SOURCES_load_pool = src/storage/load_pool.c
 UNIT_SOURCES_load_watch = src/storage/load_watch.c src/storage/key_notes.c src/shared/segment.c
 UNIT_SOURCES_cache_threads = $(UNIT_SOURCES_cache)
 UNIT_SOURCES_model = test/unit/model.c
+UNIT_SOURCES_names_model = test/unit/model.c $(UNIT_SOURCES_names)
 UNIT_SOURCES_cache_model = test/unit/model.c $(UNIT_SOURCES_cache)
 UNIT_SOURCES_change_stream = src/storage/change_stream.c
 UNIT_SOURCES_key_stream = src/storage/key_stream.c
