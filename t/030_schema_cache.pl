@@ -122,7 +122,21 @@ sleep(0.2);
 $loads = counter('loads');
 query('SELECT v FROM t WHERE id = 7');
 is(counter('loads') - $loads, 1, 'too old: loaded again');
+is(run($hot, 'SELECT v FROM t WHERE id = 7'), 70, 'a session that has known it for longer');
+is(counter('pins'), 0, 'gives it back');
+$loads = counter('loads');
+run($hot, 'SELECT v FROM t WHERE id = 7');
+is(counter('loads') - $loads, 1, 'and loads it again');
 query("ALTER SYSTEM RESET kalam.schema_cache_ttl; SELECT pg_reload_conf()");
+
+# ---- rows of other tables ----
+
+query(q(CREATE FOREIGN TABLE rows (id int) SERVER kalam OPTIONS (primary_key 'id')));
+query('SELECT v FROM t WHERE id = 7; SELECT FROM rows');
+$loads = counter('loads');
+query(join(';', map { "INSERT INTO rows SELECT $_ + g * 100 FROM generate_series(1, 5000) g" } 1 .. 40));
+query('SELECT v FROM t WHERE id = 7');
+is(counter('loads') - $loads, 0, 'two hundred thousand keys say nothing of what tables are like');
 
 # ---- large tables ----
 

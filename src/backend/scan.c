@@ -245,12 +245,17 @@ find_result(KalamScan *scan)
 		scan->result = kalam_scan_result_create(scan->cache_ttl, scan->merge.context);
 	scan->merge.result = scan->result;
 	range = range_of_requests(scan);
-	if (kalam_scan_result_find(scan->result, &request))
+	switch (kalam_scan_result_find(scan->result, &request))
 	{
-		scan->merge.cost.query_hits++;
-		return true;
+		case KALAM_RESULT_NOT_ASKED:
+			break;
+		case KALAM_RESULT_MISSED:
+			scan->merge.cost.query_misses++;
+			break;
+		case KALAM_RESULT_FOUND:
+			scan->merge.cost.query_hits++;
+			return true;
 	}
-	scan->merge.cost.query_misses++;
 	return false;
 }
 

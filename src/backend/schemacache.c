@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/parallel.h"
+#include "access/xact.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -18,6 +19,7 @@
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "src/backend/caches.h"
 #include "src/backend/ddl.h"
@@ -95,15 +97,24 @@ typedef struct Probe
 	KalamCacheAt at;
 } Probe;
 
+/*
+ * A schema is true if its record's bucket, or the list of all records, has not changed
+ * since: either is enough.  Rows of any table share the bucket now and then, and the
+ * list has other records; so it is the one that was changed longer ago.
+ */
 static void
 prepare(Probe *p, Oid relid)
 {
+	KalamCacheAt list = kalam_at_newest_list(kalam_segment, kalam_cache_now());
+
 	p->bytes = (Key) {MyDatabaseId, relid};
 	p->key.data = &p->bytes;
 	p->key.len = sizeof(Key);
 	p->key.group = kalam_schema_group(MyDatabaseId, relid);
 	p->key.hash = kalam_catalog_hash(MyDatabaseId, relid);
-	p->at = kalam_at_newest_record(kalam_segment, p->key.hash, kalam_cache_now());
+	p->at = kalam_at_newest_record(kalam_segment, p->key.hash, list.now_ms);
+	if (kalam_at_newest_change(&list) < kalam_at_newest_change(&p->at))
+		p->at = list;
 }
 
 static bool
@@ -118,10 +129,20 @@ find(const Probe *p, Relation rel, KalamSchemaHold *hold)
 	hold->seen_at = value.stamp;
 	hold->pin = value.pin;
 	hold->shared = true;
+	hold->held_since = GetCurrentStatementStartTimestamp();
 	if (kalam_schema_fits(hold->schema, rel))
 		return true;
 	kalam_schema_release(hold);
 	return false;
+}
+
+bool
+kalam_schema_is_old(const KalamSchemaHold *hold)
+{
+	return hold->look_again ||
+		(hold->shared && TimestampDifferenceExceeds(hold->held_since,
+													GetCurrentStatementStartTimestamp(),
+													kalam_schema_cache_ttl));
 }
 
 void

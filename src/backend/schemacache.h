@@ -16,6 +16,7 @@
 #define KALAM_SCHEMACACHE_H
 
 #include "postgres.h"
+#include "datatype/timestamp.h"
 #include "utils/rel.h"
 
 #include "src/backend/schema.h"
@@ -28,6 +29,7 @@ typedef struct KalamSchemaHold
 	uint32		pin;
 	bool		shared;			/* else it is private, and may be written */
 	bool		look_again;		/* next time it may be there, or can be shared */
+	TimestampTz held_since;		/* of a shared one */
 } KalamSchemaHold;
 
 /*
@@ -36,6 +38,12 @@ typedef struct KalamSchemaHold
  * that is not there, one loads it, and the others wait for that a little.
  */
 extern void kalam_schema_get(Relation rel, bool to_change, KalamSchemaHold *hold);
+
+/*
+ * At the end of a transaction: is it time to give it back and to get it anew?  A
+ * session does not hold shared memory longer than entries live, if it does anything.
+ */
+extern bool kalam_schema_is_old(const KalamSchemaHold *hold);
 
 /* Gives it back, if anything is held. */
 extern void kalam_schema_release(KalamSchemaHold *hold);

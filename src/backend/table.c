@@ -287,7 +287,7 @@ kalam_tables_at_xact_end(void)
 		KalamTable *table = dlist_container(KalamTable, node, iter.cur);
 
 		table->users = 0;
-		if (table->hold.look_again && table->valid)
+		if (table->valid && kalam_schema_is_old(&table->hold))
 			forget(table);
 		else
 			used(table);
