@@ -445,6 +445,7 @@ foreach my $name (@levels)
 	cmp_ok($changes, '>', 5 * $seconds, "$level: clients wrote");
 	if ($viewed)
 	{
+		note(cache_value(q(hits || ' hits, ' || misses || ' misses, ' || evictions || ' evictions, ' || invalidations || ' invalidations')));
 		cmp_ok($hits, '>', 0, "$level: the cache answered");
 		is(cache_value('pins'), 0, "$level: no pin is left");
 		is($node->safe_psql('postgres', 'SELECT pins, (SELECT hits > 0 FROM kalam.schema_cache) FROM kalam.schema_cache'), '0|t', "$level: nor one of a schema");

@@ -225,6 +225,7 @@ my $behind = sub { $ids - $_[0] };
 	scan_single => reading_of_some($single, $ids, 'SELECT id, v FROM single_:s'),
 	scan_back => reading_of_some(0, 3, 'SELECT id, v FROM right_:s ORDER BY id DESC LIMIT 3'),
 	scan_filter => reading_of_some(0, $ids, "SELECT id, v FROM left_:s WHERE pad < 'y' AND v >= 0"),
+	scan_without => reading_of_some($single, $ids - 1, 'SELECT id, v FROM single_:s WHERE id <> :i'),
 	limit => reading_of_some(0, sub { $_[0] < 6 ? 2 : $ids - $_[0] }, 'SELECT id, v FROM right_:s WHERE id >= :i ORDER BY id LIMIT 2'),
 	index => reading_of_some(0, 4, 'SELECT id, v FROM left_:s WHERE grp = :i / 4 ORDER BY v, id'),
 	index_wide => reading_of_some(0, 4, 'SELECT id, v, split_part(u, \':\', 2) FROM left_:s WHERE grp = :i / 4 ORDER BY v, length(pad)'),
@@ -244,6 +245,15 @@ my $behind = sub { $ids - $_[0] };
 		return $state if $state ne '';
 		must($rows[0][0] == $ids, $sql, @rows);
 		return ('', [ $of_set[$set], $rows[0][1], $sql ]);
+	},
+	aggregate_without => sub {
+		my ($self, $set, $id) = @_;
+		my $sql = "SELECT count(*), sum(v) FROM right_$set WHERE id <> $id";
+		my ($state, @rows) = rows($self->{s}, $sql);
+
+		return $state if $state ne '';
+		must($rows[0][0] == $ids - 1, $sql, @rows);
+		return ('', [ [ grep { $_ % $ids != $id } @{ $of_set[$set] } ], $rows[0][1], $sql ]);
 	},
 	groups => sub {
 		my ($self, $set, $id) = @_;

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #ifdef KALAM_CHECKED
+#include <stdlib.h>
+
 #include "src/shared/segment.h"
 #endif
 
@@ -177,6 +179,11 @@ unpin(KalamCacheEntry *entry)
 void
 kalam_cache_unpin(KalamCache *cache, uint32_t process, uint32_t pin)
 {
+#ifdef KALAM_CHECKED
+	if (pin >= cache->nentries ||
+		(kalam_load(&kalam_cache_entry(cache, pin)->word, relaxed) & ENTRY_PINS) == 0)
+		abort();				/* it was given back before, or never taken */
+#endif
 	unpin(kalam_cache_entry(cache, pin));
 	kalam_count(&kalam_cache_counters(cache, process)->pins, -UINT64_C(1));
 }

@@ -144,7 +144,7 @@ extern uint64_t kalam_cache_invalidate_group(KalamCache *cache, uint32_t process
 /* The same of all groups. */
 extern uint64_t kalam_cache_clear(KalamCache *cache, uint32_t process);
 
-/* Those of the group that were put with the tag. */
+/* Those of the group that were put with the tag; a put that is under way may come behind. */
 extern uint64_t kalam_cache_invalidate_tag(KalamCache *cache, uint32_t process, uint32_t group,
 										   uint32_t tag);
 

@@ -80,13 +80,27 @@ write_bytes(Writer *w, const char *data, uint64_t len)
 
 		if (n == 8)
 		{
+			_Atomic uint64_t *at = w->at;
+
+			/* (four at a time: the compiler does not unroll this by itself) */
+			for (; len >= 32; len -= 32, data += 32, at += 4)
+			{
+				uint64_t	words[4];
+
+				memcpy(words, data, 32);
+				kalam_store(at, words[0], release);
+				kalam_store(at + 1, words[1], release);
+				kalam_store(at + 2, words[2], release);
+				kalam_store(at + 3, words[3], release);
+			}
 			for (; len >= 8; len -= 8, data += 8)
 			{
 				uint64_t	word;
 
 				memcpy(&word, data, 8);
-				kalam_store(w->at++, word, release);
+				kalam_store(at++, word, release);
 			}
+			w->at = at;
 		}
 		if (n > len)
 			n = len;
