@@ -44,7 +44,7 @@
 typedef struct KalamResultKey
 {
 	uint32		none;			/* 0: keys of rows begin with the id of an object */
-	uint32		object_id;		/* big-endian or not: all sessions are on this machine */
+	uint32		object_id;
 	uint32		flags;			/* KALAM_SCAN_* */
 	uint32		limited;		/* no more than some rows were asked for */
 	uint32		nranges;
@@ -236,14 +236,14 @@ begin_gathering(KalamScanResult *r)
 	r->single = true;
 }
 
-bool
+KalamResultFind
 kalam_scan_result_find(KalamScanResult *r, const KalamResultRequest *request)
 {
 	KalamCacheValue value;
 
 	Assert(r->state == KEPT_CLOSED);
 	if (!make_key(r, request))
-		return false;
+		return KALAM_RESULT_NOT_ASKED;
 	r->planned_bytes = request->bytes;
 	r->at = kalam_at_object(kalam_segment, request->range->object_id, request->range->stamp,
 							kalam_cache_now());
@@ -251,14 +251,14 @@ kalam_scan_result_find(KalamScanResult *r, const KalamResultRequest *request)
 							  request->range->owner, &value, &r->pin) == KALAM_CACHE_MISS)
 	{
 		begin_gathering(r);
-		return false;
+		return KALAM_RESULT_MISSED;
 	}
 	KALAM_STOP_POINT("cache_after_find");
 	r->state = KEPT_FOUND;
 	r->head = value.data;
 	r->next = (const uint8 *) (r->head + 1);
 	r->rows_left = r->head->nrows;
-	return true;
+	return KALAM_RESULT_FOUND;
 }
 
 /* ---- reading ---- */

@@ -3,7 +3,7 @@
  *	  Results of scans in the query cache: rows, counts and groups as storage sends
  *	  them.
  *
- *		if (!kalam_scan_result_find(result, &request))
+ *		if (kalam_scan_result_find(result, &request) != KALAM_RESULT_FOUND)
  *			... the scan is made, and its cursors hand their blocks to
  *			kalam_scan_result_take, which keeps them if that is worth it ...
  *		while ((row = kalam_scan_result_next(result)) != NULL)
@@ -44,8 +44,16 @@ typedef struct KalamResultRequest
 	double		bytes;			/* that may come, as planned; 0: few, or not known */
 } KalamResultRequest;
 
-/* Is its result kept?  Else it will be, if it is worth it. */
-extern bool kalam_scan_result_find(KalamScanResult *r, const KalamResultRequest *request);
+/* Is its result kept?  If it is missed, it will be, if it is worth it. */
+typedef enum KalamResultFind
+{
+	KALAM_RESULT_NOT_ASKED = 0, /* the request is too long for a key */
+	KALAM_RESULT_MISSED,
+	KALAM_RESULT_FOUND
+} KalamResultFind;
+
+extern KalamResultFind kalam_scan_result_find(KalamScanResult *r,
+											  const KalamResultRequest *request);
 
 /* ---- reading ---- */
 

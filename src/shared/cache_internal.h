@@ -39,10 +39,11 @@
  * 3. The segment's word: state, writers, tail, limit.  READY: who moves the tail on by
  *	 compare-and-swap, not over the limit, has the room behind it, and is a writer until its
  *	 entry is LIVE or its record dead.  OWNED, from READY without writers, again by
- *	 compare-and-swap: the owner alone reads the chain of records and changes them.  All of them acquire and
- *	 release, so that what was done to entries and bytes before is seen by the next one.
- *	 PART belongs to a run, whose first segment speaks for it.  Which segment is open is a
- *	 mere hint: an append to any READY segment is right, and so is owning the open one.
+ *	 compare-and-swap: the owner alone relies on the chain of records, and changes them.  All
+ *	 of these acquire and release, so that what was done to entries and bytes before is seen
+ *	 by the next one.  PART belongs to a run, whose first segment speaks for it.  Which segment
+ *	 is open is a mere hint: an append to any READY segment is right, and so is owning the
+ *	 open one.
  *
  * 4. Pins.  A pin is one fetch-and-add on the entry's word, whatever life that is in; the
  *	 value that it returns says whether the pin took hold of the life that was meant, else

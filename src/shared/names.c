@@ -12,10 +12,10 @@
 #include "src/shared/names.h"
 
 #include <assert.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
+#include "src/shared/atomics.h"
 #include "src/shared/segment.h"
 
 #define UNIT_BYTES	16			/* of the arena; the known names take one each */
@@ -92,16 +92,15 @@ kalam_names_init(KalamNames *names, uint64_t bytes)
 static uint32_t
 take_room(KalamNames *names, uint32_t units)
 {
-	uint32_t	end = atomic_load_explicit(&names->end, memory_order_relaxed);
+	uint32_t	end = kalam_load(&names->end, relaxed);
 
 	do
 		if (units > names->nunits - end)
 		{
-			atomic_fetch_add_explicit(&names->refused, 1, memory_order_relaxed);
+			kalam_fetch_add(&names->refused, 1, relaxed);
 			return KALAM_NAME_NONE;
 		}
-	while (!atomic_compare_exchange_weak_explicit(&names->end, &end, end + units,
-												  memory_order_acquire, memory_order_relaxed));
+	while (!kalam_cas(&names->end, &end, end + units));
 	return end;
 }
 
@@ -111,8 +110,7 @@ return_room(KalamNames *names, uint32_t number, uint32_t units)
 {
 	uint32_t	end = number + units;
 
-	atomic_compare_exchange_strong_explicit(&names->end, &end, number,
-											memory_order_release, memory_order_relaxed);
+	kalam_cas(&names->end, &end, number);
 }
 
 static bool
@@ -120,7 +118,11 @@ is_name(const KalamNames *names, uint32_t number, uint64_t hash, const char *dat
 {
 	const Name *name = name_at(names, number);
 
-	return name->hash == (uint16_t) hash && name->len == len && memcmp(name->text, data, len) == 0;
+	kalam_reads(name, UNIT_BYTES);
+	if (name->hash != (uint16_t) hash || name->len != len)
+		return false;
+	kalam_reads(name->text, len);
+	return memcmp(name->text, data, len) == 0;
 }
 
 /*
@@ -132,8 +134,8 @@ search(const KalamNames *names, uint32_t *place, uint64_t hash, const char *data
 {
 	uint32_t	number;
 
-	while ((number = atomic_load_explicit(&names->places[*place], memory_order_acquire)) !=
-		   KALAM_NAME_NONE && !is_name(names, number, hash, data, len))
+	while ((number = kalam_load(&names->places[*place], acquire)) != KALAM_NAME_NONE &&
+		   !is_name(names, number, hash, data, len))
 		*place = *place + 1 < names->nplaces ? *place + 1 : 0;
 	return number;
 }
@@ -168,6 +170,7 @@ kalam_name_enter(KalamNames *names, const char *data, uint32_t len)
 	if (len > KALAM_MAX_NAME_BYTES || (number = take_room(names, units)) == KALAM_NAME_NONE)
 		return KALAM_NAME_NONE;
 	name = name_at(names, number);
+	kalam_writes(name, units * UNIT_BYTES);
 	name->len = (uint16_t) len;
 	name->hash = (uint16_t) hash;
 	memcpy(name->text, data, len);
@@ -176,8 +179,7 @@ kalam_name_enter(KalamNames *names, const char *data, uint32_t len)
 	do
 	{
 		other = KALAM_NAME_NONE;
-		if (atomic_compare_exchange_strong_explicit(&names->places[place], &other, number,
-													memory_order_release, memory_order_relaxed))
+		if (kalam_cas(&names->places[place], &other, number))
 			return number;
 		/* somebody was faster: with this name, or with another one */
 		other = search(names, &place, hash, data, len);
@@ -203,9 +205,8 @@ kalam_names_stats(KalamNames *names, KalamNamesStats *stats)
 {
 	stats->names = 0;
 	for (uint32_t i = 0; i < names->nplaces; i++)
-		stats->names += atomic_load_explicit(&names->places[i], memory_order_relaxed) !=
-			KALAM_NAME_NONE;
-	stats->bytes = (uint64_t) atomic_load_explicit(&names->end, memory_order_relaxed) * UNIT_BYTES;
+		stats->names += kalam_load(&names->places[i], relaxed) != KALAM_NAME_NONE;
+	stats->bytes = (uint64_t) kalam_load(&names->end, relaxed) * UNIT_BYTES;
 	stats->bytes_allowed = names->bytes;
-	stats->refused = atomic_load_explicit(&names->refused, memory_order_relaxed);
+	stats->refused = kalam_load(&names->refused, relaxed);
 }

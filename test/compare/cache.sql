@@ -214,7 +214,7 @@ SELECT * FROM answers() WHERE number IN (1, 2, 35, 36);
 SELECT count(*), md5(string_agg(x::text, '|')) FROM (SELECT * FROM t ORDER BY id) x;
 SELECT count(*), md5(string_agg(x::text, '|')) FROM (SELECT * FROM t ORDER BY id) x;
 CREATE STORED TABLE wide (id int NOT NULL, v text) KEY (id);
-INSERT INTO wide SELECT i, repeat(i::text || ' ', 200) FROM generate_series(1, 8000) i;
+INSERT INTO wide SELECT i, repeat(i::text || ' ', 200) FROM generate_series(1, 10000) i;
 ANALYZE wide;
 SELECT least(s.n, 1) AS same, count(*), count(DISTINCT answer) FROM generate_series(1, 3) s (n),
     LATERAL (SELECT md5(string_agg(v, '|')) AS answer FROM (SELECT v, s.n FROM wide WHERE id < 1000 ORDER BY id) x) y GROUP BY 1;

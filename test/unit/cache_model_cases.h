@@ -35,12 +35,17 @@ static const Case cases[] = {
 		.acts = {{{PIN, 0}}, {{PUT, 0, 2}, {PUT, 4, 1}, {PUT, 6, 1}}},
 	},
 	{
+		.name = "pinned behind room that is used", .nsegments = 2, .segment_words = 8, .switches = ANY,
+		.before = {{PUT, 0, 1}, {PUT, 2, 1}},
+		.acts = {{{PIN, 2}}, {{PUT, 4, 1}, {PUT, 6, 1}, {PUT, 1, 1}, {PUT, 3, 1}}},
+	},
+	{
 		.name = "pinned twice while evicted", .nsegments = 2, .segment_words = 8, .switches = 3,
 		.before = {{PUT, 0, 1}, {PUT, 2, 1}},
 		.acts = {{{PIN, 0}}, {{PIN, 0}}, {{PUT, 4, 1}, {PUT, 6, 1}, {PUT, 0, 2}}},
 	},
 	{
-		.name = "two who evict", .nsegments = 2, .segment_words = 8, .switches = 3,
+		.name = "two who evict", .nsegments = 2, .segment_words = 8, .switches = 2,
 		.before = {{PUT, 0, 1}, {PUT, 2, 1}},
 		.acts = {{{FIND, 0}, {PIN, 0}}, {{PUT, 4, 1}, {PUT, 2, 2}}, {{PUT, 6, 1}, {PUT, 1, 1}}},
 	},
@@ -72,26 +77,26 @@ static const Case cases[] = {
 
 	/* ---- large values: runs of whole segments ---- */
 	{
-		.name = "large one copied while evicted", .nsegments = 3, .segment_words = 8, .switches = 3,
+		.name = "large one copied while evicted", .nsegments = 3, .segment_words = 8, .switches = 2,
 		.large = 6, .large_words = 3,
 		.before = {{PUT, 6, 1}, {FIND, 6}},
 		.acts = {{{FIND, 6}}, {{PUT, 0, 1}, {PUT, 2, 1}, {PUT, 4, 1}}, {{PUT, 7, 1}}},
 	},
 	{
-		.name = "large one pinned while evicted", .nsegments = 3, .segment_words = 8, .switches = 3,
+		.name = "large one pinned while evicted", .nsegments = 3, .segment_words = 8, .switches = 2,
 		.large = 6, .large_words = 3,
 		.before = {{PUT, 6, 1}},
 		.acts = {{{PIN, 6}}, {{PUT, 0, 1}, {PUT, 2, 1}, {PUT, 4, 1}}, {{PUT, 7, 1}}},
 	},
 
 	{
-		.name = "run of two copied while evicted", .nsegments = 7, .segment_words = 8, .switches = 3,
+		.name = "run of two copied while evicted", .nsegments = 7, .segment_words = 8, .switches = 2,
 		.large = 6, .large_words = 7,
 		.before = {{PUT, 6, 1}, {PUT, 0, 1}, {PUT, 1, 1}, {PUT, 2, 1}, {PUT, 3, 1}, {PUT, 4, 1}, {PUT, 6, 2}},
 		.acts = {{{FIND, 6}}, {{PUT, 7, 1}}, {{PUT, 7, 2}, {PUT, 6, 3}}},
 	},
 	{
-		.name = "run of two pinned while evicted", .nsegments = 7, .segment_words = 8, .switches = 3,
+		.name = "run of two pinned while evicted", .nsegments = 7, .segment_words = 8, .switches = 2,
 		.large = 6, .large_words = 7,
 		.before = {{PUT, 6, 1}, {PUT, 0, 1}, {PUT, 1, 1}, {PUT, 2, 1}, {PUT, 3, 1}, {PUT, 4, 1}, {PUT, 6, 2}},
 		.acts = {{{PIN, 6}}, {{PUT, 7, 1}, {PUT, 0, 2}}, {{PUT, 7, 2}, {PUT, 6, 3}}},
@@ -207,25 +212,38 @@ static const Case cases[] = {
 	},
 	{
 		.name = "old values: two who evict", .nsegments = 2, .segment_words = 8,
-		.switches = 2, .stale = 1,
+		.switches = 1, .stale = 1,
 		.before = {{PUT, 0, 1}, {PUT, 2, 1}, {FIND, 0}},
 		.acts = {{{FIND, 0}}, {{PUT, 4, 1}, {PUT, 2, 2}}, {{PUT, 6, 1}, {PUT, 1, 1}}},
 	},
 	{
+		.name = "old values: one writes, another turns over", .nsegments = 2, .segment_words = 8,
+		.switches = 1, .stale = 2,
+		.before = {{PUT, 0, 1}, {PUT, 2, 1}, {PUT, 4, 1}, {PUT, 6, 1}, {PUT, 1, 1}, {PUT, 1, 2}, {PUT, 3, 1}},
+		.acts = {{{PUT, 7, 1}, {FIND, 7}, {FIND, 7}}, {{PUT, 0, 1}, {PUT, 2, 1}, {PUT, 4, 1}, {PUT, 1, 3}}},
+	},
+	{
 		.name = "old values: put while invalidated", .nsegments = 2, .segment_words = 8,
-		.switches = 3, .stale = 2,
+		.switches = 2, .stale = 2,
 		.before = {{PUT, 0, 0}},
 		.acts = {{{TICKET}, {PUT, 0, 1}}, {{INVALIDATE}}, {{FIND, 0}, {PIN, 0}}},
 	},
 	{
 		.name = "old values: stamps", .nsegments = 2, .segment_words = 8,
-		.switches = 3, .stale = 2,
+		.switches = 2, .stale = 2,
 		.commits = {{.keys = 1}, {.keys = 1, .load = true}},
 		.acts = {{{COMMIT}, {COMMIT}}, {{SNAPSHOT}, {READ, 0}}, {{SNAPSHOT}, {READ, 0}}},
 	},
 	{
+		.name = "old values: an entry of before a commit", .nsegments = 2, .segment_words = 8,
+		.switches = 2, .stale = 2,
+		.commits = {{.keys = 1}, {.keys = 1}},
+		.before = {{COMMIT}, {SNAPSHOT}, {READ, 0}},
+		.acts = {{{COMMIT}}, {{SNAPSHOT}, {READ, 0}}, {{SNAPSHOT}, {READ, 0}}},
+	},
+	{
 		.name = "old values: stamps, newest", .nsegments = 2, .segment_words = 8,
-		.switches = 3, .stale = 2,
+		.switches = 2, .stale = 2,
 		.commits = {{.keys = 1}, {.keys = 1}},
 		.acts = {{{COMMIT}, {COMMIT}}, {{READ_NEWEST, 0}}, {{READ_NEWEST, 0}}},
 	},

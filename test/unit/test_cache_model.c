@@ -10,9 +10,10 @@
  * somebody died.
  *
  * Usage: test_cache_model            all scenarios
- *        test_cache_model -first     ends at the first one that fails, with its schedule
+ *        test_cache_model -deep      with one more switch where these are bounded: an hour
  *        test_cache_model -weaken    which acquire or release may be left out unnoticed
- *        test_cache_model NAME...    scenarios whose names begin so
+ *
+ * Behind these may follow names: only the scenarios that begin so.
  */
 #include "src/shared/cache_internal.h"
 
@@ -96,6 +97,7 @@ typedef struct Case
 #include "test/unit/cache_model_cases.h"
 
 static const Case *the_case;
+static bool deep;
 
 /* ---- memory ---- */
 
@@ -499,7 +501,7 @@ static ModelResult
 run_case(const Case *c, FILE *trace)
 {
 	ModelScenario s = {.name = c->name, .setup = setup, .finish = finish,
-	.switches = c->switches, .stale = c->stale, .deaths = c->deaths, .no_races = c->stale == 0};
+	.switches = c->switches == ANY ? ANY : c->switches + deep, .stale = c->stale, .deaths = c->deaths, .no_races = c->stale == 0};
 
 	the_case = c;
 	for (int i = 0; i < MODEL_PROCESSES && c->acts[i][0].what != END; i++)
@@ -508,7 +510,16 @@ run_case(const Case *c, FILE *trace)
 }
 
 static bool
-run_all(int argc, char **argv, bool first)
+wanted(const Case *c, int argc, char **argv)
+{
+	for (int j = 0; j < argc; j++)
+		if (strncmp(c->name, argv[j], strlen(argv[j])) == 0)
+			return true;
+	return argc == 0;
+}
+
+static bool
+run_all(int argc, char **argv)
 {
 	bool		good = true;
 
@@ -516,13 +527,10 @@ run_all(int argc, char **argv, bool first)
 	{
 		const Case *c = &cases[i];
 		double		start = now();
-		bool		wanted = argc == 0;
 		ModelResult r;
 		bool		right;
 
-		for (int j = 0; j < argc; j++)
-			wanted = wanted || strncmp(c->name, argv[j], strlen(argv[j])) == 0;
-		if (!wanted)
+		if (!wanted(c, argc, argv))
 			continue;
 		r = run_case(c, c->wrong == RIGHT || argc > 0 ? stderr : NULL);
 		right = c->wrong == RIGHT ? !r.failed && r.complete : r.failed;
@@ -531,32 +539,32 @@ run_all(int argc, char **argv, bool first)
 			   r.failed ? ": " : "", r.failed ? r.message : "");
 		fflush(stdout);
 		good = good && right;
-		if (!good && first)
-			return false;
 	}
 	return good;
 }
 
 /* Each place that acquires or releases, made relaxed: is it noticed? */
 static void
-weaken_all(void)
+weaken_all(int argc, char **argv)
 {
-	size_t		n = sizeof(cases) / sizeof(cases[0]);
+	uint32_t	places = 0;
 
-	for (size_t i = 0; i < n; i++)
-		if (cases[i].wrong == RIGHT)
-			run_case(&cases[i], NULL);
-	for (uint32_t place = 1; model_place(place) != NULL; place++)
+	/* the first time finds the places */
+	for (uint32_t place = 0; place <= places; place++)
 	{
-		const char *by = NULL;
 		ModelResult r = {0};
+		const Case *by = NULL;
 
 		model_weaken(place);
-		for (size_t i = 0; i < n && by == NULL; i++)
-			if (cases[i].wrong == RIGHT && (r = run_case(&cases[i], NULL)).failed)
-				by = cases[i].name;
-		printf("%-40s %s%s%s\n", model_place(place), by != NULL ? by : "NOT NOTICED",
-			   by != NULL ? ": " : "", by != NULL ? r.message : "");
+		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]) && by == NULL; i++)
+			if (cases[i].wrong == RIGHT && cases[i].stale > 0 && wanted(&cases[i], argc, argv) &&
+				(r = run_case(&cases[i], NULL)).failed)
+				by = &cases[i];
+		while (model_place(places + 1) != NULL)
+			places++;
+		if (place > 0)
+			printf("%s: %s%s%s\n", model_place(place), by != NULL ? by->name : "not noticed",
+				   by != NULL ? ": " : "", by != NULL ? r.message : "");
 		fflush(stdout);
 	}
 	model_weaken(0);
@@ -565,12 +573,11 @@ weaken_all(void)
 int
 main(int argc, char **argv)
 {
-	bool		first = argc > 1 && strcmp(argv[1], "-first") == 0;
-
 	if (argc > 1 && strcmp(argv[1], "-weaken") == 0)
 	{
-		weaken_all();
+		weaken_all(argc - 2, argv + 2);
 		return 0;
 	}
-	return run_all(argc - 1 - first, argv + 1 + first, first) ? 0 : 1;
+	deep = argc > 1 && strcmp(argv[1], "-deep") == 0;
+	return run_all(argc - 1 - deep, argv + 1 + deep) ? 0 : 1;
 }

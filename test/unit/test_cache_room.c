@@ -145,7 +145,8 @@ values_of_all_sizes(void)
 		CHECK(most >= 8192 && most < sizeof(data));
 		for (uint64_t len = 0; len <= most; len += 1 + len / (s == 0 ? LONG_RUN(400) : LONG_RUN(40)))
 		{
-			KalamCacheKey k = {.data = data + len % 100, .len = (uint32_t) (len % 300), .group = 1, .hash = len};
+			KalamCacheKey k = {.data = data + len % 100, .len = (uint32_t) (len % 300),
+			.group = 1, .hash = len};
 			KalamCacheValue v;
 
 			CHECK(put_at(&k, data + len % 777, len, 10) == KALAM_CACHE_STORED);
@@ -273,6 +274,87 @@ the_doorkeeper_wants_what_was_asked_about(void)
 	CHECK(!kalam_cache_wants(cache, 0, 12345, 100));
 	kalam_cache_clear(cache, 0);
 	CHECK(kalam_cache_wants(cache, 0, 123456, 100));
+}
+
+/* ---- what is kept of more than there is room for ---- */
+
+#define SKEWED_IDS	40000
+
+/* Ids from 0; the smaller, the more often. */
+static uint32_t
+skewed_id(void)
+{
+	uint64_t	u = unit_random_below(1 << 16);
+
+	return (uint32_t) (((u * u >> 16) * u >> 16) * SKEWED_IDS >> 16);
+}
+
+/* Least recently used goes: `room` ids, a list from the last used on.  Was it there? */
+typedef struct UsedList
+{
+	uint32_t	next[SKEWED_IDS + 1];	/* of SKEWED_IDS: the first */
+	uint32_t	previous[SKEWED_IDS + 1];
+	bool		there[SKEWED_IDS];
+	uint32_t	n;
+} UsedList;
+
+static void
+unlink_id(UsedList *list, uint32_t id)
+{
+	list->next[list->previous[id]] = list->next[id];
+	list->previous[list->next[id]] = list->previous[id];
+	list->there[id] = false;
+	list->n--;
+}
+
+static bool
+use_id(UsedList *list, uint32_t id, uint32_t room)
+{
+	bool		was_there = list->there[id];
+
+	if (was_there)
+		unlink_id(list, id);
+	else if (list->n >= room)
+		unlink_id(list, list->previous[SKEWED_IDS]);
+	list->next[id] = list->next[SKEWED_IDS];
+	list->previous[id] = SKEWED_IDS;
+	list->previous[list->next[id]] = id;
+	list->next[SKEWED_IDS] = id;
+	list->there[id] = true;
+	list->n++;
+	return was_there;
+}
+
+/* It keeps what is asked for at least as well as a list of the same length by last use. */
+static void
+what_is_asked_for_more_often_is_kept(void)
+{
+	static UsedList used;
+	static char value[120];
+	uint64_t	hits = 0;
+	uint64_t	hits_of_list = 0;
+	uint32_t	n = LONG_RUN(600000) > 150000 ? LONG_RUN(600000) : 150000;
+	uint32_t	room;
+
+	new_cache(SMALL);
+	for (uint32_t i = 0; i < n; i++)
+	{
+		uint64_t	id = skewed_id();
+		KalamCacheKey k = {.data = &id, .len = 8, .group = 1, .hash = kalam_hash(&id, 8, 0)};
+		KalamCacheValue v;
+		bool		found = find_key(&k, UINT64_MAX, sizeof(buffer), &v) != KALAM_CACHE_MISS;
+
+		hits += found && i > n / 2;
+		if (!found && kalam_cache_wants(cache, 0, k.hash, sizeof(value)))
+			CHECK(put_at(&k, value, sizeof(value), 10) == KALAM_CACHE_STORED);
+	}
+	room = (uint32_t) stats().entries;
+	CHECK(room > SMALL / 300 && room < SKEWED_IDS / 4);
+
+	used.next[SKEWED_IDS] = used.previous[SKEWED_IDS] = SKEWED_IDS;
+	for (uint32_t i = 0; i < n; i++)
+		hits_of_list += use_id(&used, skewed_id(), room) && i > n / 2;
+	CHECK(hits > hits_of_list && hits_of_list > n / 8);
 }
 
 /*
@@ -509,6 +591,7 @@ main(void)
 	unit_run(what_is_asked_for_stays);
 	unit_run(a_large_value_that_is_asked_for_stays);
 	unit_run(the_doorkeeper_wants_what_was_asked_about);
+	unit_run(what_is_asked_for_more_often_is_kept);
 	unit_run(the_arena_does_not_decay);
 	unit_run(segments_with_pins_are_used_around_them);
 	unit_run(a_large_value_spares_what_was_asked_for);

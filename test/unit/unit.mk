@@ -2,6 +2,8 @@
 # fuzzers of parsers of the storage program, without RocksDB.
 #
 #   make unit-check          the tests
+#   make model-check         searches through interleavings (test/unit/model.h), in code
+#                            built for that, and mutants of it that they must notice
 #   make unit-check-asan     under AddressSanitizer and UBSan
 #   make unit-check-tsan     under ThreadSanitizer
 #   make fuzz-check          each fuzzer for UNIT_FUZZ_SECONDS
@@ -12,8 +14,7 @@
 # UNIT_SOURCES_NAME lists; a fuzzer the same way from test/fuzz/fuzz_NAME.c.
 
 UNIT_TESTS = names cache cache_room cache_threads keycodec staged changes record_list catalog rowprog rowagg load_watch load_pool
-# Searches through interleavings (test/unit/model.h), of code built for that; only plain.
-UNIT_MODELS = model
+UNIT_MODELS = model names_model cache_model
 UNIT_FUZZERS = keycodec staged changes catalog rowprog rowagg change_stream key_stream load_stream scan_input
 
 UNIT_SOURCES_names = src/shared/names.c src/shared/segment.c
@@ -32,6 +33,7 @@ UNIT_SOURCES_load_pool = src/storage/load_pool.c
 UNIT_SOURCES_load_watch = src/storage/load_watch.c src/storage/key_notes.c src/shared/segment.c
 UNIT_SOURCES_cache_threads = $(UNIT_SOURCES_cache)
 UNIT_SOURCES_model = test/unit/model.c
+UNIT_SOURCES_names_model = test/unit/model.c $(UNIT_SOURCES_names)
 UNIT_SOURCES_cache_model = test/unit/model.c $(UNIT_SOURCES_cache)
 UNIT_SOURCES_change_stream = src/storage/change_stream.c
 UNIT_SOURCES_key_stream = src/storage/key_stream.c
@@ -91,10 +93,14 @@ define UNIT_RUN
 	done; exit $$status
 endef
 
-.PHONY: unit-check unit-check-asan unit-check-tsan fuzz-check fuzz-check-libfuzzer fuzz-check-driver
+.PHONY: unit-check model-check unit-check-asan unit-check-tsan fuzz-check fuzz-check-libfuzzer fuzz-check-driver
 
-unit-check: $(UNIT_TESTS:%=$(UNIT_BUILD)/plain/unit/test_%) $(UNIT_MODELS:%=$(UNIT_BUILD)/model/unit/test_%)
+unit-check: $(UNIT_TESTS:%=$(UNIT_BUILD)/plain/unit/test_%)
 	$(call UNIT_RUN,$^)
+
+model-check: $(UNIT_MODELS:%=$(UNIT_BUILD)/model/unit/test_%)
+	$(call UNIT_RUN,$^)
+	test/unit/cache_mutants $(UNIT_BUILD)/mutants $(UNIT_CC) $(UNIT_FLAGS_model)
 
 unit-check-asan: $(UNIT_TESTS:%=$(UNIT_BUILD)/asan/unit/test_%)
 	$(call UNIT_RUN,$^)
