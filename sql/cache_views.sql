@@ -101,6 +101,23 @@ SELECT * FROM stored;
 SELECT kalam.evict_expired() >= 0;
 SELECT * FROM c WHERE k = 1;
 
+-- tables of all databases
+ANALYZE c;
+SELECT namespace, name, relid = 'c'::regclass AS relid, n_mod_since_analyze, last_analyze IS NOT NULL AS analyzed,
+       cache_hit_ratio BETWEEN 0 AND 1 IS NOT FALSE AS ratio
+    FROM kalam.stat_all_tables WHERE database = current_database() AND namespace = 'cached' AND name = 'c';
+SELECT count(*), bool_and((s.schemaname, s.relname) = (a.namespace, a.name)) AS names,
+       bool_and((s.n_mod_since_analyze, s.last_analyze, s.last_autoanalyze, s.cache_hits, s.cache_misses, s.cache_hit_ratio)
+                IS NOT DISTINCT FROM (a.n_mod_since_analyze, a.last_analyze, a.last_autoanalyze, a.cache_hits, a.cache_misses, a.cache_hit_ratio)) AS figures
+    FROM kalam.stat_all_tables a JOIN kalam.stat_tables s USING (relid)
+    WHERE a.database = current_database() AND relid = 'c'::regclass;
+BEGIN;
+ALTER FOREIGN TABLE c RENAME TO e;
+SELECT count(*) FROM e;
+SELECT namespace, name FROM kalam.stat_all_tables WHERE database = current_database() AND relid = 'e'::regclass;
+ROLLBACK;
+SELECT namespace, name FROM kalam.stat_all_tables WHERE database = current_database() AND relid = 'c'::regclass;
+
 -- for whom
 ALTER FOREIGN TABLE c OWNER TO regress_kalam_cache_owner;
 SET ROLE regress_kalam_cache_nobody;
@@ -109,6 +126,8 @@ SELECT count(*) FROM kalam.schema_cache;
 SELECT count(*) FROM kalam.names;
 SELECT count(*) FROM kalam.stat_of_caches();
 SELECT count(*) FROM kalam.stat_of_names();
+SELECT count(*) FROM kalam.stat_all_tables;
+SELECT count(*) FROM kalam.stat_of_all_tables();
 SELECT count(*) FROM kalam.stored_namespaces();
 SELECT kalam.invalidate_table('c');
 SELECT kalam.invalidate_schema('c', 1);
@@ -123,6 +142,7 @@ SELECT count(*) FROM kalam.query_cache;
 SELECT count(*) FROM kalam.schema_cache;
 SELECT count(*) FROM kalam.names;
 SELECT name FROM kalam.tables WHERE namespace = 'cached';
+SELECT name FROM kalam.stat_all_tables WHERE database = current_database() AND namespace = 'cached';
 SELECT kalam.invalidate_table('c');
 SELECT kalam.clear_caches();
 RESET ROLE;

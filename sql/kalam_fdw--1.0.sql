@@ -74,6 +74,27 @@ CREATE VIEW kalam.stat_tables AS
 
 GRANT SELECT ON kalam.stat_tables TO PUBLIC;
 
+-- The same of tables of all databases.
+CREATE FUNCTION kalam.stat_of_all_tables(
+    OUT database_oid oid, OUT namespace text, OUT name text, OUT relid oid,
+    OUT n_mod_since_analyze bigint,
+    OUT last_analyze timestamptz, OUT last_autoanalyze timestamptz,
+    OUT cache_hits bigint, OUT cache_misses bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'kalam_stat_of_all_tables' LANGUAGE C STRICT VOLATILE;
+REVOKE ALL ON FUNCTION kalam.stat_of_all_tables() FROM PUBLIC;
+
+CREATE VIEW kalam.stat_all_tables AS
+    SELECT d.datname AS database, s.namespace, s.name, s.relid, s.n_mod_since_analyze,
+           s.last_analyze, s.last_autoanalyze, s.cache_hits, s.cache_misses,
+           round(s.cache_hits::numeric / nullif(s.cache_hits + s.cache_misses, 0), 4) AS cache_hit_ratio
+    FROM kalam.stat_of_all_tables() s
+    JOIN pg_database d ON d.oid = s.database_oid;
+
+REVOKE ALL ON kalam.stat_all_tables FROM PUBLIC;
+GRANT SELECT ON kalam.stat_all_tables TO pg_monitor;
+GRANT EXECUTE ON FUNCTION kalam.stat_of_all_tables() TO pg_monitor;
+
 -- What is in the caches of the server, and what has become of it since it started.
 CREATE FUNCTION kalam.stat_of_caches(
     OUT cache text, OUT entries bigint, OUT bytes bigint, OUT bytes_allowed bigint,

@@ -180,6 +180,39 @@ is((reads('r'))[0] + (reads('r'))[1], 2003, 'who does without the cache is not c
 
 query('DROP FOREIGN TABLE r');
 
+# ---- tables of all databases ----
+
+# Each as UTF8 in hex, for a database may be of any encoding.
+sub all_tables
+{
+	my ($database, $of) = @_;
+
+	return query(qq(SELECT string_agg(concat_ws(' ', namespace, encode(convert_to(name, 'UTF8'), 'hex'),
+		n_mod_since_analyze, cache_hits + cache_misses), ', ' ORDER BY relid)
+		FROM kalam.stat_all_tables WHERE database = '$of'), $database);
+}
+
+foreach ([ 'in_utf8', 'UTF8', '\\00e4', '\\8868' ], [ 'in_latin1', 'LATIN1', '\\00f6' ])
+{
+	my ($database, $encoding, @names) = @$_;
+
+	query("CREATE DATABASE $database TEMPLATE template0 ENCODING '$encoding' LC_COLLATE 'C' LC_CTYPE 'C'");
+	query('CREATE EXTENSION kalam_fdw; CREATE SCHEMA n', $database);
+	query(qq(CREATE FOREIGN TABLE n.U&"$_" (k int) SERVER kalam OPTIONS (primary_key 'k');
+		INSERT INTO n.U&"$_" VALUES (1), (2); SELECT FROM n.U&"$_" WHERE k = 1), $database) foreach @names;
+}
+is(all_tables('in_utf8', 'in_utf8'), 'n c3a4 2 1, n e8a1a8 2 1', 'of this database');
+is(all_tables('in_utf8', 'in_latin1'), 'n c3b6 2 1', 'names of another database, converted');
+is(all_tables('in_latin1', 'in_utf8'), 'n c3a4 2 1, n 2 1', 'unless they cannot be');
+query('ALTER FOREIGN TABLE n.U&"\\00f6" RENAME TO later; ALTER SCHEMA n RENAME TO m', 'in_latin1');
+is(all_tables('in_latin1', 'in_latin1'), 'm ' . unpack('H*', 'later') . ' 2 1', 'renamed: here at once');
+query('SELECT FROM m.later WHERE k = 2', 'in_latin1');
+is(all_tables('in_utf8', 'in_latin1'), 'm ' . unpack('H*', 'later') . ' 2 2', 'elsewhere when it is used');
+query('BEGIN; ALTER FOREIGN TABLE m.later RENAME TO never; SELECT FROM m.never WHERE k = 2; ROLLBACK', 'in_latin1');
+like(all_tables('in_utf8', 'in_latin1'), qr/^m @{[ unpack('H*', 'later') ]} 2 [23]$/, 'but not, if that is rolled back');
+query('DROP FOREIGN TABLE m.later', 'in_latin1');
+is(all_tables('in_utf8', 'in_latin1'), '', 'dropped');
+
 # ---- the end of storage ----
 
 query($tables);

@@ -149,6 +149,23 @@ is(counter('loads') - $loads, 1, 'and loads it again');
 }
 query("ALTER SYSTEM RESET kalam.schema_cache_ttl; SELECT pg_reload_conf()");
 
+# ---- not the relation's ----
+
+# A change of the catalogs that no command makes leaves no trace in the store's record.
+query(q(CREATE FOREIGN TABLE looked (id int, v int, w int) SERVER kalam OPTIONS (primary_key 'id');
+		INSERT INTO looked VALUES (1, 2, 3)));
+query('SELECT v FROM looked');
+$loads = counter('loads');
+is(query('SELECT v FROM looked'), 2, 'a schema that fits');
+is(counter('loads') - $loads, 0, 'is used');
+query(q(SET allow_system_table_mods = on;
+		UPDATE pg_attribute SET attname = CASE attname WHEN 'v' THEN 'w' ELSE 'v' END || '_new'
+			WHERE attrelid = 'looked'::regclass AND attname IN ('v', 'w')));
+is(query('SELECT v_new, w_new FROM looked'), '3|2', 'columns of other names');
+is(counter('loads') - $loads, 1, 'the schema is not used, but loaded');
+is(query('SELECT v_new, w_new FROM looked'), '3|2', 'again');
+is(counter('loads') - $loads, 1, 'which has these names');
+
 # ---- rows of other tables ----
 
 query(q(CREATE FOREIGN TABLE rows (id int) SERVER kalam OPTIONS (primary_key 'id')));

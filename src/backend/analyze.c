@@ -306,7 +306,7 @@ acquire_sample(Relation rel, int elevel, HeapTuple *rows, int targrows,
 	ExecDropSingleTupleTableSlot(s.slot);
 	pfree(merge);
 	if (!is_for_parent())
-		kalam_count_analyze(table->relid, counted);
+		kalam_count_analyze(table, counted);
 	kalam_table_close(table);
 	ereport(elevel,
 			(errmsg("\"%s\": %.0f rows read, %d rows in sample, %.0f estimated total rows",

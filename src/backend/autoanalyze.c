@@ -224,7 +224,7 @@ enter_tables(void)
 		KalamCatalogTable *t = lfirst(lc);
 
 		if (!t->kept && !t->elsewhere)
-			kalam_table_stats_add(t->record.database_oid, t->record.relid);
+			kalam_table_stats_add(&t->record);
 	}
 	CommitTransactionCommand();
 	pg_atomic_write_u32(&shared->entered, 1);

@@ -62,7 +62,7 @@ is_attached(const KalamListedTable *t)
 	return !t->kept && get_rel_name(t->relid) != NULL;
 }
 
-static char *
+static const char *
 namespace_of(const KalamListedTable *t, bool attached)
 {
 	return attached ? get_namespace_name(get_rel_namespace(t->relid)) : t->nspname;

@@ -31,6 +31,7 @@
 #include "src/backend/index.h"
 #include "src/backend/reconcile.h"
 #include "src/backend/shmem.h"
+#include "src/backend/tablestats.h"
 #include "src/backend/transaction.h"
 #include "src/shared/protocol.h"
 
@@ -338,6 +339,7 @@ kalam_reconcile_drop_table(Oid relid)
 	record = kalam_catalog_get(MyDatabaseId, relid);
 	if (record == NULL)
 		return;
+	kalam_count_drop(relid);
 	foreach(lc, ft->options)
 	{
 		DefElem    *def = lfirst(lc);

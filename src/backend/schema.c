@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "foreign/foreign.h"
+#include "utils/lsyscache.h"
 
 #include "src/backend/caches.h"
 #include "src/backend/schema.h"
@@ -16,13 +17,6 @@ kalam_schema_name(const KalamSchemaName *name)
 {
 	return name->number != KALAM_NAME_NONE ? kalam_name_text(kalam_names, name->number) :
 		(const char *) name + name->text_at;
-}
-
-static uint32
-number_of(const char *text)
-{
-	return kalam_names == NULL ? KALAM_NAME_NONE :
-		kalam_name_enter(kalam_names, text, (uint32) strlen(text));
 }
 
 /* ---- laying out ---- */
@@ -50,7 +44,7 @@ take(Layout *l, Size bytes)
 static void
 put_name(Layout *l, uint32 at, const char *text)
 {
-	uint32		number = number_of(text);
+	uint32		number = kalam_number_name(text);
 	uint32		text_at = 0;
 
 	if (number == KALAM_NAME_NONE)
@@ -86,13 +80,27 @@ describe_column(KalamSchemaColumn *column, Form_pg_attribute att)
 	column->typmod = att->atttypmod;
 }
 
+/* Is a name that has this number here, if any, the name of the relation's column? */
+static bool
+has_name(uint32 number, Form_pg_attribute att)
+{
+	return number == KALAM_NAME_NONE || number == kalam_number_of_name(NameStr(att->attname));
+}
+
 static uint32
 put_columns(Layout *l, TupleDesc desc)
 {
 	uint32		at = take(l, desc->natts * sizeof(KalamSchemaColumn));
 
 	for (int i = 0; i < desc->natts && l->base != NULL; i++)
-		describe_column((KalamSchemaColumn *) (l->base + at) + i, TupleDescAttr(desc, i));
+	{
+		KalamSchemaColumn *column = (KalamSchemaColumn *) (l->base + at) + i;
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		describe_column(column, att);
+		if (!att->attisdropped)
+			column->name = kalam_number_name(NameStr(att->attname));
+	}
 	return at;
 }
 
@@ -121,6 +129,15 @@ put_indexes(Layout *l, const KalamIndexOption *indexes, int n)
 }
 
 static void
+put_names(KalamSchema *s, Relation rel)
+{
+	char	   *nspname = get_namespace_name(RelationGetNamespace(rel));
+
+	s->nspname = nspname == NULL ? KALAM_NAME_NONE : kalam_number_name(nspname);
+	s->name = kalam_number_name(RelationGetRelationName(rel));
+}
+
+static void
 lay_out(Layout *l, Relation rel, const KalamOptionsRead *read)
 {
 	KalamSchema ignored;
@@ -129,6 +146,8 @@ lay_out(Layout *l, Relation rel, const KalamOptionsRead *read)
 	l->used = 0;
 	(void) take(l, sizeof(KalamSchema));
 	s->relid = RelationGetRelid(rel);
+	if (l->base != NULL)
+		put_names(s, rel);
 	s->options = read->options;
 	s->ncolumns = RelationGetDescr(rel)->natts;
 	s->nkeys = read->nkeys;
@@ -192,11 +211,12 @@ kalam_schema_fits(const KalamSchema *s, Relation rel)
 		return false;
 	for (int i = 0; i < desc->natts; i++)
 	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
 		KalamSchemaColumn now;
 
-		describe_column(&now, TupleDescAttr(desc, i));
+		describe_column(&now, att);
 		if (columns[i].type != now.type || columns[i].collation != now.collation ||
-			columns[i].typmod != now.typmod)
+			columns[i].typmod != now.typmod || !has_name(columns[i].name, att))
 			return false;
 	}
 	return true;

@@ -41,9 +41,10 @@ typedef struct KalamSchemaName
 	uint32		text_at;		/* of the text, from here */
 } KalamSchemaName;
 
-/* What the bytes of a row depend on; no name, for a column is renamed in place. */
+/* What the bytes of a row depend on, and what the column was called. */
 typedef struct KalamSchemaColumn
 {
+	uint32		name;			/* its number; NONE: dropped, or there was no room */
 	Oid			type;			/* invalid: dropped */
 	Oid			collation;
 	int32		typmod;
@@ -75,6 +76,8 @@ typedef struct KalamSchema
 	uint64		table_id;		/* 0: nothing was ever stored, or it is not known; so */
 	uint32		object_id;		/* with these, and the ids of indexes */
 	uint32		version;
+	uint32		nspname;		/* numbers of names, as it was built: a schema can be */
+	uint32		name;			/* renamed without its tables; NONE: there was no room */
 	KalamTableOptions options;
 	uint16		ncolumns;
 	uint16		nkeys;			/* 0: hidden row id */
@@ -126,7 +129,10 @@ extern KalamSchema *kalam_schema_build(Relation rel);
 /* Completes it by the table's record, which was found or is being made. */
 extern void kalam_schema_know(KalamSchema *s, const KalamCatalogTable *record);
 
-/* Are the columns those of the relation as this transaction sees it? */
+/*
+ * Are the columns those of the relation as this transaction sees it?  Nothing is
+ * concluded from a name that has no number here.
+ */
 extern bool kalam_schema_fits(const KalamSchema *s, Relation rel);
 
 /* ---- options.c ---- */

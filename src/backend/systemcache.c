@@ -31,7 +31,10 @@ typedef struct SizeKey
 	uint32		nindexes;
 } SizeKey;
 
-/* Of a list: one a table, behind it these strings, each with its NUL. */
+/*
+ * Of a list: one a table, behind it these strings, each with its NUL.  A name that has
+ * a number among those of the server is empty there.
+ */
 #define NSTRINGS 6
 
 typedef struct ListedHead
@@ -40,6 +43,8 @@ typedef struct ListedHead
 	uint32		object_id;
 	int32		schema_version;
 	int32		nindexes;
+	uint32		nspname;		/* numbers, or NONE */
+	uint32		name;
 	uint32		kept;
 	uint32		size;			/* with the strings, a multiple of 4 */
 } ListedHead;
@@ -87,6 +92,17 @@ indexes_text(const KalamCatalogTable *t)
 	return buf.data;
 }
 
+/* The number of a name; then nothing is left of its text. */
+static uint32
+take_number(char **text)
+{
+	uint32		number = kalam_number_name(*text);
+
+	if (number != KALAM_NAME_NONE)
+		*text = "";
+	return number;
+}
+
 static void
 append_table(StringInfo list, const KalamCatalogTable *t)
 {
@@ -97,7 +113,8 @@ append_table(StringInfo list, const KalamCatalogTable *t)
 	};
 	ListedHead	head = {
 		.relid = r->relid, .object_id = r->object_id, .schema_version = (int32) r->schema_version,
-		.nindexes = (int32) r->nindexes, .kept = t->kept
+		.nindexes = (int32) r->nindexes, .kept = t->kept,
+		.nspname = take_number(&strings[0]), .name = take_number(&strings[1])
 	};
 	int			begin = list->len;
 
@@ -109,7 +126,13 @@ append_table(StringInfo list, const KalamCatalogTable *t)
 	((ListedHead *) (list->data + begin))->size = (uint32) (list->len - begin);
 }
 
-/* The tables of the list, whose strings point into it. */
+static const char *
+name_of(uint32 number, const char *text)
+{
+	return number == KALAM_NAME_NONE ? text : kalam_name_text(kalam_names, number);
+}
+
+/* The tables of the list, whose strings point into it, or are the server's. */
 static List *
 tables_of(char *list, uint32 len)
 {
@@ -119,8 +142,10 @@ tables_of(char *list, uint32 len)
 	{
 		ListedHead *head = (ListedHead *) (list + at);
 		KalamListedTable *t = palloc(sizeof(KalamListedTable));
+		char	   *nspname;
+		char	   *name;
 		char	  **strings[NSTRINGS] = {
-			&t->nspname, &t->name, &t->kind, &t->primary_key, &t->options, &t->indexes
+			&nspname, &name, &t->kind, &t->primary_key, &t->options, &t->indexes
 		};
 		char	   *string = (char *) (head + 1);
 
@@ -134,6 +159,8 @@ tables_of(char *list, uint32 len)
 			*strings[i] = string;
 			string += strlen(string) + 1;
 		}
+		t->nspname = name_of(head->nspname, nspname);
+		t->name = name_of(head->name, name);
 		tables = lappend(tables, t);
 		at += head->size;
 	}

@@ -25,8 +25,8 @@ typedef struct KalamListedTable
 	int32		schema_version;
 	int32		nindexes;
 	bool		kept;			/* relid is that of a table that was dropped */
-	char	   *nspname;		/* names as of the last DDL of the table */
-	char	   *name;
+	const char *nspname;		/* names as of the last DDL of the table */
+	const char *name;
 	char	   *kind;
 	char	   *primary_key;	/* "": none */
 	char	   *options;

@@ -398,32 +398,27 @@ kalam_table_know(KalamTable *table, const KalamCatalogTable *record)
 	table->usable_at = 0;
 }
 
-static Oid
-relid_of_object(const KalamTable *table, uint32 object_id)
-{
-	return table->object_id == object_id ? table->relid : InvalidOid;
-}
-
-Oid
+const KalamTable *
 kalam_table_of_object(uint32 object_id)
 {
-	Oid			relid = InvalidOid;
 	dlist_iter	iter;
 	tables_iterator i;
 	TableEntry *entry;
 
 	dlist_foreach(iter, &in_use)
 	{
-		relid = relid_of_object(dlist_container(KalamTable, node, iter.cur), object_id);
-		if (OidIsValid(relid))
-			return relid;
+		const KalamTable *table = dlist_container(KalamTable, node, iter.cur);
+
+		if (table->object_id == object_id)
+			return table;
 	}
 	if (tables == NULL)
-		return InvalidOid;
+		return NULL;
 	tables_start_iterate(tables, &i);
-	while (!OidIsValid(relid) && (entry = tables_iterate(tables, &i)) != NULL)
-		relid = relid_of_object(entry->table, object_id);
-	return relid;
+	while ((entry = tables_iterate(tables, &i)) != NULL)
+		if (entry->table->object_id == object_id)
+			return entry->table;
+	return NULL;
 }
 
 uint32

@@ -72,8 +72,8 @@ extern void kalam_tables_install(void); /* invalidation callback */
 extern void kalam_tables_forget(void);	/* object ids may have been rolled back */
 extern bool kalam_is_table(Oid relid);	/* a foreign table of this wrapper? */
 
-/* The table among those in use whose object it is, or InvalidOid. */
-extern Oid	kalam_table_of_object(uint32 object_id);
+/* The table that this backend knows whose object it is, or NULL. */
+extern const KalamTable *kalam_table_of_object(uint32 object_id);
 
 /* The object that holds the rows; NONE if nothing was stored. */
 extern uint32 kalam_table_object(KalamTable *table);

@@ -12,8 +12,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "fmgr.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/ipc.h"
@@ -23,13 +21,12 @@
 #include "utils/memutils.h"
 
 #include "src/backend/caches.h"
+#include "src/backend/ddl.h"
 #include "src/backend/table.h"
 #include "src/backend/tablestats.h"
 
 #define MAX_TABLES	8192
-
-extern PGDLLEXPORT Datum kalam_stat_of_tables(PG_FUNCTION_ARGS);
-PG_FUNCTION_INFO_V1(kalam_stat_of_tables);
+#define NAMES_UNSAID UINT64_MAX	/* those that were noted stay */
 
 bool		kalam_am_autoanalyze = false;
 
@@ -46,6 +43,7 @@ StaticAssertDecl(sizeof(StatsKey) == 8, "a hashed key has no padding");
 typedef struct StatsEntry
 {
 	StatsKey	key;
+	pg_atomic_uint64 names;		/* see names_of */
 	pg_atomic_uint64 changes;	/* since the server started; never goes back */
 	pg_atomic_uint64 cache_hits;	/* likewise */
 	pg_atomic_uint64 cache_misses;
@@ -94,6 +92,7 @@ find_entry(Oid database, Oid relid, bool create)
 	e = hash_search(tables, &key, create ? HASH_ENTER_NULL : HASH_FIND, &found);
 	if (e != NULL && !found)
 	{
+		pg_atomic_init_u64(&e->names, 0);
 		pg_atomic_init_u64(&e->changes, 0);
 		pg_atomic_init_u64(&e->cache_hits, 0);
 		pg_atomic_init_u64(&e->cache_misses, 0);
@@ -104,27 +103,56 @@ find_entry(Oid database, Oid relid, bool create)
 	return e;
 }
 
-static void
-add_changes(Oid database, Oid relid, uint64 n)
+/* The numbers of a table's names, as one; 0: neither is known. */
+static uint64
+names_of(uint32 nspname, uint32 name)
 {
-	StatsEntry *e;
+	return (uint64) nspname << 32 | name;
+}
+
+static uint64
+names_of_table(const KalamTable *table)
+{
+	return names_of(table->schema->nspname, table->schema->name);
+}
+
+static void
+note_names(StatsEntry *e, uint64 names)
+{
+	if (names != NAMES_UNSAID && pg_atomic_read_u64(&e->names) != names)
+		pg_atomic_write_u64(&e->names, names);
+}
+
+/* Adds to a table's entry; false if it has none.  Under the lock. */
+static bool
+add_changes(Oid relid, uint64 names, uint64 n, bool create)
+{
+	StatsEntry *e = find_entry(MyDatabaseId, relid, create);
+
+	if (e == NULL)
+		return false;
+	pg_atomic_fetch_add_u64(&e->changes, n);
+	note_names(e, names);
+	return true;
+}
+
+static void
+note_changes(Oid relid, uint64 names, uint64 n)
+{
+	bool		added;
 
 	LWLockAcquire(lock, LW_SHARED);
-	e = find_entry(database, relid, false);
-	if (e != NULL)
-		pg_atomic_fetch_add_u64(&e->changes, n);
+	added = add_changes(relid, names, n, false);
 	LWLockRelease(lock);
-	if (e != NULL)
+	if (added)
 		return;
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	e = find_entry(database, relid, true);
-	if (e != NULL)
-		pg_atomic_fetch_add_u64(&e->changes, n);
+	(void) add_changes(relid, names, n, true);
 	LWLockRelease(lock);
 }
 
 static void
-note_analyzed(Oid relid, uint64 counted)
+note_analyzed(Oid relid, uint64 names, uint64 counted)
 {
 	StatsEntry *e;
 
@@ -132,6 +160,7 @@ note_analyzed(Oid relid, uint64 counted)
 	e = find_entry(MyDatabaseId, relid, true);
 	if (e != NULL)
 	{
+		note_names(e, names);
 		e->analyzed = counted;
 		e->unknown = false;
 		if (kalam_am_autoanalyze)
@@ -162,11 +191,22 @@ kalam_changes_counted(Oid relid)
 	return n;
 }
 
-void
-kalam_table_stats_add(Oid database, Oid relid)
+static uint32
+number_of(KalamString name)
 {
+	return kalam_names == NULL ? KALAM_NAME_NONE : kalam_name_enter(kalam_names, name.data, name.len);
+}
+
+void
+kalam_table_stats_add(const KalamTableRecord *r)
+{
+	uint64		names = names_of(number_of(r->nspname), number_of(r->name));
+	StatsEntry *e;
+
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	(void) find_entry(database, relid, true);
+	e = find_entry(r->database_oid, r->relid, true);
+	if (e != NULL)
+		note_names(e, names);
 	LWLockRelease(lock);
 }
 
@@ -189,31 +229,44 @@ kalam_table_stats_forget(Oid database, Oid relid)
 	StatsEntry *e;
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	hash_seq_init(&seq, tables);
-	while ((e = hash_seq_search(&seq)) != NULL)
-		if (e->key.database == database && (!OidIsValid(relid) || e->key.relid == relid))
-			(void) hash_search(tables, &e->key, HASH_REMOVE, NULL);
+	if (OidIsValid(relid))
+		(void) hash_search(tables, &(StatsKey) {database, relid}, HASH_REMOVE, NULL);
+	else
+	{
+		hash_seq_init(&seq, tables);
+		while ((e = hash_seq_search(&seq)) != NULL)
+			if (e->key.database == database)
+				(void) hash_search(tables, &e->key, HASH_REMOVE, NULL);
+	}
 	LWLockRelease(lock);
 }
 
 List *
 kalam_table_stats(Oid database)
 {
-	/* nothing is allocated under the lock; those that come just now can wait */
-	int			size = (int) hash_get_num_entries(tables);
-	KalamTableStats *all = palloc((size + 1) * sizeof(KalamTableStats));
+	int			size;
+	KalamTableStats *all;
 	List	   *list = NIL;
 	HASH_SEQ_STATUS seq;
 	StatsEntry *e;
 	int			n = 0;
 
+	if (tables == NULL)			/* not preloaded */
+		return NIL;
+	/* nothing is allocated under the lock; those that come just now can wait */
+	size = (int) hash_get_num_entries(tables);
+	all = palloc((size + 1) * sizeof(KalamTableStats));
 	LWLockAcquire(lock, LW_SHARED);
 	hash_seq_init(&seq, tables);
 	while ((e = hash_seq_search(&seq)) != NULL)
+	{
+		uint64		names = pg_atomic_read_u64(&e->names);
+
 		if (n < size && (!OidIsValid(database) || e->key.database == database))
 			all[n++] = (KalamTableStats)
 			{
 				.database = e->key.database, .relid = e->key.relid,
+				.nspname = (uint32) (names >> 32), .name = (uint32) names,
 				.changes = pg_atomic_read_u64(&e->changes) - e->analyzed,
 				.last_analyze = e->last_analyze, .last_autoanalyze = e->last_autoanalyze,
 				.analyze_count = e->analyze_count, .autoanalyze_count = e->autoanalyze_count,
@@ -221,6 +274,7 @@ kalam_table_stats(Oid database)
 				.cache_hits = pg_atomic_read_u64(&e->cache_hits),
 				.cache_misses = pg_atomic_read_u64(&e->cache_misses)
 			};
+	}
 	LWLockRelease(lock);
 	for (int i = 0; i < n; i++)
 		list = lappend(list, &all[i]);
@@ -234,22 +288,26 @@ typedef struct OwnCount
 	uint32		object_id;
 	SubTransactionId sub;
 	Oid			relid;
+	uint64		names;
 	uint64		puts;
 	uint64		deletes;
 } OwnCount;
 
-typedef struct OwnAnalyze
+/* A table was analysed, or dropped. */
+typedef struct OwnEvent
 {
 	Oid			relid;
 	SubTransactionId sub;
+	bool		dropped;
+	uint64		names;
 	uint64		counted;
-} OwnAnalyze;
+} OwnEvent;
 
 static OwnCount *counts = NULL;
 static int	ncounts = 0;
 static int	counts_size = 0;
 static int	count_places[64];	/* where an object's may lie: partitions come in turns */
-static List *analyses = NIL;	/* OwnAnalyze, in TopTransactionContext */
+static List *events = NIL;		/* OwnEvent, in TopTransactionContext */
 
 static OwnCount *
 own_count(uint32 object_id, SubTransactionId sub)
@@ -264,6 +322,8 @@ own_count(uint32 object_id, SubTransactionId sub)
 			c = &counts[i];
 	if (c == NULL)
 	{
+		const KalamTable *table = kalam_table_of_object(object_id);
+
 		if (ncounts == counts_size)
 		{
 			int			size = Max(16, 2 * counts_size);
@@ -274,7 +334,12 @@ own_count(uint32 object_id, SubTransactionId sub)
 			counts_size = size;
 		}
 		c = &counts[ncounts++];
-		*c = (OwnCount) {.object_id = object_id, .sub = sub, .relid = kalam_table_of_object(object_id)};
+		*c = (OwnCount) {.object_id = object_id, .sub = sub, };
+		if (table != NULL)
+		{
+			c->relid = table->relid;
+			c->names = names_of_table(table);
+		}
 	}
 	*place = c - counts;
 	return c;
@@ -308,17 +373,44 @@ kalam_own_rows(uint32 object_id)
 	return Max(rows, 0);
 }
 
-void
-kalam_count_analyze(Oid relid, uint64 counted)
+static void
+add_event(OwnEvent event)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-	OwnAnalyze *a = palloc(sizeof(OwnAnalyze));
+	OwnEvent   *e = palloc(sizeof(OwnEvent));
 
-	a->relid = relid;
-	a->sub = GetCurrentSubTransactionId();
-	a->counted = counted;
-	analyses = lappend(analyses, a);
+	*e = event;
+	e->sub = GetCurrentSubTransactionId();
+	events = lappend(events, e);
 	MemoryContextSwitchTo(old);
+}
+
+void
+kalam_count_analyze(const KalamTable *table, uint64 counted)
+{
+	add_event((OwnEvent) {
+		.relid = table->relid, .names = names_of_table(table), .counted = counted
+	});
+}
+
+void
+kalam_count_drop(Oid relid)
+{
+	add_event((OwnEvent) {.relid = relid, .dropped = true});
+}
+
+/* At commit. */
+static void
+note_event(const OwnEvent *e)
+{
+	if (!e->dropped)
+		note_analyzed(e->relid, e->names, e->counted);
+	else
+	{
+		/* (own reads, or they would enter it again) */
+		kalam_cache_counts_flush();
+		kalam_table_stats_forget(MyDatabaseId, e->relid);
+	}
 }
 
 void
@@ -329,18 +421,14 @@ kalam_counts_at_xact_end(bool committed)
 	for (int i = 0; committed && i < ncounts; i++)
 		if (OidIsValid(counts[i].relid))
 		{
-			add_changes(MyDatabaseId, counts[i].relid, counts[i].puts + counts[i].deletes);
+			note_changes(counts[i].relid, counts[i].names, counts[i].puts + counts[i].deletes);
 			kalam_table_stat_forget(counts[i].relid);
 		}
 	if (committed)
-		foreach(lc, analyses)
-		{
-			OwnAnalyze *a = lfirst(lc);
-
-			note_analyzed(a->relid, a->counted);
-		}
+		foreach(lc, events)
+			note_event(lfirst(lc));
 	ncounts = 0;
-	analyses = NIL;
+	events = NIL;
 }
 
 void
@@ -353,10 +441,10 @@ kalam_counts_at_subabort(SubTransactionId sub)
 		if (counts[i].sub != sub)
 			counts[kept++] = counts[i];
 	ncounts = kept;
-	foreach(lc, analyses)
+	foreach(lc, events)
 	{
-		if (((OwnAnalyze *) lfirst(lc))->sub == sub)
-			analyses = foreach_delete_current(analyses, lc);
+		if (((OwnEvent *) lfirst(lc))->sub == sub)
+			events = foreach_delete_current(events, lc);
 	}
 }
 
@@ -365,12 +453,12 @@ kalam_counts_at_subcommit(SubTransactionId sub, SubTransactionId parent)
 {
 	ListCell   *lc;
 
-	foreach(lc, analyses)
+	foreach(lc, events)
 	{
-		OwnAnalyze *a = lfirst(lc);
+		OwnEvent   *e = lfirst(lc);
 
-		if (a->sub == sub)
-			a->sub = parent;
+		if (e->sub == sub)
+			e->sub = parent;
 	}
 	for (int i = ncounts; i-- > 0;)
 	{
@@ -403,6 +491,7 @@ typedef struct CacheCount
 	Oid			relid;
 	uint32		hits;
 	uint32		misses;
+	uint64		names;
 } CacheCount;
 
 /* Open addressing; at most half of the places are taken. */
@@ -433,6 +522,7 @@ add_cache_count(const CacheCount *c, bool create)
 		return false;
 	pg_atomic_fetch_add_u64(&e->cache_hits, c->hits);
 	pg_atomic_fetch_add_u64(&e->cache_misses, c->misses);
+	note_names(e, c->names);
 	return true;
 }
 
@@ -516,6 +606,8 @@ kalam_count_cache(const KalamTable *table, uint32 hits, uint32 misses)
 			c = cache_count_place(table->relid);
 		}
 		c->relid = table->relid;
+		/* (reads count though a change of the name is rolled back) */
+		c->names = kalam_ddl_here() ? NAMES_UNSAID : names_of_table(table);
 		cache_tables++;
 	}
 	c->hits += hits;
@@ -530,38 +622,4 @@ kalam_cache_counts_at_xact_end(void)
 {
 	if (cache_tables > 0 && kalam_cache_now() - cache_flushed_at >= FLUSH_AFTER_MS)
 		kalam_cache_counts_flush();
-}
-
-/* ---- view kalam.stat_tables ---- */
-
-/* A row per table of this database of which something is known since the start. */
-Datum
-kalam_stat_of_tables(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	ListCell   *lc;
-
-	InitMaterializedSRF(fcinfo, 0);
-	if (tables == NULL)
-		return (Datum) 0;
-	kalam_cache_counts_flush();
-	foreach(lc, kalam_table_stats(MyDatabaseId))
-	{
-		KalamTableStats *t = lfirst(lc);
-		Datum		values[8];
-		bool		nulls[8] = {0};
-
-		values[0] = ObjectIdGetDatum(t->relid);
-		values[1] = Int64GetDatum((int64) t->changes);
-		values[2] = TimestampTzGetDatum(t->last_analyze);
-		nulls[2] = t->last_analyze == 0;
-		values[3] = TimestampTzGetDatum(t->last_autoanalyze);
-		nulls[3] = t->last_autoanalyze == 0;
-		values[4] = Int64GetDatum(t->analyze_count);
-		values[5] = Int64GetDatum(t->autoanalyze_count);
-		values[6] = Int64GetDatum((int64) t->cache_hits);
-		values[7] = Int64GetDatum((int64) t->cache_misses);
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-	}
-	return (Datum) 0;
 }

@@ -16,6 +16,10 @@
 #include "nodes/pg_list.h"
 #include "utils/timestamp.h"
 
+#include "src/shared/catalog.h"
+
+struct KalamTable;
+
 /* ---- the own transaction ---- */
 
 /* A row of the object is written (or deleted) by the current subtransaction. */
@@ -31,14 +35,16 @@ extern double kalam_own_rows(uint32 object_id);
 extern uint64 kalam_changes_counted(Oid relid);
 
 /* The table has been analysed, with the rows of that count; said at commit. */
-extern void kalam_count_analyze(Oid relid, uint64 counted);
+extern void kalam_count_analyze(const struct KalamTable *table, uint64 counted);
+
+/* The table is dropped; forgotten at commit. */
+extern void kalam_count_drop(Oid relid);
 
 /*
  * So many reads were answered by the query cache, and so many by storage though the
  * cache was asked.  Cheap: others see it some time later, within a second or so of
  * the next transaction's end.  Never raises.
  */
-struct KalamTable;
 extern void kalam_count_cache(const struct KalamTable *table, uint32 hits, uint32 misses);
 
 /* Shows others what is counted by now. */
@@ -56,6 +62,8 @@ typedef struct KalamTableStats
 {
 	Oid			database;
 	Oid			relid;
+	uint32		nspname;		/* numbers of the names that it had when it was last */
+	uint32		name;			/* counted; NONE: not known */
 	uint64		changes;		/* rows written and deleted since it was analysed */
 	TimestampTz last_analyze;	/* 0: not since the server started */
 	TimestampTz last_autoanalyze;
@@ -69,8 +77,8 @@ typedef struct KalamTableStats
 /* Copies of those of a database (or all: InvalidOid), palloc'd. */
 extern List *kalam_table_stats(Oid database);
 
-/* A table of which nothing is known yet. */
-extern void kalam_table_stats_add(Oid database, Oid relid);
+/* A table of which nothing may be known yet, as the store has it. */
+extern void kalam_table_stats_add(const KalamTableRecord *record);
 
 /* It has been looked at: what changed before the start is known. */
 extern void kalam_table_stats_looked_at(Oid relid);
