@@ -240,5 +240,21 @@ is(query("SELECT count(*), min(cache_hits + cache_misses), max(cache_hits + cach
 is(counter('pins'), 0, 'no pin is left');
 is(counter('corrupt'), 0, 'nothing was spoilt');
 
+# ---- names that find no room ----
+
+$node->append_conf('postgresql.conf', 'kalam.names_size = 1kB');
+$node->restart;
+for my $round (1, 2)
+{
+	is(query("SELECT count(DISTINCT name), min(namespace) FROM kalam.tables WHERE name LIKE 'many%'"), '520|s', "many tables, look $round");
+	is(query($namespaces), 'public:2 s:521', "schemas, look $round");
+}
+query("DO \$\$ DECLARE n int; BEGIN FOR i IN 1 .. 520 LOOP EXECUTE format('SELECT k FROM s.many_%s WHERE k = 1', i) INTO n; END LOOP; END \$\$");
+cmp_ok(query('SELECT refused FROM kalam.names'), '>', 0, 'some names found none');
+my $known = "SELECT count(*), count(name) BETWEEN 10 AND 300 FROM kalam.stat_all_tables WHERE database = 'postgres' AND cache_misses > 0";
+is(query($known, 'in_utf8'), '520|t', 'another database knows some');
+is(query("SELECT count(*) FROM kalam.stat_all_tables WHERE database = 'postgres' AND name ~ '^many' AND namespace = 's'"), '520',
+	'their own all of them');
+
 $node->stop;
 done_testing();
