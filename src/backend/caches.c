@@ -88,13 +88,6 @@ kalam_number_name(const char *text)
 		kalam_name_enter(kalam_names, text, (uint32) strlen(text));
 }
 
-uint32
-kalam_number_of_name(const char *text)
-{
-	return kalam_names == NULL ? KALAM_NAME_NONE :
-		kalam_name_find(kalam_names, text, (uint32) strlen(text));
-}
-
 uint64
 kalam_cache_now(void)
 {

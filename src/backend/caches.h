@@ -26,9 +26,8 @@ extern KalamCache *kalam_query_cache;
 extern KalamCache *kalam_schema_cache;
 extern KalamNames *kalam_names;
 
-/* The number of an identifier, entered if it was not; the same if it was, else NONE. */
+/* The number of an identifier, entered if it was not; NONE: there is no room. */
 extern uint32 kalam_number_name(const char *text);
-extern uint32 kalam_number_of_name(const char *text);
 
 /*
  * Groups of the schema cache that are of no table.  (Should a table's be the same by

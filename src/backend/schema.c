@@ -80,11 +80,15 @@ describe_column(KalamSchemaColumn *column, Form_pg_attribute att)
 	column->typmod = att->atttypmod;
 }
 
-/* Is a name that has this number here, if any, the name of the relation's column? */
+/*
+ * Is what this number stands for, if anything, the name of the relation's column?  The
+ * text is at hand; to look for the other number takes three times as long.
+ */
 static bool
 has_name(uint32 number, Form_pg_attribute att)
 {
-	return number == KALAM_NAME_NONE || number == kalam_number_of_name(NameStr(att->attname));
+	return number == KALAM_NAME_NONE ||
+		strcmp(kalam_name_text(kalam_names, number), NameStr(att->attname)) == 0;
 }
 
 static uint32
