@@ -124,9 +124,17 @@ query('SELECT v FROM t WHERE id = 7');
 is(counter('loads') - $loads, 1, 'too old: loaded again');
 is(run($hot, 'SELECT v FROM t WHERE id = 7'), 70, 'a session that has known it for longer');
 is(counter('pins'), 0, 'gives it back');
+sleep(0.2);
 $loads = counter('loads');
 run($hot, 'SELECT v FROM t WHERE id = 7');
 is(counter('loads') - $loads, 1, 'and loads it again');
+
+# a prepared statement has no planner that holds the table, and an error leaves it open
+run($hot, 'SET plan_cache_mode = force_generic_plan; PREPARE failing(int) AS SELECT 1 / (v - v) FROM t WHERE id = $1');
+is(run($hot, 'EXECUTE failing(0)'), '', 'a prepared statement');
+sleep(0.2);
+is(run($hot, 'EXECUTE failing(7)'), '22012', 'fails when what it knows is too old') for 1 .. 3;
+is(run($hot, 'SELECT v FROM t WHERE id = 7'), 70, 'and the session goes on');
 query("ALTER SYSTEM RESET kalam.schema_cache_ttl; SELECT pg_reload_conf()");
 
 # ---- rows of other tables ----

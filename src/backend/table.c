@@ -288,9 +288,12 @@ kalam_tables_at_xact_end(void)
 
 		table->users = 0;
 		if (table->valid && kalam_schema_is_old(&table->hold))
-			forget(table);
-		else
-			used(table);
+		{
+			(void) tables_delete(tables, table->relid);
+			table->valid = false;
+		}
+		/* (it is in the list, from which invalidate() would not take it) */
+		used(table);
 	}
 }
 
