@@ -311,6 +311,11 @@ run_queries()
 			copy | insert_select) sql -c CHECKPOINT ;;
 			*) settle ;;
 		esac
+		# Most are about what storage gives: asked again, it would not be asked.
+		case $workload in
+			*_hot_* | mixed_* | schema) sql -c 'ALTER DATABASE postgres RESET kalam.query_cache' ;;
+			*) sql -c 'ALTER DATABASE postgres SET kalam.query_cache = off' ;;
+		esac
 		for run in $(seq "$runs"); do
 			# Who begins changes from run to run.
 			sides=(heap kalam)

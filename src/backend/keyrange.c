@@ -467,6 +467,56 @@ sort_ranges(Making *m)
 	m->n = n + 1;
 }
 
+/* Is it one row by all columns of its key? */
+static bool
+is_point(const KalamConditions *conditions)
+{
+	const KalamScanKey *key = &conditions->key;
+	const KalamAlternative *one = conditions->alternatives;
+
+	if (conditions->nalternatives != 1 || !key->unique || key->ncolumns == 0 ||
+		one->nbounds != key->ncolumns)
+		return false;
+	for (int i = 0; i < one->nbounds; i++)
+		if (one->bounds[i].kind != KALAM_BOUND_COMPARE ||
+			one->bounds[i].strategy != BTEqualStrategyNumber)
+			return false;
+	return true;
+}
+
+/* The same as make_ranges makes of it, in one piece of memory. */
+static KalamKeyRanges
+make_point(const KalamConditions *conditions)
+{
+	uint8		buf[KALAM_MAX_KEY_BYTES];
+	KalamKeyRanges result = {0};
+	KalamKeyWriter w;
+	uint8	   *bytes;
+
+	kalam_scan_key_begin(conditions->table, &conditions->key, &w, buf);
+	for (int i = 0; i < conditions->key.ncolumns; i++)
+	{
+		const KalamKeyColumn *column = &conditions->key.columns[i];
+		const KalamValueCast *cast = conditions->alternatives->bounds[i].casts;
+		bool		isnull;
+		Datum		value = kalam_value_for_row(&conditions->values[i], conditions->econtext, &isnull);
+
+		Assert(conditions->alternatives->bounds[i].column == i);
+		if (isnull ||
+			kalam_key_cast_datum(&column->type, cast->cast, cast->type, value, &value) != KALAM_FIT_OK)
+			return result;
+		kalam_encode_datum(&w, &column->type, column->desc, value, false);
+	}
+	if (w.overflow)
+		return result;			/* no stored key is that long */
+	result.n = 1;
+	result.ranges = palloc(sizeof(KalamKeyRange) + w.len);
+	bytes = (uint8 *) (result.ranges + 1);
+	memcpy(bytes, buf, w.len);
+	*result.ranges = (KalamKeyRange) {.lower = bytes, .lower_len = (uint16) w.len, .upper = bytes + w.len};
+	return result;
+}
+
 KalamKeyRanges
 kalam_compute_ranges(const KalamConditions *conditions)
 {
@@ -475,6 +525,8 @@ kalam_compute_ranges(const KalamConditions *conditions)
 	KalamKeyRanges result;
 	const KalamValue *value = conditions->values;
 
+	if (is_point(conditions))
+		return make_point(conditions);
 	m.conditions = conditions;
 	m.columns = conditions->key.columns;
 	m.nulls = false;

@@ -21,7 +21,7 @@
 #include "src/shared/truth.h"
 
 /* Rows up to that size are copied: that is less work than a pin. */
-#define COPY_BYTES	1024
+#define COPY_BYTES	512
 
 /* Tags of entries. */
 #define WHOLE_ROW	0

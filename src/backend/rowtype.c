@@ -91,6 +91,31 @@ refuse(Oid relid, const char *table, const char *column)
 					get_rel_name(relid), table, column)));
 }
 
+/*
+ * Has the table a column with the row type, as the catalogs tell it without a lock on
+ * the table?  The tables that the statement has nothing to do with may be locked for long.
+ */
+static bool
+has_column_of(Oid user_id, Oid row_type)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(user_id));
+	int			natts = 0;
+	bool		found = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		natts = ((Form_pg_class) GETSTRUCT(tuple))->relnatts;
+		ReleaseSysCache(tuple);
+	}
+	for (int i = 1; i <= natts && !found; i++)
+	{
+		Oid			type = get_atttype(user_id, i);
+
+		found = OidIsValid(type) && kalam_type_contains(type, row_type);
+	}
+	return found;
+}
+
 /* Raises if a column of the stored table has the row type of relid. */
 static void
 check_columns(Oid user_id, Oid relid, Oid row_type)
@@ -186,7 +211,7 @@ kalam_check_altered_row_type(const AlterTableStmt *stmt)
 	{
 		Oid			user_id = ((Form_pg_foreign_table) GETSTRUCT(tuple))->ftrelid;
 
-		if (kalam_is_table(user_id))
+		if (kalam_is_table(user_id) && has_column_of(user_id, row_type))
 			check_columns(user_id, relid, row_type);
 	}
 	systable_endscan(scan);

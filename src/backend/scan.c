@@ -86,8 +86,7 @@ kalam_begin_scan(ForeignScanState *node, int eflags)
 	scan->measure = estate->es_instrument & INSTRUMENT_BUFFERS ? KALAM_SCAN_MEASURE : 0;
 	scan->sent_bytes = plan->scan.plan.plan_rows * plan->scan.plan.plan_width;
 	scan->current = &scan->merge;
-	scan->range_context = AllocSetContextCreate(estate->es_query_cxt, "kalam key ranges",
-												ALLOCSET_SMALL_SIZES);
+	scan->range_context = estate->es_query_cxt;
 	scan->reverse = boolVal(list_nth(private, KALAM_PRIVATE_REVERSE));
 	scan->no_columns = boolVal(list_nth(private, KALAM_PRIVATE_NO_COLUMNS));
 	scan->limit = intVal(list_nth(private, KALAM_PRIVATE_LIMIT));
@@ -156,7 +155,14 @@ compute_ranges(KalamScan *scan)
 	MemoryContext old;
 
 	scan->ranges.ranges = NULL;
-	MemoryContextReset(scan->range_context);
+	/* most scans compute them once */
+	if (!scan->computed)
+		scan->computed = true;
+	else if (scan->range_context != scan->merge.context)
+		MemoryContextReset(scan->range_context);
+	else
+		scan->range_context = AllocSetContextCreate(scan->merge.context, "kalam key ranges",
+													ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(scan->range_context);
 	scan->all = kalam_compute_ranges(&scan->conditions);
 	MemoryContextSwitchTo(old);

@@ -55,7 +55,9 @@ typedef struct KalamScan
 	CommandId	command_id;
 	SubTransactionId owner;		/* a portal lives on when a later savepoint is rolled back */
 	bool		started;
-	MemoryContext range_context;	/* of the ranges; emptied by each rescan */
+	MemoryContext range_context;	/* of the ranges: the query's for the first ones, then
+								 * one of their own, emptied by each rescan */
+	bool		computed;		/* there have been some */
 	KalamKeyRanges ranges;		/* in the order in which they are read */
 	struct KalamParallelScan *shared;	/* with other processes, or NULL: then */
 	KalamKeyRanges all;			/* of these, ranges are those in the piece under way, */

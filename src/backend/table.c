@@ -285,15 +285,13 @@ kalam_tables_at_xact_end(void)
 	dlist_foreach_modify(iter, &in_use)
 	{
 		KalamTable *table = dlist_container(KalamTable, node, iter.cur);
+		bool		old = table->valid && kalam_schema_is_old(&table->hold);
 
+		/* (it leaves the list before it can be freed) */
 		table->users = 0;
-		if (table->valid && kalam_schema_is_old(&table->hold))
-		{
-			(void) tables_delete(tables, table->relid);
-			table->valid = false;
-		}
-		/* (it is in the list, from which invalidate() would not take it) */
 		used(table);
+		if (old)
+			forget(table);
 	}
 }
 

@@ -220,7 +220,7 @@ static const Case cases[] = {
 		.name = "old values: one writes, another turns over", .nsegments = 2, .segment_words = 8,
 		.switches = 1, .stale = 2,
 		.before = {{PUT, 0, 1}, {PUT, 2, 1}, {PUT, 4, 1}, {PUT, 6, 1}, {PUT, 1, 1}, {PUT, 1, 2}, {PUT, 3, 1}},
-		.acts = {{{PUT, 7, 1}, {FIND, 7}}, {{PUT, 0, 1}, {PUT, 2, 1}, {PUT, 4, 1}, {PUT, 6, 1}, {FIND, 7}}},
+		.acts = {{{PUT, 7, 1}, {FIND, 7}, {FIND, 7}}, {{PUT, 0, 1}, {PUT, 2, 1}, {PUT, 4, 1}, {PUT, 1, 3}}},
 	},
 	{
 		.name = "old values: put while invalidated", .nsegments = 2, .segment_words = 8,
