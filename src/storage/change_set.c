@@ -583,11 +583,15 @@ change_set_max_object_id(const ChangeSet *s)
 	return s->max_object_id;
 }
 
-/* No word goes down: stamps ascend, and one thread at a time raises them. */
+/*
+ * One thread at a time raises words.  (One may be higher: a predecessor died between
+ * raising it and publishing a commit that the store has lost.)
+ */
 static void
 raise_word(_Atomic uint64_t *word, uint64_t stamp)
 {
-	atomic_store_explicit(word, stamp, memory_order_release);
+	if (atomic_load_explicit(word, memory_order_relaxed) < stamp)
+		atomic_store_explicit(word, stamp, memory_order_release);
 }
 
 void

@@ -346,7 +346,7 @@ group_recover(EngineError *err)
 	atomic_store(&seg->recovered, recovered);
 
 	/* a predecessor may have died between its write and the keys' buckets */
-	atomic_store(&seg->all_stamp, last_stamp + 1);
-	atomic_store(&seg->floor, last_stamp + 1);
+	raise_counter(&seg->all_stamp, last_stamp + 1);
+	raise_counter(&seg->floor, last_stamp + 1);
 	return group_publish_bare(&pub, err);
 }
