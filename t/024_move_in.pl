@@ -68,7 +68,8 @@ is($to->safe_psql('postgres', 'SELECT k FROM heap'), '1', 'the server works');
 # ---- moved in ----
 
 $from->start;
-$from->safe_psql('postgres', "COMMIT PREPARED 'open'");
+# (whoever reads waits until storage, which has just started, has applied it)
+$from->safe_psql('postgres', "COMMIT PREPARED 'open'; SELECT count(*) FROM owned");
 $to->stop;
 move($to);
 append_to_file($to->data_dir . '/kalam/ADOPT', '');

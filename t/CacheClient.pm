@@ -104,6 +104,15 @@ sub rows
 	return ($state, map { [ split /\|/, $_, -1 ] } split /\n/, $text);
 }
 
+# Until it is done: the statement may be canceled before it has begun.
+sub roll_back
+{
+	my ($self) = @_;
+
+	1 while !$self->{s}->lost && (rows($self->{s}, 'ROLLBACK'))[0] ne '';
+	return;
+}
+
 # ---- reading ----
 
 # Of a counter or the sum of several: [ counter or list, value, what it was read by ],
