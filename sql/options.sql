@@ -58,6 +58,11 @@ INSERT INTO o VALUES ('sad', 'x', 1.5000, 'fourth') ON CONFLICT DO NOTHING;
 INSERT INTO o VALUES ('sad', 'x', 1.5000, 'fourth')
     ON CONFLICT ("Odd, name", b, c) DO UPDATE SET d = excluded.d;
 SELECT * FROM o ORDER BY d;
+-- an interval is the same in all sessions
+SET intervalstyle = sql_standard;
+ALTER FOREIGN TABLE o OPTIONS (SET cache_ttl '-1 day 25:00:00');
+SELECT count(*) FROM o;
+RESET intervalstyle;
 ALTER FOREIGN TABLE o OPTIONS (ADD on_conflict 'error');
 ALTER FOREIGN TABLE o OPTIONS (SET primary_key 'nope');
 ALTER FOREIGN TABLE o OPTIONS (SET compression 'best');

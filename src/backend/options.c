@@ -215,20 +215,27 @@ read_bool(DefElem *def)
 	return b;
 }
 
-/* An interval, in ms; a month has 30 days.  It may be as long as one can be. */
+/*
+ * An interval, in ms; a month has 30 days.  It may be as long as one can be.  It is the
+ * same in all sessions: under IntervalStyle sql_standard a sign would count for all of it.
+ */
 static int64
 read_interval(DefElem *def)
 {
 	char	   *value = defGetString(def);
+	int			nestlevel = NewGUCNestLevel();
+	Interval   *interval;
+	double		ms;
 
+	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	/* raises for what is no interval */
-	Interval   *interval = DatumGetIntervalP(DirectFunctionCall3(interval_in,
-																 CStringGetDatum(value),
-																 ObjectIdGetDatum(InvalidOid),
-																 Int32GetDatum(-1)));
-	double		ms = interval->time / 1000.0 +
+	interval = DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(value),
+													 ObjectIdGetDatum(InvalidOid),
+													 Int32GetDatum(-1)));
+	AtEOXact_GUC(true, nestlevel);
+	ms = interval->time / 1000.0 +
 		(interval->day + (double) DAYS_PER_MONTH * interval->month) * SECS_PER_DAY * 1000.0;
-
 	if (ms < 0)
 		value_error(def->defname, value, "intervals from 0 on");
 	return (int64) ceil(ms);
