@@ -129,6 +129,16 @@ $loads = counter('loads');
 run($hot, 'SELECT v FROM t WHERE id = 7');
 is(counter('loads') - $loads, 1, 'and loads it again');
 
+# a statement that was planned long ago
+run($hot, 'SET plan_cache_mode = force_generic_plan; PREPARE planned AS SELECT v FROM t WHERE id = 7');
+is(run($hot, 'EXECUTE planned'), 70, 'prepared');
+sleep(0.2);
+is(run($hot, 'EXECUTE planned'), 70, 'and executed when what it knows is too old');
+is(counter('pins'), 0, 'gives it back, too');
+$loads = counter('loads');
+is(run($hot, 'EXECUTE planned'), 70, 'executed again');
+is(counter('loads') - $loads, 1, 'loads it again');
+
 # one that an error left open, with no plan that was made for it in the same statement
 {
 	my $s = KalamClient->new($node->connstr('postgres'));

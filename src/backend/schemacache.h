@@ -40,8 +40,9 @@ typedef struct KalamSchemaHold
 extern void kalam_schema_get(Relation rel, bool to_change, KalamSchemaHold *hold);
 
 /*
- * At the end of a transaction: is it time to give it back and to get it anew?  A
- * session does not hold shared memory longer than entries live, if it does anything.
+ * At the end of a transaction, and of a use: is it time to give it back and to get it
+ * anew?  A session does not hold shared memory longer than entries live, if it does
+ * anything.
  */
 extern bool kalam_schema_is_old(const KalamSchemaHold *hold);
 

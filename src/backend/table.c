@@ -250,7 +250,15 @@ kalam_table_close(KalamTable *table)
 {
 	Assert(table->users > 0);
 	table->users--;
-	used(table);
+	/* (plans that were made before leave none for the transaction's end to look at) */
+	if (table->users + table->planners == 0 && table->valid && table->hold.shared &&
+		kalam_schema_is_old(&table->hold))
+	{
+		used(table);
+		forget(table);
+	}
+	else
+		used(table);
 }
 
 static void
