@@ -16,7 +16,8 @@ our @EXPORT = qw(
   processes_in rss_kb children_of alive runs
 );
 
-# A running server with the extension in database postgres, unless told not to.
+# A running server with the extension in database postgres, unless told not to.  The file
+# that KALAM_TEST_CONF names, if any, has settings for all servers.
 sub new_server
 {
 	my ($name, %how) = @_;
@@ -26,6 +27,7 @@ sub new_server
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'kalam_fdw'\n")
 	  unless $how{no_preload};
 	$node->append_conf('postgresql.conf', "log_statement = none\nrestart_after_crash = on\nmax_connections = 80\n");
+	$node->append_conf('postgresql.conf', slurp_file($ENV{KALAM_TEST_CONF})) if $ENV{KALAM_TEST_CONF};
 	$node->append_conf('postgresql.conf', $how{conf}) if $how{conf};
 	return $node if $how{no_start};
 	$node->start;
