@@ -293,8 +293,8 @@ make_query_tables()
 		create $side t
 		create $side i
 		create_messages $side
-		# Every workload but copy needs the rows; copy leaves them behind.
-		[[ " $* " == *" copy "* ]] || sql -c "COPY t_$side FROM '$dir/rows.copy'"
+		# Every workload needs the rows; copy, if it comes first, leaves them behind.
+		[ "$1" = copy ] || sql -c "COPY t_$side FROM '$dir/rows.copy'"
 	done
 	sql -c "CREATE TABLE source AS SELECT g AS k, (g % 1000)::int AS a, md5(g::text) AS b
 		FROM generate_series(1, 100000::bigint) g" -c 'VACUUM ANALYZE source'
