@@ -7,11 +7,11 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "utils/memutils.h"
 
 #include "src/backend/cachepin.h"
 #include "src/backend/caches.h"
+#include "src/backend/client.h"
 #include "src/backend/shmem.h"
 
 typedef struct HeldPin
@@ -67,11 +67,7 @@ kalam_cache_find_held(KalamCache *cache, const KalamCacheKey *key, const KalamCa
 	{
 		held[place].cache = cache;
 		held[place].pin = value->pin;
-		if (owner == InvalidSubTransactionId)
-			owner = GetCurrentSubTransactionId();
-		else if (!SubTransactionIsActive(owner))
-			owner = TopSubTransactionId;	/* committed into some parent */
-		held[place].owner = owner;
+		held[place].owner = kalam_owner_now(owner);
 		nheld = Max(nheld, place + 1);
 		*pin = place + 1;
 	}

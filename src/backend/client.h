@@ -91,6 +91,12 @@ typedef struct KalamScanCost
 	uint64		query_misses;	/* not, though it was asked */
 } KalamScanCost;
 
+/*
+ * The subtransaction whose end takes along what `sub` has opened: the current one for
+ * Invalid, and for one that has committed, into some parent, the top one.
+ */
+extern SubTransactionId kalam_owner_now(SubTransactionId sub);
+
 extern void kalam_scan_cost_add(KalamScanCost *sum, const KalamScanCost *cost);
 
 /*

@@ -367,6 +367,14 @@ next_block(KalamCursor *c)
 	}
 }
 
+SubTransactionId
+kalam_owner_now(SubTransactionId sub)
+{
+	if (sub == InvalidSubTransactionId)
+		return GetCurrentSubTransactionId();
+	return SubTransactionIsActive(sub) ? sub : TopSubTransactionId;
+}
+
 KalamCursor *
 kalam_cursor_open(const KalamRange *range)
 {
@@ -381,11 +389,7 @@ kalam_cursor_open(const KalamRange *range)
 		c = MemoryContextAlloc(cursor_context, sizeof(KalamCursor));
 	Assert(range->input_len <= KALAM_MAX_INPUT_BYTES);
 	memset(c, 0, offsetof(KalamCursor, lower));
-	c->sub = range->owner;
-	if (c->sub == InvalidSubTransactionId)
-		c->sub = GetCurrentSubTransactionId();
-	else if (!SubTransactionIsActive(c->sub))
-		c->sub = TopSubTransactionId;	/* committed into some parent */
+	c->sub = kalam_owner_now(range->owner);
 	c->range = *range;
 	memcpy(c->lower, range->lower, range->lower_len);
 	memcpy(c->upper, range->upper, range->upper_len);

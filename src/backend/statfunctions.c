@@ -33,6 +33,23 @@ put_time(TimestampTz time, Datum *value, bool *null)
 	*null = time == 0;
 }
 
+/* What was written and when it was analysed: three columns. */
+static void
+put_changes(const KalamTableStats *t, Datum *values, bool *nulls)
+{
+	values[0] = Int64GetDatum((int64) t->changes);
+	put_time(t->last_analyze, &values[1], &nulls[1]);
+	put_time(t->last_autoanalyze, &values[2], &nulls[2]);
+}
+
+/* What was read: two. */
+static void
+put_reads(const KalamTableStats *t, Datum *values)
+{
+	values[0] = Int64GetDatum((int64) t->cache_hits);
+	values[1] = Int64GetDatum((int64) t->cache_misses);
+}
+
 /* A row per table of this database of which something is known since the start. */
 Datum
 kalam_stat_of_tables(PG_FUNCTION_ARGS)
@@ -49,13 +66,10 @@ kalam_stat_of_tables(PG_FUNCTION_ARGS)
 		bool		nulls[8] = {0};
 
 		values[0] = ObjectIdGetDatum(t->relid);
-		values[1] = Int64GetDatum((int64) t->changes);
-		put_time(t->last_analyze, &values[2], &nulls[2]);
-		put_time(t->last_autoanalyze, &values[3], &nulls[3]);
+		put_changes(t, &values[1], &nulls[1]);
 		values[4] = Int64GetDatum(t->analyze_count);
 		values[5] = Int64GetDatum(t->autoanalyze_count);
-		values[6] = Int64GetDatum((int64) t->cache_hits);
-		values[7] = Int64GetDatum((int64) t->cache_misses);
+		put_reads(t, &values[6]);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;
@@ -152,11 +166,8 @@ kalam_stat_of_all_tables(PG_FUNCTION_ARGS)
 		put_text(nspname, &values[1], &nulls[1]);
 		put_text(name, &values[2], &nulls[2]);
 		values[3] = ObjectIdGetDatum(t->relid);
-		values[4] = Int64GetDatum((int64) t->changes);
-		put_time(t->last_analyze, &values[5], &nulls[5]);
-		put_time(t->last_autoanalyze, &values[6], &nulls[6]);
-		values[7] = Int64GetDatum((int64) t->cache_hits);
-		values[8] = Int64GetDatum((int64) t->cache_misses);
+		put_changes(t, &values[4], &nulls[4]);
+		put_reads(t, &values[7]);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -206,19 +206,6 @@ open_letter(char letter, uint8 *lower, uint8 *upper)
 	return kalam_cursor_open(&range);
 }
 
-/* What this transaction has staged under the letter; there are changes. */
-static KalamChangesScan *
-open_staged(char letter)
-{
-	uint8		lower[LETTER_BYTES];
-	uint8		upper[LETTER_BYTES];
-	KalamStagedMemory memory = kalam_spill_memory(CurrentMemoryContext);
-
-	letter_range(letter, lower, upper);
-	return kalam_changes_scan_open(kalam_changes_here(), &memory, lower, sizeof(lower),
-								   upper, sizeof(upper), KALAM_ANY_COMMAND, 0);
-}
-
 /* Appends the records under one letter, staged ones instead of stored ones. */
 static List *
 list_letter(List *list, char letter, Oid database)
@@ -227,6 +214,7 @@ list_letter(List *list, char letter, Oid database)
 	uint8		upper[LETTER_BYTES];
 	KalamCursor *cursor = open_letter(letter, lower, upper);
 	const KalamRow *row;
+	KalamStagedMemory memory = kalam_spill_memory(CurrentMemoryContext);
 	KalamChangesScan *scan;
 	KalamVersion v;
 	KalamCatalogTable *t;
@@ -244,7 +232,8 @@ list_letter(List *list, char letter, Oid database)
 
 	if (kalam_changes_here() == NULL)
 		return list;
-	scan = open_staged(letter);
+	scan = kalam_changes_scan_open(kalam_changes_here(), &memory, lower, sizeof(lower),
+								   upper, sizeof(upper), KALAM_ANY_COMMAND, 0);
 	while (kalam_changes_scan_next(scan, &v))
 	{
 		if (v.op != KALAM_CHANGE_PUT)
@@ -262,17 +251,17 @@ bool
 kalam_catalog_any_staged(void)
 {
 	static const char letters[] = {KALAM_CATALOG_TABLE, KALAM_CATALOG_KEPT, KALAM_CATALOG_ELSEWHERE};
-	bool		any = false;
+	KalamChanges *changes = kalam_changes_here();
+	uint8		lower[LETTER_BYTES];
+	uint8		upper[LETTER_BYTES];
 
-	for (int i = 0; !any && kalam_changes_here() != NULL && i < lengthof(letters); i++)
+	for (int i = 0; changes != NULL && i < lengthof(letters); i++)
 	{
-		KalamChangesScan *scan = open_staged(letters[i]);
-		KalamVersion v;
-
-		any = kalam_changes_scan_next(scan, &v);
-		kalam_changes_scan_close(scan);
+		letter_range(letters[i], lower, upper);
+		if (kalam_changes_any_in(changes, lower, sizeof(lower), upper, sizeof(upper)))
+			return true;
 	}
-	return any;
+	return false;
 }
 
 List *
